@@ -1,0 +1,79 @@
+/*
+ * JSON text to Lua values, in one pass over the receive buffer.
+ *
+ * A kap_decode walks one text. It may be used over several "sessions", each
+ * within one C function call (its key cache lives on the Lua stack): between
+ * two sessions nothing of it is left in any lua_State, so a large response can
+ * be decoded in slices, a ticket at a time.
+ *
+ * Strings with escapes are unescaped in place. A value whose decoding was cut
+ * short by a Lua error (out of memory) must therefore not be decoded again
+ * from the same buffer: `dirty` says so.
+ *
+ * Nothing here allocates C memory, so a longjmp out of any function leaks none.
+ */
+#ifndef KAP_DECODE_H
+#define KAP_DECODE_H
+
+#include "compat.h"
+#include "fields.h"
+
+#include <stdbool.h>
+
+/* Bytes after the text that the caller keeps allocated (any content): the
+ * scanner reads in blocks. */
+#define KAP_DECODE_PAD 64
+#define KAP_DECODE_MAX_DEPTH 1000
+#define KAP_ID_MAX 64
+
+typedef enum {
+    KAP_JSON_OK,
+    KAP_JSON_SYNTAX, /* not JSON */
+    KAP_JSON_DEPTH   /* nested deeper than KAP_DECODE_MAX_DEPTH */
+} kap_json_status;
+
+typedef struct kap_decode {
+    char *base, *p, *end; /* whole text, next byte, one past the last */
+    kap_json_status status;
+    char error[96];      /* e.g. "invalid number at byte 17" (1-based) */
+    bool dirty;          /* inside a value: see above */
+    char id[KAP_ID_MAX + 1]; /* kapL_decode_ticket: the last ticket's id... */
+    size_t id_len;           /* ...or 0 where it has none that is usable */
+    struct kap_decode_session *session;
+} kap_decode;
+
+/* The key cache of one session; lives in the C frame that opens it. */
+typedef struct kap_decode_session {
+    int array_mt; /* stack index of the metatable for arrays */
+    int keys;     /* stack index of the first cached key */
+    /* private to decode.c from here: to be filled in there */
+} kap_decode_session;
+
+void kap_decode_init(kap_decode *d, char *text, size_t len);
+
+/* Skips blanks; the next byte, or -1 at the end of the text. */
+int kap_decode_peek(kap_decode *d);
+/* Consumes one byte just peeked. */
+void kap_decode_take(kap_decode *d);
+/* Skips one value of any kind, bracket-matched only. False: d->error is set. */
+bool kap_decode_skip(kap_decode *d);
+/* Sets d->error to "<what> at byte <n>", n being the next byte; returns false. */
+bool kap_decode_fail(kap_decode *d, const char *what);
+
+/* Opens a session in this C function: reserves its slots on top of the stack.
+ * May raise (stack, memory). */
+void kapL_decode_begin(lua_State *L, kap_decode *d, kap_decode_session *s,
+                       int array_mt);
+/* Closes it and drops its slots, whatever was pushed above them included. */
+void kapL_decode_end(lua_State *L, kap_decode *d);
+
+/* Each pushes one Lua value and returns true, or pushes nothing, sets d->error
+ * and d->status and returns false. Each may raise "not enough memory". */
+bool kapL_decode_value(lua_State *L, kap_decode *d);
+/* As value, with only `f` built (NULL: all) and d->id set from the ticket's
+ * task_details.ticketId, built or not. */
+bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f);
+/* An object member's name; consumes the colon too. */
+bool kapL_decode_key(lua_State *L, kap_decode *d);
+
+#endif
