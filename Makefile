@@ -73,8 +73,8 @@ all:
 	done
 
 # The decoder alone, for its specs and benchmarks: decode(text [, fields]).
-PROBE_OBJS := $(BUILD)/obj/decode.o $(BUILD)/obj/fields.o
-$(BUILD)/kapture_decode.so: spec/support/kapture_decode.c $(PROBE_OBJS)
+PROBE_OBJS := $(patsubst csrc/%.c,$(BUILD)/obj/%.o,$(wildcard csrc/decode*.c) csrc/fields.c)
+$(BUILD)/kapture_decode.so: spec/support/kapture_decode.c $(PROBE_OBJS) $(BUILD)/flags
 	$(CC) $(ALL_CFLAGS) -Icsrc $(ALL_LDFLAGS) -o $@ $< $(PROBE_OBJS)
 
 clean:

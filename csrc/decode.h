@@ -20,8 +20,7 @@
 
 #include <stdbool.h>
 
-/* Bytes after the text that the caller keeps allocated (any content): the
- * scanner reads in blocks. */
+/* Bytes after the text that the caller keeps allocated, of any content. */
 #define KAP_DECODE_PAD 64
 #define KAP_DECODE_MAX_DEPTH 1000
 #define KAP_ID_MAX 64
@@ -39,14 +38,60 @@ typedef struct kap_decode {
     bool dirty;          /* inside a value: see above */
     char id[KAP_ID_MAX + 1]; /* kapL_decode_ticket: the last ticket's id... */
     size_t id_len;           /* ...or 0 where it has none that is usable */
+    unsigned depth; /* containers that the caller has open around the next
+                     * value; they count towards KAP_DECODE_MAX_DEPTH */
     struct kap_decode_session *session;
 } kap_decode;
+
+/* From here to the end of kap_decode_session: private to decode.c. */
+
+#define KAP_DECODE_PLACES 256
+
+/*
+ * A place in the document: what a path leads to, elements of an array being
+ * one place. Remembers what was there last, on the guess that it comes again.
+ */
+typedef struct kap_decode_place {
+    const char *name;      /* in the text, all between the byte before a
+                            * member (a bracket or comma) and its value... */
+    const char *text;      /* last short string value, quotes included */
+    unsigned members;      /* sizes of the last object... */
+    unsigned elements;     /* ...and array */
+    int field;             /* place in kap_fields */
+    unsigned short name_len; /* ...this many bytes */
+    unsigned short text_len;
+    unsigned short next;   /* the member that came after this one */
+    unsigned short first;  /* the object's first member */
+    unsigned short element; /* the place of an array's elements */
+    unsigned short objects; /* how many were here, as far as that matters */
+    unsigned char mark;
+    unsigned char changes; /* of text in a row */
+} kap_decode_place;
+
+/* An object or array being decoded. */
+typedef struct kap_decode_frame {
+    unsigned short *link; /* where the number of the next member's place is */
+    unsigned count;       /* items built */
+    int field;            /* place in kap_fields */
+    unsigned short place;
+    unsigned char mark;
+    bool object;
+} kap_decode_frame;
 
 /* The key cache of one session; lives in the C frame that opens it. */
 typedef struct kap_decode_session {
     int array_mt; /* stack index of the metatable for arrays */
     int keys;     /* stack index of the first cached key */
-    /* private to decode.c from here: to be filled in there */
+    int texts;    /* ...and of the first cached value */
+    int empty;    /* stack index of "" */
+    int room; /* stack slots of each kind, so places that may be used */
+    int used; /* places in use */
+    const kap_fields *fields;
+    /* Where the member leads that was just read, when it was a new one. */
+    int place, field;
+    unsigned char mark;
+    kap_decode_place places[KAP_DECODE_PLACES];
+    kap_decode_frame frames[KAP_DECODE_MAX_DEPTH + 1];
 } kap_decode_session;
 
 void kap_decode_init(kap_decode *d, char *text, size_t len);

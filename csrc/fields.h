@@ -2,7 +2,8 @@
  * The `fields` option, compiled: which paths of a ticket are built. Lua-free.
  *
  * A path is names joined by dots; "\." stands for a dot that belongs to a
- * name, "\\" for a backslash. A path selects everything below it.
+ * name, "\\" for a backslash. A path selects everything below it, so of a path
+ * and a longer one under it only the shorter counts.
  */
 #ifndef KAP_FIELDS_H
 #define KAP_FIELDS_H
@@ -14,12 +15,22 @@ typedef struct kap_fields kap_fields;
 
 typedef enum {
     KAP_FIELDS_OK,
-    KAP_FIELDS_EMPTY, /* an empty name: "", "a..b", ".a" */
-    KAP_FIELDS_NOMEM
+    KAP_FIELDS_EMPTY, /* an empty name: "", "a..b", ".a"; nothing was added */
+    KAP_FIELDS_NOMEM  /* to be freed now: half a path may have been added */
 } kap_fields_status;
 
 kap_fields *kap_fields_new(void); /* NULL: no memory */
 kap_fields_status kap_fields_add(kap_fields *f, const char *path, size_t len);
 void kap_fields_free(kap_fields *f); /* NULL is fine */
+
+/* For the decoder. A place is a point on some path: 0 is the ticket itself,
+ * a positive number a name further down. */
+#define KAP_FIELDS_ALL (-1)  /* at the end of a path: all below is wanted */
+#define KAP_FIELDS_NONE (-2) /* on no path */
+
+/* The place that the member `name` of the object at place `at` (>= 0) has. */
+int kap_fields_find(const kap_fields *f, int at, const char *name, size_t len);
+/* How many names lead on from place `at` (>= 0). */
+unsigned kap_fields_width(const kap_fields *f, int at);
 
 #endif

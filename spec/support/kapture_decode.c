@@ -1,0 +1,334 @@
+/*
+ * The decoder alone, for its specs and benchmarks.
+ *
+ *   decode(text [, fields])      value, or nil, message, kind
+ *   ticket(text [, fields])      value, id (nil if none), or nil, message, kind
+ *   tickets(text [, fields [, slice]])
+ *                                an array of tickets as a response has it, in
+ *                                sessions of `slice` tickets; list, ids
+ *   skip(text)                   true, or nil, message, kind
+ *   key(text)                    the member name at the start, and what is left
+ *   starve(text, n)              decodes in a state of its own whose n-th
+ *                                allocation fails: "ok" or "memory", dirty,
+ *                                whether the text was left as it was,
+ *                                bytes not freed at the end
+ *   null, array_mt
+ *
+ * A text is copied into a block that ends where it ends, so that valgrind and
+ * the address sanitizer see every byte read or written beyond.
+ */
+#include "decode.h"
+
+#include <lualib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIELDS_TYPE "kapture_decode.fields"
+
+static const char array_mt_key;
+
+static int fields_gc(lua_State *L)
+{
+    kap_fields **box = luaL_checkudata(L, 1, FIELDS_TYPE);
+
+    kap_fields_free(*box);
+    *box = NULL;
+    return 0;
+}
+
+/* The compiled list at idx, anchored on top of the stack; NULL for none. */
+static kap_fields *check_fields(lua_State *L, int idx)
+{
+    kap_fields **box;
+    int n;
+
+    if (lua_isnoneornil(L, idx)) {
+        lua_pushnil(L);
+        return NULL;
+    }
+    luaL_checktype(L, idx, LUA_TTABLE);
+    box = lua_newuserdata(L, sizeof(kap_fields *));
+    *box = NULL;
+    luaL_getmetatable(L, FIELDS_TYPE);
+    lua_setmetatable(L, -2);
+    *box = kap_fields_new();
+    if (*box == NULL)
+        luaL_error(L, "not enough memory");
+    n = (int)lua_rawlen(L, idx);
+    for (int i = 1; i <= n; i++) {
+        size_t len;
+        const char *path;
+        kap_fields_status status;
+
+        lua_rawgeti(L, idx, i);
+        path = luaL_checklstring(L, -1, &len);
+        status = kap_fields_add(*box, path, len);
+        if (status == KAP_FIELDS_EMPTY)
+            luaL_error(L, "empty name in path '%s'", path);
+        if (status == KAP_FIELDS_NOMEM)
+            luaL_error(L, "not enough memory");
+        lua_pop(L, 1);
+    }
+    return *box;
+}
+
+/* A copy of the text at idx, anchored on top of the stack, ready to decode. */
+static void open_text(lua_State *L, int idx, kap_decode *d)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, idx, &len);
+    char *copy = lua_newuserdata(L, len > 0 ? len : 1);
+
+    memcpy(copy, text, len);
+    kap_decode_init(d, copy, len);
+}
+
+static int failure(lua_State *L, const kap_decode *d)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, d->error);
+    lua_pushstring(L, d->status == KAP_JSON_DEPTH ? "depth" : "syntax");
+    return 3;
+}
+
+/* After the last value: nothing but blanks. */
+static bool at_end(kap_decode *d)
+{
+    return kap_decode_peek(d) < 0 ||
+           kap_decode_fail(d, "unexpected text after the value");
+}
+
+/* Opens text and fields of a function(text, fields) and a session; the array
+ * metatable is at index 4, the session from 7 on. */
+static const kap_fields *start(lua_State *L, kap_decode *d,
+                               kap_decode_session *s)
+{
+    kap_fields *f;
+
+    lua_settop(L, 3);
+    kapL_rawgetp(L, LUA_REGISTRYINDEX, &array_mt_key);
+    f = check_fields(L, 2);
+    open_text(L, 1, d);
+    kapL_decode_begin(L, d, s, 4);
+    return f;
+}
+
+static int probe_decode(lua_State *L)
+{
+    kap_decode d;
+    kap_decode_session s;
+    const kap_fields *f = start(L, &d, &s);
+    bool ok = f == NULL ? kapL_decode_value(L, &d)
+                        : kapL_decode_ticket(L, &d, f);
+
+    if (!ok || !at_end(&d))
+        return failure(L, &d);
+    lua_replace(L, 1);
+    kapL_decode_end(L, &d);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int probe_ticket(lua_State *L)
+{
+    kap_decode d;
+    kap_decode_session s;
+    const kap_fields *f = start(L, &d, &s);
+
+    if (!kapL_decode_ticket(L, &d, f) || !at_end(&d))
+        return failure(L, &d);
+    if (d.dirty)
+        return luaL_error(L, "dirty after success");
+    lua_replace(L, 1);
+    kapL_decode_end(L, &d);
+    lua_settop(L, 1);
+    if (d.id_len > 0)
+        lua_pushlstring(L, d.id, d.id_len);
+    else
+        lua_pushnil(L);
+    return 2;
+}
+
+static int probe_tickets(lua_State *L)
+{
+    kap_decode d;
+    kap_decode_session s;
+    int slice = (int)luaL_optinteger(L, 3, 1 << 30);
+    const kap_fields *f = start(L, &d, &s);
+    int n = 0, in_session = 0;
+
+    kapL_decode_end(L, &d);
+    lua_newtable(L);
+    lua_replace(L, 2);
+    lua_newtable(L);
+    lua_replace(L, 3);
+    kapL_decode_begin(L, &d, &s, 4);
+    if (kap_decode_peek(&d) != '[') {
+        kap_decode_fail(&d, "expected '['");
+        return failure(L, &d);
+    }
+    kap_decode_take(&d);
+    d.depth = 1;
+    if (kap_decode_peek(&d) == ']') {
+        kap_decode_take(&d);
+    } else {
+        for (;;) {
+            int c;
+
+            if (in_session++ == slice) {
+                kapL_decode_end(L, &d);
+                kapL_decode_begin(L, &d, &s, 4);
+                in_session = 1;
+            }
+            if (!kapL_decode_ticket(L, &d, f))
+                return failure(L, &d);
+            lua_rawseti(L, 2, ++n);
+            if (d.id_len > 0)
+                lua_pushlstring(L, d.id, d.id_len);
+            else
+                lua_pushboolean(L, 0);
+            lua_rawseti(L, 3, n);
+            c = kap_decode_peek(&d);
+            if (c != ',' && c != ']') {
+                kap_decode_fail(&d, "expected ',' or ']'");
+                return failure(L, &d);
+            }
+            kap_decode_take(&d);
+            if (c == ']')
+                break;
+        }
+    }
+    if (!at_end(&d))
+        return failure(L, &d);
+    kapL_decode_end(L, &d);
+    lua_settop(L, 3);
+    return 2;
+}
+
+static int probe_skip(lua_State *L)
+{
+    kap_decode d;
+
+    open_text(L, 1, &d);
+    if (!kap_decode_skip(&d) || !at_end(&d))
+        return failure(L, &d);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int probe_key(lua_State *L)
+{
+    kap_decode d;
+
+    open_text(L, 1, &d);
+    if (!kapL_decode_key(L, &d))
+        return failure(L, &d);
+    lua_pushlstring(L, d.p, (size_t)(d.end - d.p));
+    return 2;
+}
+
+/* ---- a state that runs out of memory ---- */
+
+typedef struct starved {
+    const char *text;
+    size_t len;
+    long left; /* allocations until one fails; negative: none does */
+    size_t in_use;
+    char *copy;
+    kap_decode d;
+    kap_decode_session s;
+} starved;
+
+static void *starved_alloc(void *ud, void *block, size_t old, size_t size)
+{
+    starved *x = ud;
+
+    if (block == NULL)
+        old = 0; /* Lua gives the object's type here */
+    if (size == 0) {
+        x->in_use -= old;
+        free(block);
+        return NULL;
+    }
+    if (size > old && x->left >= 0 && x->left-- == 0) {
+        x->left = 0; /* and all that follow: an emergency collection too */
+        return NULL;
+    }
+    block = realloc(block, size);
+    if (block != NULL)
+        x->in_use += size - old;
+    return block;
+}
+
+static int starved_decode(lua_State *L)
+{
+    starved *x = lua_touserdata(L, 1);
+
+    lua_newtable(L);
+    kapL_decode_begin(L, &x->d, &x->s, 2);
+    if (!kapL_decode_value(L, &x->d))
+        return luaL_error(L, "%s", x->d.error);
+    return 0;
+}
+
+/* Lua 5.1 has no other way to call C without allocating first. */
+static int probe_starve(lua_State *L)
+{
+    starved x;
+    lua_State *S;
+    int status;
+
+    memset(&x, 0, sizeof x);
+    x.text = luaL_checklstring(L, 1, &x.len);
+    x.left = -1;
+    x.copy = malloc(x.len + KAP_DECODE_PAD);
+    S = lua_newstate(starved_alloc, &x);
+    if (x.copy == NULL || S == NULL) {
+        free(x.copy);
+        return luaL_error(L, "no memory for a state");
+    }
+    memcpy(x.copy, x.text, x.len);
+    kap_decode_init(&x.d, x.copy, x.len);
+    lua_pushcfunction(S, starved_decode);
+    lua_pushlightuserdata(S, &x);
+    x.left = (long)luaL_checkinteger(L, 2);
+    status = lua_pcall(S, 1, 0, 0);
+    x.left = -1;
+    lua_close(S);
+    if (status == 0)
+        lua_pushliteral(L, "ok");
+    else if (status == LUA_ERRMEM)
+        lua_pushliteral(L, "memory");
+    else
+        lua_pushliteral(L, "another error");
+    lua_pushboolean(L, x.d.dirty);
+    lua_pushboolean(L, memcmp(x.copy, x.text, x.len) == 0);
+    lua_pushinteger(L, (lua_Integer)x.in_use);
+    free(x.copy);
+    return 4;
+}
+
+static const luaL_Reg functions[] = {
+    {"decode", probe_decode}, {"ticket", probe_ticket},
+    {"tickets", probe_tickets}, {"skip", probe_skip},
+    {"key", probe_key},       {"starve", probe_starve},
+    {NULL, NULL},
+};
+
+__attribute__((visibility("default"))) int luaopen_kapture_decode(lua_State *L);
+
+int luaopen_kapture_decode(lua_State *L)
+{
+    luaL_newmetatable(L, FIELDS_TYPE);
+    lua_pushcfunction(L, fields_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_newtable(L);
+    kapL_setfuncs(L, functions, 0);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    kapL_rawsetp(L, LUA_REGISTRYINDEX, &array_mt_key);
+    lua_setfield(L, -2, "array_mt");
+    lua_pushlightuserdata(L, NULL);
+    lua_setfield(L, -2, "null");
+    return 1;
+}
