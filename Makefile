@@ -77,6 +77,10 @@ PROBE_OBJS := $(patsubst csrc/%.c,$(BUILD)/obj/%.o,$(wildcard csrc/decode*.c) cs
 $(BUILD)/kapture_decode.so: spec/support/kapture_decode.c $(PROBE_OBJS) $(BUILD)/flags
 	$(CC) $(ALL_CFLAGS) -Icsrc $(ALL_LDFLAGS) -o $@ $< $(PROBE_OBJS)
 
+.PHONY: sandbox
+sandbox:
+	@sandbox/run
+
 clean:
 	rm -rf build lua/kapture.so
 

@@ -1,0 +1,231 @@
+-- Faults that change what is answered: the tickets, their envelope, the text.
+local service = require "service"
+local ticket = require "ticket"
+
+local M = {}
+
+M.shuffle = {
+    doc = "another order at each answer",
+    list = function(_, _, resp)
+        local t = resp.tickets
+        for i = #t, 2, -1 do
+            local j = math.random(i)
+            t[i], t[j] = t[j], t[i]
+        end
+    end,
+}
+
+M.duplicates = {
+    doc = "the first n tickets come twice, the later one with the title \"second\"",
+    params = { n = 1 },
+    list = function(_, p, resp)
+        local t = resp.tickets
+        for i = 1, math.min(p.n, #t) do
+            t[#t + 1] = t[i]:gsub('"title":"[^"]*"', '"title":"second"', 1)
+        end
+    end,
+}
+
+M.unasked = {
+    doc = "tickets nobody asked for (merged ones, say) are among the others; several ids joined by +",
+    params = { id = "799999999991" },
+    list = function(ctx, p, resp)
+        for id in p.id:gmatch "[^+]+" do
+            table.insert(resp.tickets, 1, ticket.get(id, ticket.wants(ctx.fields)).text)
+        end
+    end,
+}
+
+M.drop = {
+    doc = "the tickets of these ids (joined by +) are missing from the answer",
+    params = { id = "" },
+    list = function(_, p, resp)
+        for id in p.id:gmatch "[^+]+" do
+            for i = #resp.tickets, 1, -1 do
+                if resp.tickets[i]:find('"ticketId":"' .. id .. '"', 1, true) then table.remove(resp.tickets, i) end
+            end
+        end
+    end,
+}
+
+M.numeric = {
+    doc = "ticketId comes as a number",
+    list = function(_, _, resp)
+        for i, text in ipairs(resp.tickets) do
+            resp.tickets[i] = text:gsub('"ticketId":"(%d+)"', '"ticketId":%1', 1)
+        end
+    end,
+}
+
+M.field = {
+    doc = "one more field in each task_details: value is JSON, percent-encoded",
+    params = { name = "extra", value = "null" },
+    list = function(_, p, resp)
+        local field = '"task_details":{"' .. p.name .. '":' .. p.value .. ","
+        for i, text in ipairs(resp.tickets) do
+            local from, to = text:find('"task_details":{', 1, true)
+            resp.tickets[i] = text:sub(1, from - 1) .. field .. text:sub(to + 1)
+        end
+    end,
+}
+
+M.noid = {
+    doc = "tickets without ticketId",
+    list = function(_, _, resp)
+        for i, text in ipairs(resp.tickets) do
+            resp.tickets[i] = text:gsub('"ticketId":"%d+",', "", 1)
+        end
+    end,
+}
+
+M.envelope = {
+    doc = "success as array, success, message-array, message-object, message-string, message-json, inline, Message or customer",
+    params = { form = "success" },
+    list = function(_, p, resp)
+        local form, n = p.form, #resp.tickets
+        if form == "array" then return end
+        resp.wrap = function(texts)
+            local array = service.as_array(texts)
+            if form == "inline" and n == 1 then
+                return texts[1]:sub(1, -2) .. ',"status":"success"}'
+            elseif form == "message-object" and n == 1 then
+                return '{"status":"success","message":' .. texts[1] .. "}"
+            elseif form == "message-string" then
+                return '{"message":"Ticket fetched successfully.","status":"success"}'
+            elseif form == "message-json" then
+                return '{"message":' .. require("json").quote(array) .. ',"status":"success"}'
+            elseif form == "message-array" then
+                return '{"message":' .. array .. ',"status":"success"}'
+            elseif form == "Message" then
+                return '{"Message":' .. array .. ',"Status":"success"}'
+            elseif form == "customer" then
+                return service.failed_body("", "customer")
+            end
+            return '{"status":"success","message":' .. array .. "}"
+        end
+    end,
+}
+
+M.notjson = {
+    doc = "text that is not JSON, under 200",
+    params = { text = "Service is being upgraded, please try later." },
+    body = function(_, p, resp) resp.body = p.text end,
+}
+
+M.type = {
+    doc = "another Content-Type",
+    params = { type = "text/html" },
+    body = function(_, p, resp) resp.type = p.type end,
+}
+
+M.bom = {
+    doc = "a byte order mark before the body",
+    body = function(_, _, resp) resp.body = "\239\187\191" .. resp.body end,
+}
+
+M.trailing = {
+    doc = "something after the JSON",
+    params = { text = "<!-- served by node 7 -->" },
+    body = function(_, p, resp) resp.body = resp.body .. p.text end,
+}
+
+M.leading = {
+    doc = "something before the JSON (blanks, by default)",
+    params = { text = "\r\n \t" },
+    body = function(_, p, resp) resp.body = p.text .. resp.body end,
+}
+
+M.deep = {
+    doc = "one ticket in which values nest to this depth, the outermost array counted",
+    params = { depth = 1001 },
+    list = function(ctx, p, resp)
+        local n = math.max(p.depth - 3, 1)
+        resp.tickets = {
+            '{"additional_info":{"deep":' .. ("["):rep(n) .. ("]"):rep(n) .. '},"history":{},"task_details":{"ticketId":"' ..
+                ctx.ids[1] .. '"}}',
+        }
+    end,
+}
+
+M.oversized = {
+    doc = "valid JSON of so many bytes; length=yes with Content-Length, no without",
+    params = { bytes = 67108865, length = "yes" },
+    gate = function(ctx, p)
+        local head = '[{"additional_info":{},"history":{},"task_details":{"ticketId":"' ..
+            (ctx.ids[1] or "0") .. '","detail":"'
+        local tail = '"}}]'
+        local fill = math.max(p.bytes - #head - #tail, 0)
+        local block = ("x"):rep(65536)
+        if p.length ~= "yes" then ctx.plan.length = false end
+        return {
+            status = 200, type = service.JSON, size = #head + fill + #tail,
+            produce = function(write)
+                write(head)
+                local left = fill
+                while left > 0 do
+                    write(left >= #block and block or block:sub(1, left))
+                    left = left - #block
+                end
+                write(tail)
+            end,
+        }
+    end,
+}
+
+M.gzipbomb = {
+    doc = "valid JSON of so many bytes as a small gzip body, whether asked for or not",
+    params = { bytes = 1073741824 },
+    gate = function(ctx, p)
+        local head = '[{"additional_info":{},"history":{},"task_details":{"ticketId":"' ..
+            (ctx.ids[1] or "0") .. '","detail":"'
+        ctx.plan.identity = true
+        return {
+            status = 200, type = service.JSON, headers = { { "Content-Encoding", "gzip" } },
+            produce = function(write)
+                require("deflate").repeated(write, head, "x", p.bytes, '"}}]')
+            end,
+        }
+    end,
+}
+
+M.badgzip = {
+    doc = "Content-Encoding: gzip on what is not: form noise, cut (ends early) or plain",
+    params = { form = "noise" },
+    body = function(ctx, p, resp)
+        ctx.plan.identity = true
+        resp.headers = resp.headers or {}
+        resp.headers[#resp.headers + 1] = { "Content-Encoding", "gzip" }
+        if p.form == "plain" then return end
+        local parts = {}
+        require("deflate").repeated(function(s) parts[#parts + 1] = s end, resp.body, " ", #resp.body, "")
+        local gz = table.concat(parts)
+        if p.form == "cut" then
+            resp.body = gz:sub(1, math.floor(#gz / 2))
+        else
+            resp.body = gz:sub(1, 10) .. ("\255\254noise"):rep(20)
+        end
+    end,
+}
+
+M.encoding = {
+    doc = "claims a Content-Encoding that nobody asked for",
+    params = { name = "x-kapture" },
+    body = function(ctx, p, resp)
+        ctx.plan.identity = true
+        resp.headers = resp.headers or {}
+        resp.headers[#resp.headers + 1] = { "Content-Encoding", p.name }
+    end,
+}
+
+M.headers = {
+    doc = "n more response headers of so many bytes each",
+    params = { n = 100, bytes = 100 },
+    body = function(_, p, resp)
+        resp.headers = resp.headers or {}
+        for i = 1, p.n do
+            resp.headers[#resp.headers + 1] = { "X-Filler-" .. i, ("h"):rep(p.bytes) }
+        end
+    end,
+}
+
+return M

@@ -1,0 +1,73 @@
+-- Answers written past nginx, on the connection itself (through its TLS).
+-- HTTP/1.1 only; the connection ends with them.
+local trace = require "trace"
+
+local function head(resp, version, extra)
+    local lines = { version .. " " .. resp.status .. " Sandbox", "Content-Type: " .. resp.type }
+    for _, pair in ipairs(resp.headers or {}) do lines[#lines + 1] = pair[1] .. ": " .. pair[2] end
+    for _, line in ipairs(extra) do lines[#lines + 1] = line end
+    return table.concat(lines, "\r\n") .. "\r\n\r\n"
+end
+
+local styles = {}
+
+function styles.noise()
+    local bytes = {}
+    for i = 1, 300 do bytes[i] = string.char(math.random(0, 255)) end
+    return "\0\1" .. table.concat(bytes)
+end
+
+function styles.status(resp)
+    return "HTTP/1.1 two hundred\r\nContent-Length: 2\r\n\r\n" .. resp.body
+end
+
+function styles.version(resp)
+    return head(resp, "HTTP/4.2", { "Content-Length: " .. #resp.body }) .. resp.body
+end
+
+function styles.header(resp)
+    return head(resp, "HTTP/1.1", { "this is no header", "Content-Length: " .. #resp.body }) .. resp.body
+end
+
+function styles.nul(resp)
+    return head(resp, "HTTP/1.1", { "X-Nul: a\0b", "Content-Length: " .. #resp.body }) .. resp.body
+end
+
+function styles.chunk(resp)
+    return head(resp, "HTTP/1.1", { "Transfer-Encoding: chunked" }) .. "zz\r\n" .. resp.body .. "\r\n0\r\n\r\n"
+end
+
+function styles.lengths(resp)
+    return head(resp, "HTTP/1.1", { "Content-Length: " .. #resp.body, "Content-Length: " .. #resp.body + 7 }) .. resp.body
+end
+
+function styles.endless()
+    return "HTTP/1.1 200 OK\r\nX-Endless: " .. ("e"):rep(1048576)
+end
+
+function styles.http10(resp)
+    return head(resp, "HTTP/1.0", {}) .. resp.body
+end
+
+function styles.plain(resp, plan)
+    local interim = ""
+    for _ = 1, plan.n do
+        interim = interim .. "HTTP/1.1 " .. plan.early .. " Interim\r\n" ..
+            (plan.early == 103 and "Link: </style.css>; rel=preload\r\n" or "") .. "\r\n"
+    end
+    return interim .. head(resp, "HTTP/1.1", { "Content-Length: " .. #resp.body, "Connection: close" }) .. resp.body
+end
+
+return function(ctx, resp, plan)
+    local style = styles[plan.style] or styles.noise
+    resp.body = resp.body or ""
+    local text = style(resp, plan)
+    ctx.status_sent, ctx.sent, ctx.acted = resp.status, #resp.body, plan.style
+    trace.leave(ctx, resp.status)
+    local sock, why = ngx.req.socket(true)
+    if not sock then
+        ngx.log(ngx.ERR, "no raw socket: ", why)
+        return ngx.exit(444)
+    end
+    sock:send(text)
+end

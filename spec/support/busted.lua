@@ -1,0 +1,2 @@
+-- busted, run by whatever Lua runs this file.
+require "busted.runner" { standalone = false }
