@@ -1,87 +1,284 @@
-# kapture for Lua
+# kapture for Lua. Needs GNU make, a C11 compiler, pkg-config, libcurl and one
+# Lua: `make deps` gets them.
 #
-#   make [ABI=5.4|luajit|5.1|5.3]   build/<ABI>/kapture.so (5.4 by default)
-#   make all                        every ABI whose headers are installed
-#   make demo | test | sandbox      see README.md
+#   make demo              build it, fetch a ticket from the sandbox over HTTPS
+#   make test              build every ABI and run the specs under each
 #
-# Flags in the open: CC CFLAGS CPPFLAGS LDFLAGS PREFIX DESTDIR LUA_INCDIR CURL_PC
+#   make                   build/5.4/kapture.so; ABI=luajit, 5.1, 5.3 for others
+#   make static            build/<ABI>/libkapture.a, for hosts that link it in
+#   make all               both, for every ABI whose headers are installed
+#   make nvim              lua/kapture.so: makes this directory a Neovim plugin
+#   make install           for one ABI; uninstall, too; PREFIX, DESTDIR, LIBDIR
+#   make sandbox           the stand-in for the service, until Ctrl-C
+#   make lint              every linter; lint-format, lint-lua, ... for one
+#   make check-valgrind    the specs under valgrind
+#   make check-symbols     luaopen_kapture is all that is exported
+#   make format            csrc/ as .clang-format has it
+#   make deps              the system packages behind demo and test
+#   make clean
+#
+# Flags in the open: CC CFLAGS CPPFLAGS LDFLAGS LUA_INCDIR LUA_PC CURL_PC BUILD.
+# CURL_PC=libcurl-gnutls builds on another flavour of libcurl; V=1 shows the
+# commands.
 
 ABI     ?= 5.4
 CURL_PC ?= libcurl
 PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
 DESTDIR ?=
+BUILD   ?= build
+CFLAGS  ?= -O2 -g
 PKG_CONFIG ?= pkg-config
-BUILD   ?= build/$(ABI)
+NM      ?= nm
+OBJCOPY ?= objcopy
+INSTALL ?= install
+
+OS  := $(shell uname -s)
+OUT := $(BUILD)/$(ABI)
+
+.PHONY: default static all nvim probes install uninstall clean
+.PHONY: deps demo sandbox test check-valgrind check-symbols
+.PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
+.PHONY: has-lua FORCE
+
+default: $(OUT)/kapture.so
+static: $(OUT)/libkapture.a
+
+# --- One Lua ------------------------------------------------------------------
 
 ABIS := 5.4 luajit 5.1 5.3
-LUA_PC_5.4    := lua5.4
-LUA_PC_5.3    := lua5.3
-LUA_PC_5.1    := lua5.1
-LUA_PC_luajit := luajit
+ifeq (,$(filter $(ABI),$(ABIS)))
+$(error ABI=$(ABI) is not one of $(ABIS))
+endif
+
 LUA_5.4    := lua5.4
 LUA_5.3    := lua5.3
 LUA_5.1    := lua5.1
 LUA_luajit := luajit
-LUA_PC := $(LUA_PC_$(ABI))
-ifeq ($(LUA_PC),)
-$(error ABI=$(ABI) is not one of $(ABIS))
+LUA ?= $(LUA_$(ABI))
+
+# What pkg-config calls it on Debian, Arch and FreeBSD; Fedora's and Homebrew's
+# "lua" is whichever is newest there.
+LUA_PCS_5.4    := lua5.4 lua54 lua-5.4 'lua >= 5.4 lua < 5.5'
+LUA_PCS_5.3    := lua5.3 lua53 lua-5.3 'lua >= 5.3 lua < 5.4'
+LUA_PCS_5.1    := lua5.1 lua51 lua-5.1 'lua >= 5.1 lua < 5.2'
+LUA_PCS_luajit := luajit
+ifndef LUA_PC
+LUA_PC := $(shell for pc in $(LUA_PCS_$(ABI)); do \
+            $(PKG_CONFIG) --exists "$$pc" && echo "$${pc%% *}" && break; done)
 endif
 
+# LuaJIT has the 5.1 ABI and looks in the same directories: there, one build
+# serves both.
+LUA_V   := $(ABI:luajit=5.1)
+CMODDIR ?= $(LIBDIR)/lua/$(LUA_V)
+LMODDIR ?= $(PREFIX)/share/lua/$(LUA_V)
+
+# --- Flags --------------------------------------------------------------------
+
+# -isystem keeps our warnings out of other people's headers.
+pc_cflags = $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(1)))
 ifdef LUA_INCDIR
 LUA_CFLAGS := -isystem $(LUA_INCDIR)
-else
-LUA_CFLAGS = $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(LUA_PC)))
+else ifneq ($(LUA_PC),)
+LUA_CFLAGS := $(call pc_cflags,$(LUA_PC))
 endif
-CURL_CFLAGS = $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(CURL_PC)))
-CURL_LIBS   = $(shell $(PKG_CONFIG) --libs $(CURL_PC))
+CURL_CFLAGS := $(call pc_cflags,$(CURL_PC) 2>/dev/null)
+CURL_LIBS   := $(shell $(PKG_CONFIG) --libs $(CURL_PC) 2>/dev/null)
 
-CFLAGS ?= -O2 -g
-WARN = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
-HARDEN = -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2
-ifneq (,$(findstring -fsanitize,$(CFLAGS)))
-HARDEN = -fstack-protector-strong
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
+        -Wmissing-prototypes
+HARDEN := -fstack-protector-strong
+ifeq ($(OS),Linux)
+HARDEN += -fstack-clash-protection
 endif
+# Not at -O0, where glibc warns of it, and not under the sanitizers, which miss
+# what it intercepts.
+ifeq (,$(filter -O0 -fsanitize%,$(CFLAGS)))
+HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+
 ALL_CFLAGS = -std=c11 $(WARN) -fPIC -fvisibility=hidden -pthread $(HARDEN) \
              -D_GNU_SOURCE $(LUA_CFLAGS) $(CURL_CFLAGS) $(CPPFLAGS) $(CFLAGS)
-ALL_LDFLAGS = -shared -pthread -Wl,-z,relro,-z,now,-z,nodelete $(LDFLAGS)
+
+# A module leaves Lua's own symbols to the program that loads it.
+ifeq ($(OS),Darwin)
+MODULE := -bundle -undefined dynamic_lookup
+else
+# nodelete: lua_close unloads C modules, and a resolver thread may be in our
+# code or libcurl's even then.
+MODULE := -shared -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete
+endif
+ALL_LDFLAGS = $(MODULE) -pthread $(LDFLAGS)
+
+ifeq ($(V),1)
+say = @:
+else
+Q   := @
+say = @printf '  %-4s  %s\n'
+endif
+
+# --- The module ---------------------------------------------------------------
 
 SRCS := $(wildcard csrc/*.c)
-OBJS := $(SRCS:csrc/%.c=$(BUILD)/obj/%.o)
+OBJS := $(SRCS:csrc/%.c=$(OUT)/obj/%.o)
 
-.PHONY: default all clean
-default: $(BUILD)/kapture.so
+$(OUT)/kapture.so: $(OBJS)
+	$(say) LINK $@
+	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $(OBJS) $(CURL_LIBS)
 
-$(BUILD)/kapture.so: $(OBJS)
-	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $(OBJS) $(CURL_LIBS)
+# One object whose only global name is luaopen_kapture, so that no other of ours
+# can meet one of the host's. Without an ELF objcopy they stay, with our prefix.
+$(OUT)/libkapture.a: $(OBJS)
+	$(say) AR $@
+	$(Q)rm -f $@
+ifeq ($(OS),Darwin)
+	$(Q)$(AR) rcs $@ $(OBJS)
+else
+	$(Q)$(CC) -r -nostdlib -o $(OUT)/libkapture.o $(OBJS)
+	$(Q)$(OBJCOPY) --localize-hidden $(OUT)/libkapture.o
+	$(Q)$(AR) rcs $@ $(OUT)/libkapture.o
+endif
 
-$(BUILD)/obj/%.o: csrc/%.c $(BUILD)/flags
+$(OUT)/obj/%.o: csrc/%.c $(OUT)/flags
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Changes when the compiler or a flag does, and everything is built again.
+FLAGS = $(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(CURL_LIBS))
+$(OUT)/flags: FORCE
+	@test -n '$(LUA_INCDIR)$(LUA_PC)' || { echo "No headers of Lua $(ABI):" \
+	  "run 'make deps', or set LUA_INCDIR." >&2; exit 1; }
+	@$(PKG_CONFIG) --exists $(CURL_PC) || { echo "No $(CURL_PC):" \
+	  "run 'make deps', or set CURL_PC." >&2; exit 1; }
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
-
-# Rebuild when compiler or flags change.
-$(BUILD)/flags: FORCE
-	@mkdir -p $(@D)
-	@echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(CURL_LIBS)' | cmp -s - $@ || \
-	 echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(CURL_LIBS)' > $@
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
 FORCE:
 
+-include $(wildcard $(OUT)/obj/*.d)
+
+# $(call each_abi,TARGETS): makes them for every ABI that this machine has. A
+# rule that uses it starts with + to hand down make's -j.
+each_abi = @for abi in $(ABIS); do \
+  if $(MAKE) -s --no-print-directory ABI=$$abi has-lua 2>/dev/null; \
+  then $(MAKE) --no-print-directory ABI=$$abi $(1) || exit 1; \
+  else echo "  $$abi: no headers installed, left out"; fi; done
+
+has-lua:
+	@test -n '$(LUA_PC)'
+
 all:
-	@for abi in $(ABIS); do \
-	  case $$abi in 5.*) pc=lua$$abi;; *) pc=$$abi;; esac; \
-	  if $(PKG_CONFIG) --exists $$pc; then $(MAKE) --no-print-directory ABI=$$abi || exit 1; \
-	  else echo "$$abi: $$pc not installed, left out"; fi; \
-	done
+	+$(call each_abi,default static)
 
 # The decoder alone, for its specs and benchmarks: decode(text [, fields]).
-PROBE_OBJS := $(patsubst csrc/%.c,$(BUILD)/obj/%.o,$(wildcard csrc/decode*.c) csrc/fields.c)
-$(BUILD)/kapture_decode.so: spec/support/kapture_decode.c $(PROBE_OBJS) $(BUILD)/flags
-	$(CC) $(ALL_CFLAGS) -Icsrc $(ALL_LDFLAGS) -o $@ $< $(PROBE_OBJS)
+PROBE_OBJS := $(patsubst csrc/%.c,$(OUT)/obj/%.o,\
+                $(wildcard csrc/decode*.c) csrc/fields.c)
+$(OUT)/kapture_decode.so: spec/support/kapture_decode.c $(PROBE_OBJS) $(OUT)/flags
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_CFLAGS) -Icsrc $(ALL_LDFLAGS) -o $@ $< $(PROBE_OBJS)
 
-.PHONY: sandbox
+# A C file in spec/support is a module for the specs.
+probes: $(patsubst spec/support/%.c,$(OUT)/%.so,$(wildcard spec/support/*.c))
+
+# Neovim's loader finds lua/kapture.so on the runtimepath. Moved into place: a
+# Neovim that has the old one mapped keeps it.
+nvim:
+	+$(Q)$(MAKE) --no-print-directory ABI=luajit
+	$(Q)cp $(BUILD)/luajit/kapture.so lua/.kapture.so
+	$(Q)mv -f lua/.kapture.so lua/kapture.so
+
+# --- Installation -------------------------------------------------------------
+
+VERSION := $(shell sed -n 's/.*KAPTURE_VERSION "\(.*\)"/\1/p' csrc/kapture.h)
+LUA_FILES := $(patsubst lua/%,%,$(wildcard lua/kapture/*.lua lua/resty/*.lua))
+ADIR  = $(LIBDIR)/kapture/$(ABI)
+PCDIR = $(LIBDIR)/pkgconfig
+
+install: default static
+	$(INSTALL) -d '$(DESTDIR)$(CMODDIR)' '$(DESTDIR)$(ADIR)' \
+	  '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PCDIR)'
+	$(INSTALL) -m 644 $(OUT)/kapture.so '$(DESTDIR)$(CMODDIR)/kapture.so'
+	$(INSTALL) -m 644 $(OUT)/libkapture.a '$(DESTDIR)$(ADIR)/libkapture.a'
+	$(INSTALL) -m 644 csrc/kapture.h '$(DESTDIR)$(PREFIX)/include/kapture.h'
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+	  -e 's|@ABI@|$(ABI)|' -e 's|@VERSION@|$(VERSION)|' \
+	  -e 's|@CURL_PC@|$(CURL_PC)|' kapture.pc.in > $(OUT)/kapture.pc
+	$(INSTALL) -m 644 $(OUT)/kapture.pc '$(DESTDIR)$(PCDIR)/kapture.pc'
+	for f in $(LUA_FILES); do \
+	  $(INSTALL) -d "$(DESTDIR)$(LMODDIR)/$${f%/*}" && \
+	  $(INSTALL) -m 644 "lua/$$f" "$(DESTDIR)$(LMODDIR)/$$f" || exit 1; done
+
+# The header and kapture.pc go with the last ABI.
+uninstall:
+	rm -f '$(DESTDIR)$(CMODDIR)/kapture.so' '$(DESTDIR)$(ADIR)/libkapture.a'
+	for f in $(LUA_FILES); do rm -f "$(DESTDIR)$(LMODDIR)/$$f"; done
+	for d in '$(DESTDIR)$(LMODDIR)/kapture' '$(DESTDIR)$(LMODDIR)/resty' \
+	  '$(DESTDIR)$(ADIR)'; do \
+	  test ! -d "$$d" || rmdir "$$d" 2>/dev/null || true; done
+	if test ! -d '$(DESTDIR)$(LIBDIR)/kapture' || \
+	   rmdir '$(DESTDIR)$(LIBDIR)/kapture' 2>/dev/null; then \
+	  rm -f '$(DESTDIR)$(PREFIX)/include/kapture.h' \
+	    '$(DESTDIR)$(PCDIR)/kapture.pc'; fi
+
+# --- Trying and testing -------------------------------------------------------
+
+deps:
+	@tools/deps test
+
+demo:
+	@tools/deps demo
+	+@$(MAKE) --no-print-directory default
+	@LUA_CPATH='$(OUT)/?.so' tools/with-sandbox $(LUA) examples/demo.lua
+
 sandbox:
+	@tools/deps demo
 	@sandbox/run
 
-clean:
-	rm -rf build lua/kapture.so
+test: deps
+	+$(call each_abi,default static probes check-symbols)
+	@spec/run
 
--include $(wildcard $(BUILD)/obj/*.d)
+# The interpreter under valgrind: an error, or a block that is lost for good,
+# fails the run.
+VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full \
+            --show-leak-kinds=definite --errors-for-leak-kinds=definite
+VALGRIND_ABIS ?= 5.4 5.1
+check-valgrind: deps
+	+$(call each_abi,default probes)
+	@WRAP='$(VALGRIND)' spec/run $(VALGRIND_ABIS)
+
+check-symbols: $(OUT)/kapture.so $(OUT)/libkapture.a
+	@for f in $^; do case $$f in *.so) dyn=-D;; *) dyn=;; esac; \
+	  names=$$($(NM) $$dyn -g --defined-only $$f | awk 'NF == 3 {print $$3}'); \
+	  test "$$names" = luaopen_kapture || \
+	  { echo "$$f exports:" $$names >&2; exit 1; }; done
+
+# --- Linters ------------------------------------------------------------------
+
+C_FILES  := $(wildcard csrc/*.[ch] spec/support/*.c examples/*/*.c)
+LUA_DIRS := $(wildcard lua plugin sandbox spec examples bench bin tools rockspec)
+
+lint: lint-format lint-cppcheck lint-tidy lint-lua lint-shell
+
+lint-format:
+	clang-format --dry-run --Werror $(C_FILES)
+format:
+	clang-format -i $(C_FILES)
+
+lint-cppcheck:
+	cppcheck -q --std=c11 --enable=warning,performance,portability \
+	  --inline-suppr --suppress=missingIncludeSystem --error-exitcode=1 \
+	  -Icsrc csrc
+
+lint-tidy:
+	clang-tidy --quiet $(SRCS) -- $(ALL_CFLAGS)
+
+lint-lua:
+	luacheck -q $(LUA_DIRS)
+
+lint-shell:
+	shellcheck $$(grep -rlE '^#!.*[ /](ba|da)?sh' .ci tools sandbox spec)
+
+clean:
+	rm -rf $(BUILD) lua/kapture.so
