@@ -13,7 +13,8 @@ end
 -- Counters of a key (without one: of all requests).
 function pages.stats(args)
     local s = trace.stats(args.key or "")
-    return "application/json", string.format('{"requests":%d,"inflight":%d,"most":%d}\n', s.requests, s.inflight, s.most)
+    local text = '{"requests":%d,"inflight":%d,"most":%d}\n'
+    return "application/json", text:format(s.requests, s.inflight, s.most)
 end
 
 -- The log, or the lines of one key.

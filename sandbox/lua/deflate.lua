@@ -10,7 +10,8 @@ typedef struct {
     int data_type; unsigned long adler; unsigned long reserved;
 } kap_z_stream;
 const char *zlibVersion(void);
-int deflateInit2_(kap_z_stream *s, int level, int method, int bits, int mem, int strategy, const char *version, int size);
+int deflateInit2_(kap_z_stream *s, int level, int method, int bits, int mem, int strategy,
+                  const char *version, int size);
 int deflate(kap_z_stream *s, int flush);
 int deflateEnd(kap_z_stream *s);
 unsigned long crc32(unsigned long crc, const char *buf, unsigned len);

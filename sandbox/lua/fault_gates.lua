@@ -1,7 +1,6 @@
 -- Faults that act before the service would have answered, or in its place.
 local bit = require "bit"
 local breaking = require "breaking"
-local json = require "json"
 local service = require "service"
 local ticket = require "ticket"
 
@@ -133,7 +132,8 @@ M.body = {
 }
 
 M.failed = {
-    doc = "the service's own failures under this status (0: as they are) and in form message, Message, customer, array, object or none",
+    doc = "the service's own failures under this status (0: as they are), " ..
+        "in form message, Message, customer, array, object or none",
     params = { status = 200, form = "message" },
     gate = function(ctx, p)
         ctx.failed = { status = p.status > 0 and p.status or nil, form = p.form }
@@ -180,17 +180,18 @@ M.maxids = {
 }
 
 M.redirect = {
-    doc = "a redirect to the same path without faults (to=self), to itself (loop), to another host (other) or any url",
+    doc = "a redirect: to=self (the same without faults), loop (to itself), other (another host) or any url; " ..
+        "whoever follows it to self or other is logged under its key with \"to\" behind",
     params = { code = 302, to = "self" },
     gate = function(ctx, p)
         local scheme, host = ngx.var.scheme, ngx.var.http_host or "localhost"
-        local to = p.to
+        local to, mark = p.to, p.key ~= "" and "/fault/tag,key=" .. p.key .. "to" or ""
         if to == "self" then
-            to = scheme .. "://" .. host .. ctx.path
+            to = scheme .. "://" .. host .. mark .. ctx.path
         elseif to == "loop" then
             to = scheme .. "://" .. host .. ctx.fault .. ctx.path
         elseif to == "other" then
-            to = scheme .. "://127.0.0.1:" .. ngx.var.server_port .. ctx.path
+            to = scheme .. "://127.0.0.1:" .. ngx.var.server_port .. mark .. ctx.path
         end
         local resp = service.html(p.code, p.code .. " Moved")
         resp.headers = { { "Location", to } }
@@ -208,7 +209,7 @@ M["echo-token"] = {
         if p.where == "header" then
             resp.headers = { { "X-Debug-Authorization", value } }
         else
-            resp.body = '{"message": ' .. json.quote("upstream rejected Authorization: " .. value) .. ',"status": "failed"}'
+            resp.body = service.failed_body("upstream rejected Authorization: " .. value)
         end
         return resp
     end,
@@ -219,7 +220,8 @@ local function fraction(text)
 end
 
 M.random = {
-    doc = "fails at random at this rate, decided by seed, ids and attempt; kinds reset, close, 503, 500, 429, slow, truncate",
+    doc = "fails at random at this rate, decided by seed, ids and attempt; " ..
+        "kinds: reset, close, slow (by ms), truncate or a status, joined by +",
     params = { seed = "1", rate = 0.1, kinds = "reset+503+slow+truncate", ms = 50 },
     gate = function(ctx, p)
         local text = p.seed .. ":" .. ngx.md5(ctx.ids_text or "")
@@ -235,7 +237,7 @@ M.random = {
         if kind == "slow" then
             ngx.sleep(p.ms / 1000)
         elseif kind == "truncate" then
-            ctx.plan.cut = { at = 0.5, how = "abrupt" }
+            ctx.plan.cut, ctx.plan.identity = { at = 0.5, how = "abrupt" }, true
         else
             return failing(tonumber(kind) or 500, "html")
         end

@@ -31,7 +31,8 @@ M.unasked = {
     params = { id = "799999999991" },
     list = function(ctx, p, resp)
         for id in p.id:gmatch "[^+]+" do
-            table.insert(resp.tickets, 1, ticket.get(id, ticket.wants(ctx.fields)).text)
+            local t = ticket.get(id, ticket.wants(ctx.fields))
+            if t then table.insert(resp.tickets, 1, t.text) end
         end
     end,
 }
@@ -79,7 +80,8 @@ M.noid = {
 }
 
 M.envelope = {
-    doc = "success as array, success, message-array, message-object, message-string, message-json, inline, Message or customer",
+    doc = "success in form array, success, message-array, message-object (one ticket), message-string (no ticket), " ..
+        "message-json, inline (one ticket), Message or customer (a failure)",
     params = { form = "success" },
     list = function(_, p, resp)
         local form, n = p.form, #resp.tickets
@@ -141,14 +143,14 @@ M.deep = {
     list = function(ctx, p, resp)
         local n = math.max(p.depth - 3, 1)
         resp.tickets = {
-            '{"additional_info":{"deep":' .. ("["):rep(n) .. ("]"):rep(n) .. '},"history":{},"task_details":{"ticketId":"' ..
-                ctx.ids[1] .. '"}}',
+            '{"additional_info":{"deep":' .. ("["):rep(n) .. ("]"):rep(n) ..
+                '},"history":{},"task_details":{"ticketId":"' .. ctx.ids[1] .. '"}}',
         }
     end,
 }
 
 M.oversized = {
-    doc = "valid JSON of so many bytes; length=yes with Content-Length, no without",
+    doc = "valid JSON of so many bytes; length yes (Content-Length), no (without) or gzip (compressed if asked for)",
     params = { bytes = 67108865, length = "yes" },
     gate = function(ctx, p)
         local head = '[{"additional_info":{},"history":{},"task_details":{"ticketId":"' ..
@@ -157,6 +159,7 @@ M.oversized = {
         local fill = math.max(p.bytes - #head - #tail, 0)
         local block = ("x"):rep(65536)
         if p.length ~= "yes" then ctx.plan.length = false end
+        if p.length ~= "gzip" then ctx.plan.identity = true end
         return {
             status = 200, type = service.JSON, size = #head + fill + #tail,
             produce = function(write)

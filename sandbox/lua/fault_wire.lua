@@ -20,14 +20,14 @@ M.drip = {
     doc = "the body in pieces of so many bytes, with a pause after each",
     params = { bytes = 100, ms = 20 },
     wire = function(_, p, plan)
-        plan.piece, plan.pause = math.max(p.bytes, 1), p.ms / 1000
+        plan.piece, plan.pause, plan.identity = math.max(p.bytes, 1), p.ms / 1000, true
     end,
 }
 
 M.bytes1 = {
     doc = "the body in pieces of one byte (chunks of one on HTTP/1.1), no pause",
     wire = function(_, _, plan)
-        plan.piece, plan.length = 1, false
+        plan.piece, plan.length, plan.identity = 1, false, true
     end,
 }
 
@@ -42,7 +42,8 @@ M.identity = {
 }
 
 M.truncate = {
-    doc = "the body ends early, at bytes (1 and more) or that share of it; framing length or chunked; finish notify (TLS's good-bye said), abrupt or reset",
+    doc = "the body ends early, at bytes (1 and more) or that share of it; framing length or chunked; " ..
+        "finish notify (TLS's good-bye is said), abrupt or reset",
     params = { at = 0.5, framing = "length", finish = "abrupt" },
     wire = function(_, p, plan)
         plan.cut = { at = p.at, how = p.finish }
@@ -55,7 +56,8 @@ M.truncate = {
 }
 
 M.reset = {
-    doc = "TCP reset: before the answer (at=0), or in the body at bytes or a share; scope connection or stream (HTTP/2)",
+    doc = "TCP reset: before the answer (at=0), or in the body at bytes or a share; " ..
+        "scope connection or stream (HTTP/2)",
     params = { at = 0, scope = "connection" },
     gate = function(ctx, p)
         if p.at == 0 then return breaking.reset(ctx, p.scope) end
@@ -99,8 +101,9 @@ M.early = {
     wire = function(_, p, plan) plan.raw = { style = "plain", early = p.code, n = p.n } end,
 }
 
-M.garbage = {
-    doc = "not HTTP: form noise, status, version, header, nul, chunk, lengths, endless (one header line without end) or tls (noise under TLS, any protocol)",
+M.garbage = { -- h1 but for one form: the handler sees to it
+    doc = "not HTTP: form noise, status, version, header, nul, chunk, lengths, endless (one header line) " ..
+        "or tls (noise under TLS: any protocol)",
     params = { form = "noise" },
     gate = function(ctx, p)
         if p.form == "tls" then return breaking.noise(ctx) end

@@ -127,7 +127,8 @@ function M.describe()
             params[#params + 1] = "," .. key .. "=" .. tostring(value)
         end
         table.sort(params)
-        lines[#lines + 1] = name .. table.concat(params) .. "\t" .. (def.h1 and "HTTP/1.1" or "any") .. "\t" .. def.doc
+        local usage = (name .. table.concat(params)):gsub("[^%w%p]", function(c) return ("%%%02X"):format(c:byte()) end)
+        lines[#lines + 1] = ("%s\t%s\t%s"):format(usage, def.h1 and "HTTP/1.1" or "any", def.doc)
     end
     return table.concat(lines, "\n") .. "\n"
 end

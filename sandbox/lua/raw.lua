@@ -38,7 +38,8 @@ function styles.chunk(resp)
 end
 
 function styles.lengths(resp)
-    return head(resp, "HTTP/1.1", { "Content-Length: " .. #resp.body, "Content-Length: " .. #resp.body + 7 }) .. resp.body
+    local n = #resp.body
+    return head(resp, "HTTP/1.1", { "Content-Length: " .. n, "Content-Length: " .. n + 7 }) .. resp.body
 end
 
 function styles.endless()

@@ -47,7 +47,7 @@ function M.failed_body(message, form)
     if form == "Message" then
         return '{"Message": ' .. q(message) .. ',"Status": "failed"}'
     elseif form == "customer" then
-        return '{"Customer Details": ' .. q(message .. " Customer does not exist for this request") .. ',"status": "failed"}'
+        return '{"Customer Details": "Customer details does not exist for this request","status": "failed"}'
     elseif form == "array" then
         return '{"message": [' .. q(message) .. '],"status": "failed"}'
     elseif form == "object" then

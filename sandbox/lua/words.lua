@@ -5,9 +5,11 @@ local M = {}
 M.titles = {
     "Refund not received", "TEST 1", "Order delayed &amp; no update", "Can&apos;t log in to the app",
     "App crashes on \\\"Pay now\\\"", "Wrong item delivered", "ऑर्डर अभी तक नहीं मिला", "Charged twice 😡",
-    "Invoice copy needed", "Re: Re: Fwd: Warranty claim #4471", "पैसे वापस कब मिलेंगे?", "KYC &lt;pending&gt; since 3 weeks",
+    "Invoice copy needed", "Re: Re: Fwd: Warranty claim #4471", "पैसे वापस कब मिलेंगे?",
+    "KYC &lt;pending&gt; since 3 weeks",
     "Address change", "Great service 👍🏽", "Technician didn&#39;t show up", "Payment failed but amount debited",
-    "SIM not activated", "\\u0917\\u094d\\u0930\\u093e\\u0939\\u0915 \\u0938\\u0947\\u0935\\u093e", "Cancel my subscription",
+    "SIM not activated", "\\u0917\\u094d\\u0930\\u093e\\u0939\\u0915 \\u0938\\u0947\\u0935\\u093e",
+    "Cancel my subscription",
     "Coupon \\\"SAVE20\\\" rejected",
 }
 
@@ -54,13 +56,15 @@ M.paragraphs = {
     "&gt; On Mon, 12 Aug 2024 at 10:12, Support &lt;support@example.com&gt; wrote:\\r\\n&gt; " ..
         "Thank you for writing to us. Your request has been registered and our team will get back to you " ..
         "within twenty-four working hours.\\r\\n",
-    "महोदय, मैंने पिछले सप्ताह एक मोबाइल मंगवाया था जो अब तक नहीं पहुँचा है। कृपया बताएं कि मेरा ऑर्डर कब तक मिलेगा।\\n",
+    "महोदय, मैंने पिछले सप्ताह एक मोबाइल मंगवाया था जो अब तक नहीं पहुँचा है। " ..
+        "कृपया बताएं कि मेरा ऑर्डर कब तक मिलेगा।\\n",
     "\\t&bull; Order: OD123456789\\r\\n\\t&bull; Amount: \\u20b9 1,499\\r\\n\\t&bull; Mode: UPI\\r\\n",
-    "Regards,\\r\\nAsha 😊\\r\\n\\r\\n-- \\r\\nThis e-mail and any attachment may be confidential. If you are not the " ..
-        "intended recipient, please delete it and tell the sender; any copying, disclosure or distribution of it " ..
-        "is not allowed.\\r\\n",
-    "&lt;table width=\\\"100%\\\" cellpadding=\\\"0\\\" cellspacing=\\\"0\\\" border=\\\"0\\\"&gt;&lt;tr&gt;&lt;td&gt;" ..
-        "&lt;img src=\\\"https:\\/\\/cdn.example.com\\/logo.png\\\" alt=\\\"\\\"&gt;&lt;/td&gt;&lt;/tr&gt;&lt;/table&gt;\\n",
+    "Regards,\\r\\nAsha 😊\\r\\n\\r\\n-- \\r\\nThis e-mail and any attachment may be confidential. If you are " ..
+        "not the intended recipient, please delete it and tell the sender; any copying, disclosure or " ..
+        "distribution of it is not allowed.\\r\\n",
+    "&lt;table width=\\\"100%\\\" cellpadding=\\\"0\\\" cellspacing=\\\"0\\\" border=\\\"0\\\"&gt;" ..
+        "&lt;tr&gt;&lt;td&gt;&lt;img src=\\\"https:\\/\\/cdn.example.com\\/logo.png\\\" alt=\\\"\\\"&gt;" ..
+        "&lt;/td&gt;&lt;/tr&gt;&lt;/table&gt;\\n",
     "The quick answer to your question is that the device is covered by the warranty until the end of the year, " ..
         "that the repair itself takes about ten days from the moment it reaches our workshop, and that a courier " ..
         "will call you one day before the pick-up to agree on a time that suits you.\\n",

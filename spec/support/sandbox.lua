@@ -48,7 +48,8 @@ local function start()
     local ready = os.tmpname()
     os.remove(ready)
     -- Its standard input is our end of the pipe: however we end, so does it.
-    child = assert(io.popen("exec " .. quoted(root() .. "/sandbox/run") .. " --quiet --stdin --ready " .. quoted(ready), "w"))
+    local command = "exec %s --quiet --stdin --ready %s"
+    child = assert(io.popen(command:format(quoted(root() .. "/sandbox/run"), quoted(ready)), "w"))
     for _ = 1, 200 do
         if read_ready(ready) then return end
         os.execute "sleep 0.05"
