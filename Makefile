@@ -278,7 +278,7 @@ lint-lua:
 	luacheck -q $(LUA_DIRS)
 
 lint-shell:
-	shellcheck $$(grep -rlE '^#!.*[ /](ba|da)?sh' .ci tools sandbox spec)
+	shellcheck -S warning $$(grep -rlE '^#!.*[ /](ba|da)?sh' .ci tools sandbox spec)
 
 clean:
 	rm -rf $(BUILD) lua/kapture.so

@@ -1,0 +1,15 @@
+-- One code base for Lua 5.1 to 5.4 and LuaJIT: what all of them have.
+std = "min"
+max_line_length = 120
+unused_args = false -- a callback's signature says what it is given
+exclude_files = { "build/**" }
+
+files["lua/resty"] = { std = "+ngx_lua" }
+files["lua/kapture/nvim.lua"] = { read_globals = { "vim" } }
+files["lua/kapture/health.lua"] = { read_globals = { "vim" } }
+files["plugin"] = { globals = { "vim" } }
+files["sandbox"] = { std = "luajit+ngx_lua" }
+files["examples/openresty"] = { std = "luajit+ngx_lua" }
+files["examples/nvim"] = { std = "luajit", globals = { "vim" } }
+files["spec"] = { std = "max+busted" }
+files["rockspec"] = { std = "rockspec" }

@@ -1,0 +1,40 @@
+rockspec_format = "3.0"
+package = "kapture"
+version = "scm-1"
+source = {
+    -- A checkout: `luarocks make rockspec/kapture-scm-1.rockspec` in it.
+    url = ".",
+}
+description = {
+    summary = "Tickets from Kapture CRM as plain Lua tables, natively with libcurl",
+    detailed = [[
+        One call fetches any number of tickets over HTTPS: batches, retries,
+        one deadline, kept connections, exact integers. Blocking, or driven by
+        any event loop through one descriptor.
+    ]],
+    license = "MIT",
+    labels = { "http", "curl", "crm", "api", "neovim", "openresty" },
+}
+dependencies = { "lua >= 5.1, < 5.5" }
+external_dependencies = {
+    -- By its library alone: Debian has the header in a directory that the
+    -- compiler knows and LuaRocks does not.
+    CURL = { library = "curl" },
+}
+build = {
+    type = "builtin",
+    modules = {
+        kapture = {
+            sources = {
+                "csrc/decode.c",
+                "csrc/decode_number.c",
+                "csrc/decode_text.c",
+                "csrc/fields.c",
+            },
+            defines = { "_GNU_SOURCE" },
+            libraries = { "curl", "pthread" },
+            incdirs = { "$(CURL_INCDIR)" },
+            libdirs = { "$(CURL_LIBDIR)" },
+        },
+    },
+}
