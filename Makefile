@@ -185,6 +185,7 @@ probes: $(patsubst spec/support/%.c,$(OUT)/%.so,$(wildcard spec/support/*.c))
 # Neovim that has the old one mapped keeps it.
 nvim:
 	+$(Q)$(MAKE) --no-print-directory ABI=luajit
+	$(Q)mkdir -p lua
 	$(Q)cp $(BUILD)/luajit/kapture.so lua/.kapture.so
 	$(Q)mv -f lua/.kapture.so lua/kapture.so
 
