@@ -2,6 +2,7 @@
 #include "fields.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ typedef struct place {
 } place;
 
 struct kap_fields {
+    atomic_int refs;
     place *places;
     int count, room;
 };
@@ -27,14 +29,22 @@ kap_fields *kap_fields_new(void)
         free(root);
         return NULL;
     }
+    atomic_init(&f->refs, 1);
     f->places = root;
     f->count = f->room = 1;
     return f;
 }
 
+kap_fields *kap_fields_ref(kap_fields *f)
+{
+    atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+    return f;
+}
+
 void kap_fields_free(kap_fields *f)
 {
-    if (f == NULL)
+    if (f == NULL ||
+        atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
         return;
     for (int i = 0; i < f->count; i++)
         free(f->places[i].name);

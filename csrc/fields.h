@@ -21,7 +21,10 @@ typedef enum {
 
 kap_fields *kap_fields_new(void); /* NULL: no memory */
 kap_fields_status kap_fields_add(kap_fields *f, const char *path, size_t len);
-void kap_fields_free(kap_fields *f); /* NULL is fine */
+/* Compiled fields never change again: copies of the options share them, from
+ * any thread. */
+kap_fields *kap_fields_ref(kap_fields *f);
+void kap_fields_free(kap_fields *f); /* drops a reference; NULL is fine */
 
 /* For the decoder. A place is a point on some path: 0 is the ticket itself,
  * a positive number a name further down. */

@@ -1,0 +1,344 @@
+#include "call.h"
+
+#include "clock.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool kap_call_begin(kap_call *c)
+{
+    c->state = calloc(c->ids.n + 1, 1);
+    c->started = kap_now();
+    c->deadline = c->started + c->settings->deadline;
+    return c->state != NULL;
+}
+
+static kap_batch *batch_new(kap_call *c, uint32_t first, uint32_t count)
+{
+    kap_batch *b = calloc(1, sizeof *b);
+    if (b == NULL)
+        return NULL;
+    b->call = c;
+    b->first = first;
+    b->count = count;
+    b->number = ++*c->numbers;
+    b->deadline = c->deadline;
+    kap_failure_clear(&b->failure);
+    return b;
+}
+
+/* Behind `after`, or first. */
+static void batch_insert(kap_call *c, kap_batch *b, kap_batch *after)
+{
+    b->prev = after;
+    b->next = after != NULL ? after->next : c->batches;
+    if (b->prev != NULL)
+        b->prev->next = b;
+    else
+        c->batches = b;
+    if (b->next != NULL)
+        b->next->prev = b;
+    else
+        c->last = b;
+}
+
+static void batch_remove(kap_call *c, kap_batch *b)
+{
+    if (b->prev != NULL)
+        b->prev->next = b->next;
+    else
+        c->batches = b->next;
+    if (b->next != NULL)
+        b->next->prev = b->prev;
+    else
+        c->last = b->prev;
+    b->prev = b->next = NULL;
+}
+
+void kap_batch_free(kap_batch *b)
+{
+    kap_transfer_free(b->transfer);
+    free(b);
+}
+
+/* The client's list still refers to an arrived batch: it frees it. */
+static void batch_drop(kap_call *c, kap_batch *b, kap_engine *e)
+{
+    batch_remove(c, b);
+    if (b->state == KAP_BATCH_FLYING) {
+        c->flying--;
+        if (e != NULL)
+            kap_engine_cancel(e, b->transfer);
+        b->transfer = NULL;
+    }
+    b->call = NULL;
+    if (b->state == KAP_BATCH_ARRIVED)
+        return;
+    kap_batch_free(b);
+}
+
+void kap_call_end(kap_call *c, kap_engine *e)
+{
+    while (c->batches != NULL)
+        batch_drop(c, c->batches, e);
+    kap_lane_unref(c->lane);
+    kap_message_unref(c->message);
+    c->lane = NULL;
+    c->message = NULL;
+    if (!c->done) {
+        c->done = true;
+        c->ended = kap_now();
+    }
+}
+
+void kap_call_free(kap_call *c, kap_engine *e)
+{
+    kap_call_end(c, e);
+    kap_settings_unref(c->settings);
+    c->settings = NULL;
+    kap_idset_free(&c->ids);
+    free(c->state);
+    c->state = NULL;
+}
+
+static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
+{
+    size_t len;
+    char *post = kap_message_body(c->message, &c->ids, b->first, b->count, &len);
+    kap_transfer *t = kap_transfer_new(c->message, c->settings, post, len);
+    if (t == NULL)
+        return false;
+    t->owner = b;
+    t->not_before = b->not_before;
+    t->deadline = b->deadline;
+    b->transfer = t;
+    b->state = KAP_BATCH_FLYING;
+    b->attempts++;
+    b->announced = false;
+    c->flying++;
+    c->requests++;
+    kap_engine_submit(e, t, c->lane);
+    return true;
+}
+
+bool kap_call_pump(kap_call *c, kap_engine *e)
+{
+    /* Enough in the engine to keep it busy while nobody steps, and no more:
+     * what has arrived waits in memory. */
+    unsigned window = 2 * (unsigned)c->settings->concurrency;
+    if (c->done || c->stop.kind != KAP_KIND_NONE)
+        return true;
+    for (kap_batch *b = c->batches; b != NULL && c->flying < window; b = b->next)
+        if (b->state == KAP_BATCH_READY && !batch_send(c, b, e))
+            return false;
+    while (c->next < c->ids.n && c->flying < window) {
+        uint32_t left = c->ids.n - c->next;
+        uint32_t size = (uint32_t)c->settings->batch_size;
+        kap_batch *b = batch_new(c, c->next, left < size ? left : size);
+        if (b == NULL)
+            return false;
+        batch_insert(c, b, c->last);
+        c->next += b->count;
+        if (!batch_send(c, b, e))
+            return false;
+    }
+    return true;
+}
+
+void kap_batch_describe(kap_batch *b, const kap_transfer *t)
+{
+    kap_transfer_failure(t, &b->failure);
+    b->failure.attempts = b->attempts;
+}
+
+/* A connection kept too long: the server closed it while the request was on
+ * its way, and nothing of an answer has come. Nobody's failure. */
+static bool is_stale(const kap_batch *b)
+{
+    const kap_transfer *t = b->transfer;
+    return t != NULL && t->outcome == KAP_OUTCOME_FAILED && !b->stale &&
+           b->failure.kind == KAP_KIND_NETWORK && t->new_connections == 0 &&
+           t->status == 0 && t->header_bytes == 0 && t->len == 0 &&
+           (t->code == CURLE_SEND_ERROR || t->code == CURLE_RECV_ERROR ||
+            t->code == CURLE_GOT_NOTHING);
+}
+
+static bool may_retry(kap_call *c, kap_batch *b, double *delay)
+{
+    kap_failure *f = &b->failure;
+    const kap_settings *s = c->settings;
+    if (!f->retryable || f->deadline || b->attempts > s->retries)
+        return false;
+    /* A half goes on to be halved: only the last one left deserves to be
+     * tried again. */
+    if (b->half && b->count > 1 && s->isolate && kap_isolates(f->kind, f->status))
+        return false;
+    *delay = kap_backoff(s->backoff, s->max_backoff, b->attempts,
+                         kap_random(c->random));
+    if (f->retry_after > *delay)
+        *delay = f->retry_after;
+    if (kap_now() + *delay >= b->deadline)
+        return false;
+    return kap_budget_retry(c->budget);
+}
+
+kap_next kap_call_decide(kap_call *c, kap_batch *b, double *delay)
+{
+    kap_failure *f = &b->failure;
+    *delay = 0;
+    if (c->stop.kind != KAP_KIND_NONE)
+        return KAP_NEXT_FAIL;
+    if (is_stale(b)) {
+        b->stale = true;
+        b->attempts--;
+        return KAP_NEXT_RETRY;
+    }
+    if (may_retry(c, b, delay)) {
+        c->retries++;
+        return KAP_NEXT_RETRY;
+    }
+    if (f->deadline || !kap_isolates(f->kind, f->status))
+        return KAP_NEXT_FAIL;
+    kap_evidence_failure(c->evidence);
+    if (!c->settings->isolate || b->count == 1)
+        return KAP_NEXT_FAIL;
+    if (kap_evidence_healthy(c->evidence))
+        return KAP_NEXT_SPLIT;
+    return KAP_NEXT_PARK;
+}
+
+static void drop_transfer(kap_batch *b)
+{
+    kap_transfer_free(b->transfer);
+    b->transfer = NULL;
+    memset(&b->response, 0, sizeof b->response);
+}
+
+void kap_call_retry(kap_call *c, kap_batch *b, double delay)
+{
+    (void)c;
+    drop_transfer(b);
+    b->not_before = delay > 0 ? kap_now() + delay : 0;
+    b->state = KAP_BATCH_READY;
+}
+
+void kap_call_refetch(kap_batch *b)
+{
+    drop_transfer(b);
+    b->not_before = 0;
+    b->attempts--;
+    b->state = KAP_BATCH_READY;
+}
+
+void kap_call_park(kap_call *c, kap_batch *b)
+{
+    (void)c;
+    drop_transfer(b);
+    b->state = KAP_BATCH_PARKED;
+}
+
+bool kap_call_split(kap_call *c, kap_batch *b)
+{
+    uint32_t left = (b->count + 1) / 2;
+    kap_batch *one = batch_new(c, b->first, left);
+    kap_batch *two = one == NULL ? NULL
+                                 : batch_new(c, b->first + left, b->count - left);
+    if (two == NULL) {
+        free(one);
+        return false;
+    }
+    one->half = two->half = true;
+    one->deadline = two->deadline = b->deadline;
+    one->probe = two->probe = !kap_evidence_healthy(c->evidence);
+    c->bottom = one->probe && b->count == 2;
+    batch_insert(c, one, b);
+    batch_insert(c, two, one);
+    drop_transfer(b);
+    b->state = KAP_BATCH_PARKED;
+    batch_drop(c, b, NULL);
+    return true;
+}
+
+void kap_call_fail(kap_call *c, kap_batch *b)
+{
+    memset(c->state + b->first, KAP_ID_FAILED, b->count);
+    drop_transfer(b);
+    b->state = KAP_BATCH_PARKED;
+    batch_drop(c, b, NULL);
+}
+
+void kap_call_succeed(kap_call *c, kap_batch *b)
+{
+    for (uint32_t i = b->first; i < b->first + b->count; i++)
+        if (c->state[i] == KAP_ID_PENDING)
+            c->state[i] = KAP_ID_MISSING;
+    c->successes++;
+    c->bottom = false;
+    kap_evidence_success(c->evidence);
+    kap_budget_success(c->budget);
+    drop_transfer(b);
+    b->state = KAP_BATCH_PARKED;
+    batch_drop(c, b, NULL);
+}
+
+kap_batch *kap_call_unpark(kap_call *c, bool *split)
+{
+    kap_batch *pick = NULL;
+    bool probing = false;
+    for (kap_batch *b = c->batches; b != NULL; b = b->next) {
+        if (b->state != KAP_BATCH_PARKED)
+            probing = probing || b->probe;
+        else if (pick == NULL || (b->probe && !pick->probe) ||
+                 (b->probe && b->count < pick->count))
+            pick = b;
+    }
+    if (pick == NULL)
+        return NULL;
+    *split = c->stop.kind == KAP_KIND_NONE;
+    if (!*split || kap_evidence_healthy(c->evidence))
+        return pick;
+    /* In doubt: down one line of halves, the smallest first. When the last two
+     * single ids of it have failed like all before them, nothing works. */
+    if (probing)
+        return NULL;
+    if (c->bottom)
+        c->evidence->outage = true;
+    if (c->evidence->outage)
+        *split = false;
+    return pick;
+}
+
+void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why)
+{
+    kap_batch *next;
+    if (c->stop.kind == KAP_KIND_NONE)
+        c->stop = *why;
+    for (kap_batch *b = c->batches; b != NULL; b = next) {
+        next = b->next;
+        if (b->state == KAP_BATCH_READY ||
+            (b->state == KAP_BATCH_FLYING &&
+             !atomic_load_explicit(&b->transfer->started,
+                                   memory_order_acquire))) {
+            if (b->state == KAP_BATCH_FLYING)
+                c->requests--;
+            batch_drop(c, b, e);
+        }
+    }
+    c->next = c->ids.n;
+}
+
+bool kap_call_settle(kap_call *c)
+{
+    if (c->done)
+        return true;
+    if (c->batches != NULL || c->next < c->ids.n)
+        return false;
+    c->done = true;
+    c->ended = kap_now();
+    kap_lane_unref(c->lane);
+    kap_message_unref(c->message);
+    c->lane = NULL;
+    c->message = NULL;
+    return true;
+}

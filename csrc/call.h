@@ -1,0 +1,120 @@
+/*
+ * One call: its ids, cut into batches, and what becomes of each of them: sent,
+ * tried again, taken apart, given up. Lua-free; the tickets themselves and the
+ * failures that users see are kept by request.c.
+ */
+#ifndef KAP_CALL_H
+#define KAP_CALL_H
+
+#include "attempt.h"
+#include "engine.h"
+#include "idset.h"
+#include "kind.h"
+#include "response.h"
+
+typedef enum {
+    KAP_ID_PENDING,
+    KAP_ID_GOT,
+    KAP_ID_MISSING,
+    KAP_ID_FAILED
+} kap_id_state;
+
+typedef enum {
+    KAP_BATCH_READY,   /* to be handed to the engine */
+    KAP_BATCH_FLYING,  /* the engine's */
+    KAP_BATCH_ARRIVED, /* ended, not yet dealt with: in the client's list */
+    KAP_BATCH_PARKED   /* failed; whether to take it apart is not yet known */
+} kap_batch_state;
+
+struct kap_call;
+
+/* A request of the contract: ids that go on the wire together, through all
+ * their attempts. */
+typedef struct kap_batch {
+    struct kap_batch *prev, *next;         /* in its call */
+    struct kap_batch *next_arrived;        /* in the client's list */
+    struct kap_call *call;                 /* NULL: the call is over */
+    kap_batch_state state;
+    uint32_t first, count;                 /* of the call's ids */
+    unsigned number;                       /* for events */
+    int attempts;
+    bool half;      /* of a batch that failed */
+    bool probe;     /* the one that is being taken apart while in doubt */
+    bool stale;     /* has been sent again for a stale connection */
+    bool announced; /* its request event is out */
+    bool busy;      /* being decoded, up the C stack */
+    double not_before, deadline;
+    kap_transfer *transfer;
+    kap_response response;
+    uint32_t extras, guess; /* request.c's, while it decodes */
+    kap_failure failure;    /* of the last attempt */
+} kap_batch;
+
+typedef struct kap_call {
+    kap_settings *settings;
+    kap_message *message;
+    kap_lane *lane;
+    kap_idset ids;
+    unsigned char *state; /* kap_id_state of each id */
+    uint32_t next;        /* the first id not yet in a batch */
+    kap_batch *batches, *last;
+    unsigned flying;
+    unsigned *numbers; /* the client's counter of requests */
+    kap_budget *budget;
+    uint64_t *random;
+    kap_evidence *evidence;
+    bool bottom;      /* the line of halves in doubt is down to single ids */
+    double started, ended, deadline;
+    unsigned requests, retries, successes;
+    double bytes;
+    bool done;
+    kap_failure stop; /* kind not NONE: nothing more is sent, and why */
+} kap_call;
+
+typedef enum {
+    KAP_NEXT_RETRY, /* again, after a pause */
+    KAP_NEXT_SPLIT, /* in halves */
+    KAP_NEXT_PARK,  /* wait and see */
+    KAP_NEXT_FAIL   /* for good */
+} kap_next;
+
+/* ids, settings, message and lane are set; false: no memory. */
+bool kap_call_begin(kap_call *c);
+/* Drops everything but the ids, their states and the counters. Batches that
+ * are busy are left to whoever is at work on them. */
+void kap_call_end(kap_call *c, kap_engine *e);
+void kap_call_free(kap_call *c, kap_engine *e);
+
+/* Hands batches to the engine, as many as are good for the pace. False: no
+ * memory; what was not handed over still will be by the next pump. */
+bool kap_call_pump(kap_call *c, kap_engine *e);
+
+/* Decides about b, which failed as b->failure says; sets *delay for a retry. */
+kap_next kap_call_decide(kap_call *c, kap_batch *b, double *delay);
+
+/* Carry the decision out; the batch is gone after all but retry and park.
+ * Split: false without memory, and nothing has changed. */
+void kap_call_retry(kap_call *c, kap_batch *b, double delay);
+bool kap_call_split(kap_call *c, kap_batch *b);
+void kap_call_park(kap_call *c, kap_batch *b);
+void kap_call_fail(kap_call *c, kap_batch *b);
+void kap_call_succeed(kap_call *c, kap_batch *b);
+/* Fetches it anew, as if it had never been sent: its body was lost here. */
+void kap_call_refetch(kap_batch *b);
+
+/* What an engine's transfer ended with, into b->failure. */
+void kap_batch_describe(kap_batch *b, const kap_transfer *t);
+
+/* A parked batch that is to be taken apart or failed now; NULL: none. */
+kap_batch *kap_call_unpark(kap_call *c, bool *split);
+
+/* One that is in no list any more, and in no call. */
+void kap_batch_free(kap_batch *b);
+
+/* Nothing more is sent: batches not yet on the wire are dropped. */
+void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why);
+
+/* Whether nothing is left to happen; marks the end. */
+bool kap_call_settle(kap_call *c);
+
+#endif

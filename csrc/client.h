@@ -1,0 +1,70 @@
+/* The client userdata: options, an engine, and the requests at work on it. */
+#ifndef KAP_CLIENT_H
+#define KAP_CLIENT_H
+
+#include "call.h"
+#include "compat.h"
+
+#include <sys/types.h>
+
+struct kap_request;
+
+typedef struct kap_client {
+    kap_engine *engine; /* NULL until the first request, and once closed */
+    kap_settings *settings;
+    pid_t pid; /* whose engine it is: a forked child makes its own */
+    bool closed;
+    kap_budget budget;
+    uint64_t random;
+    unsigned numbers;            /* requests counted, for events */
+    unsigned pending, hooked;    /* submitted and going on; with a hook */
+    unsigned users;              /* iterators that are not done with it */
+    struct kap_request *requests; /* all that are not done */
+    struct kap_request *ended, *ended_last; /* submitted, not yet reported */
+    kap_batch *arrived, *arrived_last;      /* to be decoded and dealt with */
+    bool starved; /* a pump ran out of memory: try again */
+} kap_client;
+
+/* The client's table (its user value): requests by address as light userdata,
+ * and these. */
+#define KAP_CLIENT_FUNCTIONS 1 /* see KAP_FUNCTION_* */
+
+/* Creates the metatable of clients; once a lua_State. */
+void kapL_client_register(lua_State *L);
+/* Pushes a new client, without options. */
+kap_client *kapL_client_new(lua_State *L);
+/* The client on top of the stack takes its options from the table at `opts`.
+ * Raises argument errors for argument #1 of `func`. */
+void kapL_client_options(lua_State *L, kap_client *c, int opts,
+                         const char *func);
+kap_client *kapL_client_check(lua_State *L, int idx);
+
+/* The engine, made where it is missing (raises: no memory). */
+kap_engine *kapL_client_engine(lua_State *L, kap_client *c);
+
+/*
+ * Deals with what has arrived, until nothing is left or kap_now() reaches
+ * `until`. The client is at stack index `idx`. Errors raised: out of memory.
+ */
+void kapL_client_work(lua_State *L, int idx, double until);
+/* Whether there is more for kapL_client_work. */
+bool kap_client_has_work(const kap_client *c);
+/* Works and waits until the request is done or kap_now() reaches `until`. */
+void kapL_client_drive(lua_State *L, int idx, struct kap_request *r,
+                       double until);
+/*
+ * A blocking call, on the client at stack index `client`, of a prepared request
+ * on top of the stack: pushes what get_ticket returns, and says how many.
+ */
+int kapL_client_call(lua_State *L, int client, struct kap_request *r);
+/* Lets go of the request's userdata. */
+void kapL_client_forget(lua_State *L, int idx, const struct kap_request *r);
+/* Keeps the descriptor readable if there is something left to do or report. */
+void kap_client_settle_mark(kap_client *c);
+
+void kap_client_close(kap_client *c);
+
+/* Pushes the metatable for JSON arrays. */
+void kapL_push_array_mt(lua_State *L);
+
+#endif

@@ -1,0 +1,12 @@
+/* The clients behind kapture.get_ticket and kapture.tickets: one for each set
+ * of connection options, the 8 most recently used. */
+#ifndef KAP_DEFAULTS_H
+#define KAP_DEFAULTS_H
+
+#include "client.h"
+
+/* Pushes the client for these settings. `cache` is the stack index of the table
+ * they are kept in. */
+kap_client *kapL_default_client(lua_State *L, int cache, const kap_settings *s);
+
+#endif

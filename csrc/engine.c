@@ -1,0 +1,542 @@
+#include "engine.h"
+
+#include "clock.h"
+
+#include "notify.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How long the driver sleeps when nothing is due: it is woken for all else. */
+#define IDLE_SECONDS 60.0
+/* Connections over HTTP/2, each with many streams: more only cost handshakes */
+#define HTTP2_CONNECTIONS 4L
+#define KEPT_HANDLES 64
+/* Nobody drove the engine for so long: the caller was busy elsewhere. */
+#define PAUSE_SECONDS 0.25
+
+/* An easy handle at rest, with the settings it was last set up for. */
+typedef struct handle {
+    CURL *easy;
+    kap_settings *settings;
+    bool secure;
+} handle;
+
+struct kap_engine {
+    /* the driver's */
+    CURLM *multi;
+    handle kept[KEPT_HANDLES];
+    int nkept;
+    kap_queue queue;
+    kap_list active;
+    double last_turn;
+    long max_connects;
+    bool http2;
+
+    /* shared, under the lock */
+    pthread_mutex_t lock;
+    kap_list inbox, outbox;
+    int cancels; /* marked and not yet swept */
+    bool stop;
+    bool news; /* a watched transfer has started */
+    kap_notify notify;
+
+    /* the caller's */
+    bool threaded;
+    pthread_t thread;
+};
+
+static void discard(kap_transfer *t)
+{
+    kap_lane *l = t->lane;
+    kap_transfer_free(t);
+    kap_lane_unref(l);
+}
+
+static void free_list(kap_list *l)
+{
+    kap_transfer *t;
+    while ((t = l->first) != NULL) {
+        kap_list_remove(l, t);
+        discard(t);
+    }
+}
+
+/* easy handles ----------------------------------------------------------- */
+
+static void handle_drop(handle *h)
+{
+    curl_easy_cleanup(h->easy);
+    kap_settings_unref(h->settings);
+}
+
+/* One that served these settings before, if there is one. */
+static handle handle_get(kap_engine *e, const kap_transfer *t)
+{
+    handle h = {0};
+    if (e->nkept == 0) {
+        h.easy = curl_easy_init();
+        return h;
+    }
+    int i = e->nkept - 1;
+    while (i > 0 && (e->kept[i].settings != t->settings ||
+                     e->kept[i].secure != t->message->secure))
+        i--;
+    h = e->kept[i];
+    e->kept[i] = e->kept[--e->nkept];
+    if (h.secure != t->message->secure) {
+        kap_settings_unref(h.settings);
+        h.settings = NULL;
+    }
+    return h;
+}
+
+/* Takes the handle from a transfer that is out of the multi handle. */
+static void handle_put(kap_engine *e, kap_transfer *t, bool reusable)
+{
+    handle h = {t->easy, kap_settings_ref(t->settings), t->message->secure};
+    t->easy = NULL;
+    if (!reusable || e->nkept == KEPT_HANDLES ||
+        curl_easy_setopt(h.easy, CURLOPT_ERRORBUFFER, NULL) != CURLE_OK ||
+        curl_easy_setopt(h.easy, CURLOPT_HTTPHEADER, NULL) != CURLE_OK ||
+        curl_easy_setopt(h.easy, CURLOPT_POSTFIELDS, NULL) != CURLE_OK)
+        handle_drop(&h);
+    else
+        e->kept[e->nkept++] = h;
+}
+
+/* notification ----------------------------------------------------------- */
+
+void kap_engine_notify(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    kap_notify_mark(&e->notify);
+    pthread_mutex_unlock(&e->lock);
+}
+
+void kap_engine_quiet(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    if (e->outbox.n == 0 && !e->news)
+        kap_notify_clear(&e->notify);
+    pthread_mutex_unlock(&e->lock);
+}
+
+int kap_engine_fd(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    if (e->notify.reader < 0 && kap_notify_open(&e->notify) &&
+        (e->outbox.n > 0 || e->news))
+        kap_notify_mark(&e->notify);
+    pthread_mutex_unlock(&e->lock);
+    return e->notify.reader;
+}
+
+/* the driver ------------------------------------------------------------- */
+
+/* Hands a transfer that has ended to the caller. */
+static void deliver(kap_engine *e, kap_transfer *t)
+{
+    bool dropped;
+    pthread_mutex_lock(&e->lock);
+    dropped = t->cancelled;
+    if (dropped) {
+        e->cancels--;
+    } else {
+        kap_list_push(&e->outbox, t);
+        kap_notify_mark(&e->notify);
+    }
+    pthread_mutex_unlock(&e->lock);
+    if (dropped)
+        discard(t);
+}
+
+static void fail(kap_engine *e, kap_transfer *t, kap_outcome outcome,
+                 CURLcode code)
+{
+    t->outcome = outcome;
+    t->code = code;
+    deliver(e, t);
+}
+
+static void leave_multi(kap_engine *e, kap_transfer *t)
+{
+    t->running = false;
+    kap_list_remove(&e->active, t);
+    /* a handle that the multi handle will not let go must not be used again */
+    bool ok = curl_multi_remove_handle(e->multi, t->easy) == CURLM_OK;
+    handle_put(e, t, ok);
+}
+
+static CURLcode from_multi(CURLMcode rc)
+{
+    return rc == CURLM_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY
+                                     : CURLE_BAD_FUNCTION_ARGUMENT;
+}
+
+static CURLMcode tune(kap_engine *e, const kap_transfer *t)
+{
+    long want = t->lane->concurrency < 8 ? 8 : t->lane->concurrency;
+    CURLMcode rc = CURLM_OK;
+    if (want > e->max_connects) {
+        /* The default, four times the current handles, drops connections
+         * between two calls. */
+        rc = curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, want);
+        if (rc == CURLM_OK)
+            e->max_connects = want;
+    }
+    return rc;
+}
+
+static void start(kap_engine *e, kap_transfer *t)
+{
+    handle h = handle_get(e, t);
+    if (h.easy == NULL) {
+        fail(e, t, KAP_OUTCOME_NOMEM, CURLE_OUT_OF_MEMORY);
+        return;
+    }
+    bool ready = kap_transfer_prepare(t, h.easy, h.settings);
+    kap_settings_unref(h.settings);
+    CURLMcode rc = ready ? tune(e, t) : CURLM_OK;
+    if (ready && rc == CURLM_OK)
+        rc = curl_multi_add_handle(e->multi, t->easy);
+    if (!ready || rc != CURLM_OK) {
+        handle dropped = {t->easy, NULL, false};
+        t->easy = NULL;
+        handle_drop(&dropped);
+        if (ready) {
+            t->code = from_multi(rc);
+            t->outcome = rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM
+                                                   : KAP_OUTCOME_FAILED;
+        }
+        deliver(e, t);
+        return;
+    }
+    t->running = true;
+    kap_list_push(&e->active, t);
+    atomic_store_explicit(&t->started, true, memory_order_release);
+    if (t->lane->watched) {
+        pthread_mutex_lock(&e->lock);
+        e->news = true;
+        kap_notify_mark(&e->notify);
+        pthread_mutex_unlock(&e->lock);
+    }
+}
+
+/* Starts what may start; returns when more is due. */
+static double start_due(kap_engine *e, double now)
+{
+    double due = now + IDLE_SECONDS;
+    kap_list expired = {0};
+    kap_transfer *t;
+    while ((t = kap_queue_next(&e->queue, now, e->active.n, &due, &expired)) !=
+           NULL)
+        start(e, t);
+    while ((t = expired.first) != NULL) {
+        kap_list_remove(&expired, t);
+        fail(e, t, KAP_OUTCOME_DEADLINE, CURLE_OPERATION_TIMEDOUT);
+    }
+    return due;
+}
+
+/* Takes in what was submitted and throws out what was cancelled. */
+static void absorb(kap_engine *e)
+{
+    kap_list swept = {0};
+    kap_transfer *t, *next;
+    pthread_mutex_lock(&e->lock);
+    while ((t = e->inbox.first) != NULL) {
+        kap_list_remove(&e->inbox, t);
+        kap_queue_push(&e->queue, t);
+    }
+    if (e->cancels > 0) {
+        kap_queue_sweep(&e->queue, &swept);
+        for (t = e->active.first; t != NULL; t = next) {
+            next = t->next;
+            if (t->cancelled) {
+                leave_multi(e, t);
+                kap_list_push(&swept, t);
+            }
+        }
+        e->cancels -= (int)swept.n;
+    }
+    pthread_mutex_unlock(&e->lock);
+    free_list(&swept);
+}
+
+static void reap(kap_engine *e)
+{
+    CURLMsg *msg;
+    int left;
+    while ((msg = curl_multi_info_read(e->multi, &left)) != NULL) {
+        kap_transfer *t = NULL;
+        CURLcode code = msg->data.result;
+        if (msg->msg != CURLMSG_DONE ||
+            curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
+                              (char **)&t) != CURLE_OK)
+            continue;
+        kap_transfer_finish(t, code);
+        if (t->http2 && !e->http2) {
+            e->http2 = true;
+            curl_multi_setopt(e->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                              HTTP2_CONNECTIONS);
+        } else if (!t->http2 && e->http2 &&
+                   t->outcome == KAP_OUTCOME_RESPONSE) {
+            e->http2 = false;
+            curl_multi_setopt(e->multi, CURLMOPT_MAX_HOST_CONNECTIONS, 0L);
+        }
+        leave_multi(e, t);
+        deliver(e, t);
+    }
+}
+
+static void fail_all(kap_engine *e, CURLMcode rc)
+{
+    kap_transfer *t;
+    while ((t = e->active.first) != NULL) {
+        leave_multi(e, t);
+        fail(e, t, rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM
+                                             : KAP_OUTCOME_FAILED,
+             from_multi(rc));
+    }
+}
+
+/* An iterator's caller may take its time between two tickets, and inline nobody
+ * drives the engine meanwhile: that must not count as the server's time. */
+static void forgive_pause(kap_engine *e)
+{
+    double now = kap_now(), pause = now - e->last_turn;
+    bool idle = e->active.n == 0;
+    e->last_turn = now;
+    if (e->threaded || idle || pause < PAUSE_SECONDS)
+        return;
+    for (kap_transfer *t = e->active.first; t != NULL; t = t->next)
+        if (t->lane->patient)
+            kap_transfer_extend(t, pause);
+}
+
+/* Does all that can be done without waiting; returns when more is due. */
+static double turn(kap_engine *e)
+{
+    double due;
+    int running;
+    forgive_pause(e);
+    absorb(e);
+    for (;;) {
+        due = start_due(e, kap_now());
+        size_t before = e->active.n;
+        CURLMcode rc = curl_multi_perform(e->multi, &running);
+        if (rc != CURLM_OK)
+            fail_all(e, rc);
+        else
+            reap(e);
+        if (e->active.n == before || e->queue.ring == NULL)
+            return due;
+    }
+}
+
+static void *engine_main(void *arg)
+{
+    kap_engine *e = arg;
+    bool stop = false;
+    while (!stop) {
+        double wait = turn(e) - kap_now();
+        CURLMcode rc = curl_multi_poll(e->multi, NULL, 0,
+                                       (int)kap_ms(wait, 60000), NULL);
+        if (rc != CURLM_OK)
+            fail_all(e, rc);
+        pthread_mutex_lock(&e->lock);
+        stop = e->stop;
+        pthread_mutex_unlock(&e->lock);
+    }
+    return NULL;
+}
+
+/* the caller's side ------------------------------------------------------ */
+
+kap_engine *kap_engine_new(void)
+{
+    kap_engine *e = calloc(1, sizeof *e);
+    if (e == NULL)
+        return NULL;
+    kap_notify_init(&e->notify);
+    e->queue.last_slot = -IDLE_SECONDS;
+    e->multi = curl_multi_init();
+    if (e->multi == NULL || pthread_mutex_init(&e->lock, NULL) != 0) {
+        if (e->multi != NULL)
+            curl_multi_cleanup(e->multi);
+        free(e);
+        return NULL;
+    }
+    return e;
+}
+
+bool kap_engine_threaded(const kap_engine *e)
+{
+    return e->threaded;
+}
+
+bool kap_engine_start(kap_engine *e, const char **why)
+{
+    sigset_t all, before;
+    if (e->threaded)
+        return true;
+    if (kap_engine_fd(e) < 0) {
+        *why = strerror(errno);
+        return false;
+    }
+    /* The host's signals are the host's: the thread takes none of them. */
+    sigfillset(&all);
+    int rc = pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (rc == 0) {
+        rc = pthread_create(&e->thread, NULL, engine_main, e);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    if (rc != 0) {
+        *why = strerror(rc);
+        return false;
+    }
+    e->threaded = true;
+    return true;
+}
+
+void kap_engine_free(kap_engine *e)
+{
+    if (e == NULL)
+        return;
+    if (e->threaded) {
+        pthread_mutex_lock(&e->lock);
+        e->stop = true;
+        pthread_mutex_unlock(&e->lock);
+        curl_multi_wakeup(e->multi);
+        pthread_join(e->thread, NULL);
+    }
+    while (e->active.first != NULL) {
+        kap_transfer *t = e->active.first;
+        leave_multi(e, t);
+        discard(t);
+    }
+    while (e->queue.ring != NULL) {
+        kap_transfer *t = e->queue.ring->waiting.first;
+        kap_queue_remove(&e->queue, t);
+        discard(t);
+    }
+    free_list(&e->inbox);
+    free_list(&e->outbox);
+    while (e->nkept > 0)
+        handle_drop(&e->kept[--e->nkept]);
+    curl_multi_cleanup(e->multi);
+    kap_notify_close(&e->notify);
+    pthread_mutex_destroy(&e->lock);
+    free(e);
+}
+
+void kap_engine_abandon(kap_engine *e)
+{
+    kap_notify_close(&e->notify);
+}
+
+void kap_engine_submit(kap_engine *e, kap_transfer *t, kap_lane *lane)
+{
+    t->lane = kap_lane_ref(lane);
+    pthread_mutex_lock(&e->lock);
+    kap_list_push(&e->inbox, t);
+    pthread_mutex_unlock(&e->lock);
+    if (e->threaded)
+        curl_multi_wakeup(e->multi);
+}
+
+void kap_engine_cancel(kap_engine *e, kap_transfer *t)
+{
+    bool mine = false;
+    pthread_mutex_lock(&e->lock);
+    for (kap_transfer *o = e->outbox.first; o != NULL && !mine; o = o->next)
+        mine = o == t;
+    if (mine) {
+        kap_list_remove(&e->outbox, t);
+    } else {
+        t->cancelled = true;
+        e->cancels++;
+    }
+    pthread_mutex_unlock(&e->lock);
+    if (mine)
+        discard(t);
+    else if (e->threaded)
+        curl_multi_wakeup(e->multi);
+    else
+        absorb(e);
+}
+
+kap_transfer *kap_engine_take(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    kap_transfer *t = e->outbox.first;
+    if (t != NULL)
+        kap_list_remove(&e->outbox, t);
+    pthread_mutex_unlock(&e->lock);
+    if (t != NULL) {
+        kap_lane_unref(t->lane);
+        t->lane = NULL;
+    }
+    return t;
+}
+
+bool kap_engine_started(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    bool news = e->news;
+    e->news = false;
+    pthread_mutex_unlock(&e->lock);
+    return news;
+}
+
+bool kap_engine_ready(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    bool ready = e->outbox.n > 0 || e->news;
+    pthread_mutex_unlock(&e->lock);
+    return ready;
+}
+
+static void wait_inline(kap_engine *e, double until)
+{
+    for (;;) {
+        double due = turn(e), now = kap_now();
+        if (kap_engine_ready(e) || now >= until)
+            return;
+        double wait = (due < until ? due : until) - now;
+        CURLMcode rc = curl_multi_poll(e->multi, NULL, 0,
+                                       (int)kap_ms(wait, 60000), NULL);
+        e->last_turn = kap_now();
+        if (rc != CURLM_OK)
+            fail_all(e, rc);
+    }
+}
+
+static void wait_threaded(kap_engine *e, double until)
+{
+    struct pollfd p = {.fd = e->notify.reader, .events = POLLIN};
+    while (!kap_engine_ready(e)) {
+        double left = until - kap_now();
+        if (left <= 0)
+            return;
+        /* With the mark standing (work of the caller's own), the descriptor
+         * says nothing: don't wait on it. */
+        kap_engine_quiet(e);
+        if (poll(&p, 1, (int)kap_ms(left, 60000)) < 0 && errno != EINTR)
+            return;
+    }
+}
+
+void kap_engine_wait(kap_engine *e, double seconds)
+{
+    double until = kap_now() + seconds;
+    if (e->threaded)
+        wait_threaded(e, until);
+    else
+        wait_inline(e, until);
+}

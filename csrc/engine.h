@@ -1,0 +1,55 @@
+/*
+ * The engine: a multi handle, who drives it, and the queue before it. It never
+ * sees a lua_State.
+ *
+ * Two drivers, one core. Inline: the caller's thread, inside kap_engine_wait.
+ * Threaded: a private thread, started once by kap_engine_start and then for
+ * good. Everything below may be called in both; only the caller's thread calls.
+ *
+ * A transfer belongs to the engine from submit until take or cancel.
+ */
+#ifndef KAP_ENGINE_H
+#define KAP_ENGINE_H
+
+#include "queue.h"
+
+typedef struct kap_engine kap_engine;
+
+/* NULL: no memory. */
+kap_engine *kap_engine_new(void);
+/* Ends and frees all it has; joins the thread. NULL is fine. */
+void kap_engine_free(kap_engine *e);
+/* In a forked child: forgets the parent's engine, untouched but for its
+ * descriptors, which are closed. */
+void kap_engine_abandon(kap_engine *e);
+
+/* Starts the thread if there is none yet. False: *why (errno-like words). */
+bool kap_engine_start(kap_engine *e, const char **why);
+bool kap_engine_threaded(const kap_engine *e);
+
+void kap_engine_submit(kap_engine *e, kap_transfer *t, kap_lane *lane);
+/* Forgets the transfer, wherever it is; its socket is closed at once (threaded:
+ * as soon as the thread wakes). The caller must not touch it again. */
+void kap_engine_cancel(kap_engine *e, kap_transfer *t);
+/* The next transfer that has ended, now the caller's; NULL: none. */
+kap_transfer *kap_engine_take(kap_engine *e);
+/* Whether a transfer of a watched lane has started since the last call. */
+bool kap_engine_started(kap_engine *e);
+/* Whether either has something to say. */
+bool kap_engine_ready(kap_engine *e);
+
+/*
+ * Waits at most `seconds` for a transfer to end (or, in a watched lane, start).
+ * Inline, this is what drives the transfers. May return early.
+ */
+void kap_engine_wait(kap_engine *e, double seconds);
+
+/* The descriptor that is readable while a mark stands: set when a transfer
+ * ends or kap_engine_notify is called; made
+ * by the first call. -1: no descriptor to be had (errno). */
+int kap_engine_fd(kap_engine *e);
+void kap_engine_notify(kap_engine *e);
+/* Takes the mark back, unless a transfer waits to be taken. */
+void kap_engine_quiet(kap_engine *e);
+
+#endif

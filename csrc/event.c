@@ -1,0 +1,97 @@
+#include "event.h"
+
+#include "options.h"
+#include "result.h"
+
+static const char *const names[] = {
+    [KAP_EVENT_REQUEST] = "request", [KAP_EVENT_RESPONSE] = "response",
+    [KAP_EVENT_RETRY] = "retry",     [KAP_EVENT_SPLIT] = "split",
+    [KAP_EVENT_FAILURE] = "failure",
+};
+
+static void set_number(lua_State *L, const char *key, double value)
+{
+    lua_pushnumber(L, value);
+    lua_setfield(L, -2, key);
+}
+
+static void set_integer(lua_State *L, const char *key, double value)
+{
+    lua_pushinteger(L, (lua_Integer)value);
+    lua_setfield(L, -2, key);
+}
+
+void kapL_event(lua_State *L, kap_request *r, const kap_batch *b,
+                kap_event event, double delay)
+{
+    const kap_transfer *t = b->transfer;
+    const kap_failure *f = &b->failure;
+    lua_createtable(L, 0, 10);
+    lua_pushstring(L, names[event]);
+    lua_setfield(L, -2, "event");
+    set_integer(L, "request", b->number);
+    kapL_push_ids(L, r, b->first, b->count);
+    lua_setfield(L, -2, "ids");
+    set_integer(L, "attempt", b->attempts);
+    if (event == KAP_EVENT_REQUEST)
+        return;
+    if (t != NULL && t->status > 0)
+        set_integer(L, "status", (double)t->status);
+    else if (f->status > 0)
+        set_integer(L, "status", f->status);
+    if (event != KAP_EVENT_RESPONSE) {
+        lua_pushstring(L, kap_kind_name(f->kind));
+        lua_setfield(L, -2, "kind");
+        lua_pushstring(L, f->message);
+        lua_setfield(L, -2, "message");
+    }
+    if (t != NULL) {
+        set_integer(L, "bytes", (double)t->len);
+        set_number(L, "elapsed", t->elapsed);
+    }
+    if (event == KAP_EVENT_RETRY)
+        set_number(L, "delay", delay);
+}
+
+void kapL_event_tell(lua_State *L, kap_request *r, int first, int request)
+{
+    int last = lua_gettop(L);
+    (void)r;
+    if (last < first)
+        return;
+    kapL_getuservalue(L, request);
+    lua_rawgeti(L, -1, KAP_REQUEST_FUNCTIONS);
+    lua_rawgeti(L, -1, KAP_FUNCTION_HOOK);
+    for (int i = first; i <= last; i++) {
+        lua_pushvalue(L, last + 3);
+        lua_pushvalue(L, i);
+        if (lua_pcall(L, 1, 0, 0) != 0)
+            lua_pop(L, 1);
+    }
+    lua_settop(L, first - 1);
+}
+
+static kap_batch *unannounced(const kap_request *r)
+{
+    for (kap_batch *b = r->call.batches; b != NULL; b = b->next)
+        if (b->transfer != NULL && !b->announced &&
+            atomic_load_explicit(&b->transfer->started, memory_order_acquire))
+            return b;
+    return NULL;
+}
+
+bool kap_event_due(const kap_request *r)
+{
+    return unannounced(r) != NULL;
+}
+
+void kapL_event_announce(lua_State *L, kap_request *r, int request)
+{
+    kap_batch *b;
+    while ((b = unannounced(r)) != NULL) {
+        int first = lua_gettop(L) + 1;
+        b->announced = true;
+        kapL_event(L, r, b, KAP_EVENT_REQUEST, 0);
+        kapL_event_tell(L, r, first, request);
+    }
+}

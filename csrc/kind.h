@@ -1,0 +1,64 @@
+/*
+ * The error kinds of the public contract, as data. Lua-free.
+ */
+#ifndef KAP_KIND_H
+#define KAP_KIND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum {
+    KAP_KIND_NONE,
+    KAP_KIND_CONFIG,
+    KAP_KIND_INVALID_IDS,
+    KAP_KIND_AUTH,
+    KAP_KIND_FORBIDDEN,
+    KAP_KIND_NOT_FOUND,
+    KAP_KIND_BAD_REQUEST,
+    KAP_KIND_RATE_LIMITED,
+    KAP_KIND_SERVER,
+    KAP_KIND_TIMEOUT,
+    KAP_KIND_NETWORK,
+    KAP_KIND_TLS,
+    KAP_KIND_PROTOCOL,
+    KAP_KIND_TOO_LARGE,
+    KAP_KIND_CANCELLED,
+    KAP_KIND_CLOSED,
+    KAP_KIND_MISSING,
+    KAP_KIND_NOMEM, /* never seen by a user: becomes Lua's own memory error */
+    KAP_KIND_COUNT
+} kap_kind;
+
+#define KAP_MESSAGE_MAX 512
+#define KAP_BODY_MAX 512
+
+/* Why a request failed. Of fixed size, so that failing allocates nothing. */
+typedef struct kap_failure {
+    kap_kind kind;
+    int status;         /* HTTP, 0: none */
+    int attempts;       /* 0: nothing was sent */
+    double retry_after; /* seconds, < 0: none given */
+    bool retryable;
+    bool deadline;      /* kind timeout, and no time is left for more */
+    size_t body_len;
+    char message[KAP_MESSAGE_MAX];
+    char body[KAP_BODY_MAX]; /* how the response began */
+} kap_failure;
+
+const char *kap_kind_name(kap_kind kind);
+/* What it means, for documentation; one line. */
+const char *kap_kind_doc(kap_kind kind);
+/* Whether sending another request of the call is pointless after this. */
+bool kap_kind_ends_call(kap_kind kind);
+
+void kap_failure_clear(kap_failure *f);
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+void kap_failure_set(kap_failure *f, kap_kind kind, const char *fmt, ...);
+
+/* Replaces every `secret` in text[0..len) by asterisks; "/" may stand there as
+ * "\/", as JSON writers like to put it. Returns the new length. */
+size_t kap_redact(char *text, size_t len, const char *secret);
+
+#endif

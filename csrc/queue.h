@@ -1,0 +1,55 @@
+/*
+ * The queue before the wire: transfers that wait for their turn, in lanes.
+ * Lua-free, no I/O, no locks: the engine's driver owns it.
+ *
+ * A lane is one call's place in a client: lanes are served in turn, a start
+ * each, so that a call of a thousand requests does not starve one of two.
+ */
+#ifndef KAP_QUEUE_H
+#define KAP_QUEUE_H
+
+#include "transfer.h"
+
+typedef struct kap_list {
+    kap_transfer *first, *last;
+    size_t n;
+} kap_list;
+
+void kap_list_push(kap_list *l, kap_transfer *t);
+void kap_list_remove(kap_list *l, kap_transfer *t);
+
+typedef struct kap_lane {
+    atomic_int refs;
+    int concurrency; /* requests in flight over the engine, at most */
+    double interval; /* seconds between two starts, at least */
+    bool patient;    /* time in which nobody drives the engine does not count */
+    bool watched;    /* somebody wants to hear of each start */
+    /* the queue's */
+    kap_list waiting;
+    struct kap_lane *prev, *next; /* the ring of lanes with something waiting */
+} kap_lane;
+
+kap_lane *kap_lane_new(int concurrency, double rate, bool watched);
+kap_lane *kap_lane_ref(kap_lane *l);
+void kap_lane_unref(kap_lane *l);
+
+typedef struct kap_queue {
+    kap_lane *ring;   /* the lane whose turn it is; NULL: nothing waits */
+    double last_slot; /* the last start that a `rate` allowed */
+} kap_queue;
+
+void kap_queue_push(kap_queue *q, kap_transfer *t);
+void kap_queue_remove(kap_queue *q, kap_transfer *t);
+
+/*
+ * Takes out the next transfer that may start now, `active` being in flight, or
+ * NULL; then *due says when one may. Those whose deadline has passed go to
+ * `expired` instead.
+ */
+kap_transfer *kap_queue_next(kap_queue *q, double now, size_t active,
+                             double *due, kap_list *expired);
+
+/* Moves every transfer marked as cancelled to `out`. */
+void kap_queue_sweep(kap_queue *q, kap_list *out);
+
+#endif

@@ -1,0 +1,527 @@
+#include "request.h"
+
+#include "clock.h"
+#include "error.h"
+#include "event.h"
+#include "options.h"
+#include "result.h"
+
+#include <string.h>
+
+#define REQUEST_TYPE "kapture.request"
+
+static kap_request *check(lua_State *L)
+{
+    return luaL_checkudata(L, 1, REQUEST_TYPE);
+}
+
+kap_request *kapL_request_new(lua_State *L)
+{
+    kap_request *r = lua_newuserdata(L, sizeof *r);
+    memset(r, 0, sizeof *r);
+    kap_failure_clear(&r->fault);
+    kap_failure_clear(&r->call.stop);
+    r->call.evidence = &r->evidence;
+    luaL_getmetatable(L, REQUEST_TYPE);
+    lua_setmetatable(L, -2);
+    lua_createtable(L, 8, 0);
+    kapL_setuservalue(L, -2);
+    return r;
+}
+
+void kapL_request_options(lua_State *L, kap_request *r,
+                          const kap_settings *defaults, int functions,
+                          int opts, int arg, const char *func)
+{
+    int me = lua_gettop(L);
+    kapL_getuservalue(L, me);
+    lua_createtable(L, 2, 0);
+    for (int i = 1; functions != 0 && i <= 2; i++) {
+        lua_rawgeti(L, functions, i);
+        lua_rawseti(L, -2, i);
+    }
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, me + 1, KAP_REQUEST_FUNCTIONS);
+    if (defaults != NULL && lua_isnoneornil(L, opts)) {
+        /* shared, not copied: the engine then keeps its handles as they are */
+        r->call.settings = kap_settings_ref((kap_settings *)defaults);
+    } else {
+        r->call.settings = kap_settings_new(defaults);
+        if (r->call.settings == NULL)
+            kapL_nomem(L);
+        kapL_options(L, opts, r->call.settings, me + 2, arg, func);
+    }
+    lua_settop(L, me);
+}
+
+/* Calls the token function; its string is left on the stack. */
+static const char *call_token(lua_State *L, kap_request *r, size_t *len)
+{
+    kapL_getuservalue(L, -1);
+    lua_rawgeti(L, -1, KAP_REQUEST_FUNCTIONS);
+    lua_rawgeti(L, -1, KAP_FUNCTION_TOKEN);
+    if (lua_pcall(L, 0, 1, 0) != 0) {
+        const char *e = lua_tostring(L, -1);
+        kap_failure_set(&r->fault, KAP_KIND_CONFIG,
+                        "the token function failed: %.300s",
+                        e != NULL ? e : luaL_typename(L, -1));
+        return NULL;
+    }
+    if (lua_type(L, -1) != LUA_TSTRING) {
+        kap_failure_set(&r->fault, KAP_KIND_CONFIG,
+                        "the token function returned %s, not a string",
+                        lua_isnil(L, -1) ? "nil" : luaL_typename(L, -1));
+        return NULL;
+    }
+    return lua_tolstring(L, -1, len);
+}
+
+void kapL_request_message(lua_State *L, kap_request *r)
+{
+    int top = lua_gettop(L);
+    const char *token = NULL;
+    size_t len = 0;
+    if (r->call.settings->token_function) {
+        token = call_token(L, r, &len);
+        if (token == NULL) {
+            lua_settop(L, top);
+            return;
+        }
+    }
+    r->call.message = kap_message_new(r->call.settings, token, len, &r->fault);
+    lua_settop(L, top);
+    if (r->fault.kind == KAP_KIND_NOMEM)
+        kapL_nomem(L);
+}
+
+void kapL_request_ids(lua_State *L, kap_request *r, int ids, int arg,
+                      const char *func)
+{
+    kap_failure f;
+    kap_failure_clear(&f);
+    if (!kapL_ids(L, ids, &r->call.ids, &f, r->shown, arg, func)) {
+        if (f.kind == KAP_KIND_NOMEM)
+            kapL_nomem(L);
+        kap_idset_clear(&r->call.ids);
+        if (r->fault.kind == KAP_KIND_NONE)
+            r->fault = f;
+    }
+}
+
+static void link_request(kap_request *r, kap_client *c)
+{
+    r->client = c;
+    r->next = c->requests;
+    if (r->next != NULL)
+        r->next->prev = r;
+    c->requests = r;
+    if (r->call.settings->hook)
+        c->hooked++;
+    if (r->submitted)
+        c->pending++;
+}
+
+void kap_request_detach(kap_request *r)
+{
+    kap_client *c = r->client;
+    if (c == NULL)
+        return;
+    if (r->prev != NULL)
+        r->prev->next = r->next;
+    else
+        c->requests = r->next;
+    if (r->next != NULL)
+        r->next->prev = r->prev;
+    r->prev = r->next = NULL;
+    r->client = NULL;
+    if (r->call.settings->hook)
+        c->hooked--;
+    if (r->submitted) {
+        c->pending--;
+        r->in_ended = true;
+        r->next_ended = NULL;
+        if (c->ended_last != NULL)
+            c->ended_last->next_ended = r;
+        else
+            c->ended = r;
+        c->ended_last = r;
+    }
+}
+
+void kap_request_end(kap_request *r, kap_kind kind, const char *words)
+{
+    kap_client *c = r->client;
+    kap_failure f;
+    if (r->call.done)
+        return;
+    kap_failure_clear(&f);
+    kap_failure_set(&f, kind, "%s", words);
+    r->call.stop = f;
+    kap_call_end(&r->call, c != NULL ? c->engine : NULL);
+    kap_request_detach(r);
+}
+
+void kapL_request_start(lua_State *L, kap_request *r, int client,
+                        bool submitted)
+{
+    int me = lua_gettop(L);
+    kap_client *c = lua_touserdata(L, client);
+    kap_call *call = &r->call;
+    const char *why = NULL;
+    kapL_getuservalue(L, me);
+    lua_pushvalue(L, client);
+    lua_rawseti(L, -2, KAP_REQUEST_CLIENT);
+    lua_createtable(L, call->ids.n < 1000 ? (int)call->ids.n : 1000, 0);
+    lua_rawseti(L, -2, KAP_REQUEST_TICKETS);
+    lua_settop(L, me);
+    kapL_client_engine(L, c);
+    kapL_getuservalue(L, client);
+    lua_pushvalue(L, me);
+    kapL_rawsetp(L, -2, r);
+    lua_settop(L, me);
+    /* from here on, only C: no finalizer can come between */
+    if (c->closed && r->fault.kind == KAP_KIND_NONE)
+        kap_failure_set(&r->fault, KAP_KIND_CLOSED, "the client is closed");
+    if (!kap_call_begin(call))
+        kapL_nomem(L);
+    r->submitted = submitted;
+    call->numbers = &c->numbers;
+    call->budget = &c->budget;
+    call->random = &c->random;
+    if (r->fault.kind == KAP_KIND_NONE) {
+        call->lane = kap_lane_new(call->settings->concurrency,
+                                  call->settings->rate, call->settings->hook);
+        if (call->lane == NULL)
+            kapL_nomem(L);
+        if (submitted && !kap_engine_start(c->engine, &why))
+            kap_failure_set(&r->fault, KAP_KIND_NETWORK,
+                            "the engine's thread could not be started: %s",
+                            why);
+    }
+    link_request(r, c);
+    if (r->fault.kind != KAP_KIND_NONE) {
+        kap_call_end(call, c->engine);
+        kap_request_detach(r);
+        kap_client_settle_mark(c);
+    } else if (!kap_call_pump(call, c->engine)) {
+        kap_request_end(r, KAP_KIND_CLOSED, "out of memory");
+        kapL_nomem(L);
+    }
+}
+
+/* tickets as they come ---------------------------------------------------- */
+
+typedef struct placing {
+    kap_request *r;
+    kap_batch *b;
+    int table; /* stack index of the request's table */
+} placing;
+
+static void place(lua_State *L, void *arg, const char *id, size_t len)
+{
+    placing *p = arg;
+    kap_call *c = &p->r->call;
+    uint32_t i = len == 0 ? KAP_IDSET_NONE
+                          : kap_idset_find(&c->ids, id, len, p->b->guess);
+    if (i != KAP_IDSET_NONE && i >= p->b->first &&
+        i - p->b->first < p->b->count) {
+        lua_rawgeti(L, p->table, KAP_REQUEST_TICKETS);
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, (int)i + 1);
+        lua_pop(L, 1);
+        c->state[i] = KAP_ID_GOT;
+        p->b->guess = i + 1;
+        return;
+    }
+    kapL_result_extra(L, p->r, p->table, id, len);
+}
+
+/* What a response that failed after all had brought. */
+static void roll_back(lua_State *L, kap_request *r, kap_batch *b, int table)
+{
+    lua_rawgeti(L, table, KAP_REQUEST_TICKETS);
+    for (uint32_t i = b->first; i < b->first + b->count; i++) {
+        if (r->call.state[i] != KAP_ID_GOT)
+            continue;
+        r->call.state[i] = KAP_ID_PENDING;
+        lua_pushnil(L);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_pop(L, 1);
+    if (r->extras > b->extras)
+        r->extras = b->extras;
+}
+
+/* one batch ---------------------------------------------------------------- */
+
+static bool gone(kap_batch *b)
+{
+    if (b->call != NULL)
+        return false;
+    kap_batch_free(b);
+    return true;
+}
+
+/* Carries out what became of b. Everything Lua has to allocate is allocated
+ * first, then the call changes, then hooks are told: they may do anything,
+ * closing the client included. */
+static void conclude(lua_State *L, kap_request *r, kap_batch *b, kap_next next,
+                     double delay, int table)
+{
+    int first_event = lua_gettop(L) + 1;
+    bool hook = r->call.settings->hook;
+    kap_call *c = &r->call;
+    if (hook && b->failure.status > 0)
+        kapL_event(L, r, b, KAP_EVENT_RESPONSE, 0);
+    if (next == KAP_NEXT_FAIL)
+        kapL_result_failure(L, r, &b->failure, b->first, b->count, table);
+    if (hook && next == KAP_NEXT_FAIL)
+        kapL_event(L, r, b, KAP_EVENT_FAILURE, 0);
+    if (hook && next == KAP_NEXT_RETRY)
+        kapL_event(L, r, b, KAP_EVENT_RETRY, delay);
+    if (gone(b))
+        return;
+    switch (next) {
+    case KAP_NEXT_RETRY:
+        kap_call_retry(c, b, delay);
+        break;
+    case KAP_NEXT_FAIL: {
+        kap_failure f = b->failure;
+        kap_call_fail(c, b);
+        if (kap_kind_ends_call(f.kind) || f.deadline)
+            kap_call_stop(c, r->client->engine, &f);
+        break;
+    }
+    default: /* a split is decided when all that is known is known: unpark */
+        kap_call_park(c, b);
+        break;
+    }
+    kapL_event_tell(L, r, first_event, table - 1);
+}
+
+/* Batches whose failure waited for others: taken apart now, or failed. */
+static void unpark(lua_State *L, kap_request *r, int table)
+{
+    kap_batch *b;
+    bool split;
+    while (!r->call.done && (b = kap_call_unpark(&r->call, &split)) != NULL) {
+        int first_event = lua_gettop(L) + 1;
+        if (!split)
+            kapL_result_failure(L, r, &b->failure, b->first, b->count, table);
+        if (r->call.settings->hook)
+            kapL_event(L, r, b, split ? KAP_EVENT_SPLIT : KAP_EVENT_FAILURE, 0);
+        if (r->call.done)
+            return;
+        if (!split)
+            kap_call_fail(&r->call, b);
+        else if (!kap_call_split(&r->call, b))
+            kapL_nomem(L);
+        kapL_event_tell(L, r, first_event, table - 1);
+    }
+}
+
+static void succeed(lua_State *L, kap_request *r, kap_batch *b, int table)
+{
+    int first_event = lua_gettop(L) + 1;
+    if (r->call.settings->hook)
+        kapL_event(L, r, b, KAP_EVENT_RESPONSE, 0);
+    if (gone(b))
+        return;
+    kap_call_succeed(&r->call, b);
+    kapL_event_tell(L, r, first_event, table - 1);
+}
+
+static void fail(lua_State *L, kap_request *r, kap_batch *b, int table)
+{
+    double delay;
+    kap_transfer *t = b->transfer;
+    b->failure.attempts = b->attempts;
+    if (t->retry_after[0] != '\0' && b->failure.status > 0)
+        b->failure.retry_after = kap_retry_after(t->retry_after, time(NULL));
+    kap_next next = kap_call_decide(&r->call, b, &delay);
+    conclude(L, r, b, next, delay, table);
+}
+
+/* False: more of it is left. */
+static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
+                   int table)
+{
+    placing p = {r, b, table};
+    kap_failure f;
+    if (b->response.phase == KAP_RESPONSE_NEW) {
+        b->guess = b->first;
+        b->extras = r->extras;
+    }
+    kap_response_result got = kapL_response(L, &b->response, b->transfer,
+                                            table + 1, until, place, &p, &f);
+    if (b->call == NULL) {
+        gone(b);
+        return true;
+    }
+    if (got == KAP_RESPONSE_AGAIN)
+        return false;
+    r->call.bytes += (double)b->transfer->len;
+    if (got == KAP_RESPONSE_TICKETS) {
+        succeed(L, r, b, table);
+    } else {
+        roll_back(L, r, b, table);
+        b->failure = f;
+        fail(L, r, b, table);
+    }
+    return true;
+}
+
+bool kapL_request_work(lua_State *L, kap_request *r, kap_batch *b, double until)
+{
+    bool done = true;
+    int me = lua_gettop(L), table = me + 1;
+    luaL_checkstack(L, 40, "request");
+    kapL_getuservalue(L, me);
+    kapL_push_array_mt(L);
+    if (r->call.settings->hook && !b->announced)
+        kapL_event_announce(L, r, me);
+    if (gone(b))
+        goto out;
+    if (b->transfer->outcome == KAP_OUTCOME_NOMEM) {
+        kap_call_refetch(b);
+        r->client->starved = true;
+        kapL_nomem(L);
+    }
+    if (b->response.decode.dirty) {
+        roll_back(L, r, b, table);
+        kap_call_refetch(b);
+    } else if (b->transfer->outcome == KAP_OUTCOME_RESPONSE) {
+        done = decode(L, r, b, until, table);
+    } else {
+        kap_batch_describe(b, b->transfer);
+        fail(L, r, b, table);
+    }
+out:
+    lua_settop(L, me);
+    return done;
+}
+
+void kapL_request_advance(lua_State *L, kap_request *r)
+{
+    int me = lua_gettop(L);
+    kapL_getuservalue(L, me);
+    kapL_push_array_mt(L);
+    unpark(L, r, me + 1);
+    lua_settop(L, me);
+    if (r->call.done)
+        return;
+    if (!kap_call_pump(&r->call, r->client->engine)) {
+        r->client->starved = true;
+        kapL_nomem(L);
+    }
+    if (kap_call_settle(&r->call))
+        kap_request_detach(r);
+}
+
+/* methods ------------------------------------------------------------------ */
+
+static int request_done(lua_State *L)
+{
+    lua_pushboolean(L, check(L)->call.done);
+    return 1;
+}
+
+static int request_result(lua_State *L)
+{
+    kap_request *r = check(L);
+    if (!r->call.done) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "pending");
+        return 2;
+    }
+    return kapL_request_result(L, 1);
+}
+
+/* What wait returns is not reported by step again. */
+static void unreport(lua_State *L, kap_request *r, int client)
+{
+    kap_client *c = lua_touserdata(L, client);
+    kap_request **at = &c->ended, *last = NULL;
+    if (!r->in_ended)
+        return;
+    for (; *at != NULL && *at != r; at = &(*at)->next_ended)
+        last = *at;
+    if (*at == r) {
+        *at = r->next_ended;
+        if (c->ended_last == r)
+            c->ended_last = last;
+    }
+    r->in_ended = false;
+    kapL_getuservalue(L, client);
+    lua_pushnil(L);
+    kapL_rawsetp(L, -2, r);
+    lua_pop(L, 1);
+}
+
+static int request_wait(lua_State *L)
+{
+    kap_request *r = check(L);
+    double seconds = luaL_optnumber(L, 2, HUGE_VAL);
+    lua_settop(L, 1);
+    kapL_getuservalue(L, 1);
+    lua_rawgeti(L, 2, KAP_REQUEST_CLIENT);
+    if (!lua_isuserdata(L, 3)) {
+        lua_settop(L, 1);
+        return request_result(L);
+    }
+    kapL_client_drive(L, 3, r, kap_now() + (seconds > 0 ? seconds : 0));
+    if (r->call.done)
+        unreport(L, r, 3);
+    kap_client_settle_mark(lua_touserdata(L, 3));
+    lua_settop(L, 1);
+    return request_result(L);
+}
+
+static int request_cancel(lua_State *L)
+{
+    kap_request *r = check(L);
+    kap_client *c = r->client;
+    kap_request_end(r, KAP_KIND_CANCELLED, "the request was cancelled");
+    if (c != NULL)
+        kap_client_settle_mark(c);
+    return 0;
+}
+
+static int request_gc(lua_State *L)
+{
+    kap_request *r = check(L);
+    if (r->client != NULL && r->submitted)
+        r->client->pending--;
+    r->submitted = false; /* nobody is left to be told */
+    kap_request_end(r, KAP_KIND_CANCELLED, "the request was collected");
+    kap_call_free(&r->call, NULL);
+    return 0;
+}
+
+static int request_tostring(lua_State *L)
+{
+    kap_request *r = check(L);
+    lua_pushfstring(L, "kapture.request: %p (%s)", (void *)r,
+                    r->call.done ? "done" : "pending");
+    return 1;
+}
+
+void kapL_request_register(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"done", request_done},     {"result", request_result},
+        {"wait", request_wait},     {"cancel", request_cancel},
+        {NULL, NULL},
+    };
+    luaL_newmetatable(L, REQUEST_TYPE);
+    lua_createtable(L, 0, 4);
+    kapL_setfuncs(L, methods, 0);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, request_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, request_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushliteral(L, REQUEST_TYPE);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+}

@@ -1,0 +1,73 @@
+/*
+ * The request userdata: one call as Lua sees it. Its tickets, failures, events
+ * and result; the call's own logic is call.c.
+ */
+#ifndef KAP_REQUEST_H
+#define KAP_REQUEST_H
+
+#include "client.h"
+#include "ids.h"
+
+typedef struct kap_request {
+    kap_call call;
+    kap_client *client; /* NULL: not (or no more) one of its requests */
+    struct kap_request *prev, *next; /* in the client's list of live ones */
+    struct kap_request *next_ended;
+    kap_evidence evidence;
+    bool submitted; /* by client:submit: counted and reported by step */
+    bool in_ended;
+    uint32_t extras;   /* tickets that were not asked for */
+    uint32_t looked, moved; /* how far the result is put together */
+    unsigned failures; /* entries in the list of them */
+    kap_failure fault; /* what kept it from starting; kind NONE: nothing */
+    char shown[KAP_SHOWN_MAX]; /* the value that is no id */
+} kap_request;
+
+/* Slots of the request's table (its user value). */
+enum {
+    KAP_REQUEST_CLIENT = 1,
+    KAP_REQUEST_FUNCTIONS, /* see KAP_FUNCTION_* */
+    KAP_REQUEST_TICKETS,   /* by index of their id; the result in the end */
+    KAP_REQUEST_EXTRAS,    /* tickets not asked for... */
+    KAP_REQUEST_EXTRA_IDS, /* ...and their ids, or false */
+    KAP_REQUEST_FAILURES,  /* list of error tables */
+    KAP_REQUEST_FAILED,    /* error table by index of id */
+    KAP_REQUEST_RESULT     /* packed, once asked for */
+};
+
+void kapL_request_register(lua_State *L);
+/* Pushes a new request. */
+kap_request *kapL_request_new(lua_State *L);
+
+/*
+ * The request on top of the stack takes its options: `defaults`, whose
+ * functions are in the table at stack index `functions` (0: none), overlaid by
+ * the opts table at `opts`. Raises argument errors.
+ */
+void kapL_request_options(lua_State *L, kap_request *r,
+                          const kap_settings *defaults, int functions,
+                          int opts, int arg, const char *func);
+/* Settles what goes on the wire; what fails goes into r->fault. */
+void kapL_request_message(lua_State *L, kap_request *r);
+/* Takes the ids at stack index `ids`; likewise. Raises argument errors. */
+void kapL_request_ids(lua_State *L, kap_request *r, int ids, int arg,
+                      const char *func);
+/* Sends it off on the client at stack index `client`, or ends it with its
+ * fault. */
+void kapL_request_start(lua_State *L, kap_request *r, int client,
+                        bool submitted);
+/* Ends it with this kind, at once; safe at any time. Cannot fail. */
+void kap_request_end(kap_request *r, kap_kind kind, const char *words);
+/* Takes it out of its client's lists (not out of the client's Lua table). */
+void kap_request_detach(kap_request *r);
+
+/* Deals with one arrived batch of the request on top of the stack. False: time
+ * is up and the batch has more; else the batch is no longer the caller's. May
+ * raise; the batch is then as it was. */
+bool kapL_request_work(lua_State *L, kap_request *r, kap_batch *b,
+                       double until);
+/* What follows from that: batches taken apart, more sent, or the end. Likewise.
+ */
+void kapL_request_advance(lua_State *L, kap_request *r);
+
+#endif

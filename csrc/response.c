@@ -1,0 +1,352 @@
+#include "response.h"
+
+#include "clock.h"
+#include "envelope.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+/* Names and words that decide the kind whatever the HTTP status is; all are
+ * the vendor's. Looked for in the beginning of what is no list of tickets. */
+static const struct {
+    const char *words;
+    kap_kind kind;
+} telling[] = {
+    {"Invalid Auth Key", KAP_KIND_AUTH},
+    {"AuthKeyInvalid", KAP_KIND_AUTH},
+    {"APIExpired", KAP_KIND_AUTH},
+    {"ServerFailure", KAP_KIND_SERVER},
+    {"ReqFieldMissing", KAP_KIND_BAD_REQUEST},
+    {"does not exist", KAP_KIND_NOT_FOUND},
+};
+#define TELLING_WINDOW 4096
+
+static bool contains(const char *text, size_t len, const char *words)
+{
+    size_t n = strlen(words);
+    for (size_t i = 0; i + n <= len; i++)
+        if (strncasecmp(text + i, words, n) == 0)
+            return true;
+    return false;
+}
+
+static kap_kind kind_by_status(long status)
+{
+    switch (status) {
+    case 401:
+        return KAP_KIND_AUTH;
+    case 403:
+        return KAP_KIND_FORBIDDEN;
+    case 404:
+        return KAP_KIND_NOT_FOUND;
+    case 429:
+        return KAP_KIND_RATE_LIMITED;
+    default:
+        if (status >= 500)
+            return KAP_KIND_SERVER;
+        if (status >= 400)
+            return KAP_KIND_BAD_REQUEST;
+        return KAP_KIND_PROTOCOL;
+    }
+}
+
+static bool kind_by_words(const kap_transfer *t, kap_kind *kind)
+{
+    size_t n = t->len < TELLING_WINDOW ? t->len : TELLING_WINDOW;
+    for (size_t i = 0; i < sizeof telling / sizeof *telling; i++) {
+        /* a gateway's words don't turn one error status into another, but
+         * a refused token is one under any status */
+        if (t->status >= 400 && telling[i].kind != KAP_KIND_AUTH)
+            continue;
+        if (contains(t->body, n, telling[i].words)) {
+            *kind = telling[i].kind;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool status_is_retryable(long status)
+{
+    return status == 500 || status == 502 || status == 503 || status == 504;
+}
+
+/* Everything about a failure but its message. The body is copied before any
+ * of it is decoded in place. */
+static void describe(const kap_transfer *t, kap_failure *f)
+{
+    char window[KAP_BODY_MAX * 2];
+    size_t n = t->len < sizeof window ? t->len : sizeof window;
+    f->status = (int)t->status;
+    if (n > 0)
+        memcpy(window, t->body, n);
+    n = kap_redact(window, n, t->message->token);
+    f->body_len = n < KAP_BODY_MAX ? n : KAP_BODY_MAX;
+    memcpy(f->body, window, f->body_len);
+}
+
+static const char *reason(long status)
+{
+    switch (status) {
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
+    case 413: return "Content Too Large";
+    case 414: return "URI Too Long";
+    case 429: return "Too Many Requests";
+    case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    default: return "";
+    }
+}
+
+/* Copies a JSON string value's text as the message; false: it is none. */
+static bool message_from(lua_State *L, kap_response *r, char *value,
+                         kap_failure *f)
+{
+    size_t len;
+    const char *s;
+    if (value == NULL || *value != '"')
+        return false;
+    r->decode.p = value;
+    if (!kapL_decode_value(L, &r->decode))
+        return false;
+    s = lua_tolstring(L, -1, &len);
+    if (s == NULL || len == 0) {
+        lua_pop(L, 1);
+        return false;
+    }
+    if (len >= sizeof f->message)
+        len = sizeof f->message - 1;
+    for (size_t i = 0; i < len; i++) /* one line, fit for a log */
+        f->message[i] = iscntrl((unsigned char)s[i]) ? ' ' : s[i];
+    f->message[len] = '\0';
+    lua_pop(L, 1);
+    return true;
+}
+
+/* A failure by status or by a "failed" envelope, with the service's words. */
+static kap_response_result refuse(lua_State *L, kap_response *r,
+                                  const kap_transfer *t, kap_envelope *e,
+                                  kap_failure *f)
+{
+    kap_kind kind = kind_by_status(t->status);
+    if (t->status < 400)
+        kind = KAP_KIND_BAD_REQUEST;
+    kind_by_words(t, &kind);
+    f->kind = kind;
+    f->retryable = kind == KAP_KIND_RATE_LIMITED ||
+                   (kind == KAP_KIND_SERVER &&
+                    (t->status < 400 || status_is_retryable(t->status)));
+    if (e == NULL || (!message_from(L, r, e->message, f) &&
+                      !message_from(L, r, e->words, f)))
+        kap_failure_set(f, kind, "HTTP %ld %s", t->status, reason(t->status));
+    size_t n = strlen(f->message);
+    f->message[kap_redact(f->message, n, t->message->token)] = '\0';
+    while (n > 0 && f->message[strlen(f->message) - 1] == ' ')
+        f->message[--n] = '\0';
+    return KAP_RESPONSE_FAILED;
+}
+
+static kap_response_result not_json(const kap_response *r, kap_failure *f)
+{
+    if (r->decode.status == KAP_JSON_DEPTH)
+        kap_failure_set(f, KAP_KIND_TOO_LARGE,
+                        "the response is nested deeper than %d levels",
+                        KAP_DECODE_MAX_DEPTH);
+    else
+        kap_failure_set(f, KAP_KIND_PROTOCOL,
+                        "the response is not valid JSON: %s", r->decode.error);
+    return KAP_RESPONSE_FAILED;
+}
+
+static kap_response_result unknown(kap_failure *f, const char *what)
+{
+    kap_failure_set(f, KAP_KIND_PROTOCOL, "%s", what);
+    return KAP_RESPONSE_FAILED;
+}
+
+static kap_response_result finish(kap_response *r, kap_failure *f)
+{
+    if (r->rest != NULL)
+        r->decode.p = r->rest;
+    if (kap_decode_peek(&r->decode) >= 0) {
+        kap_decode_fail(&r->decode, "something follows the end");
+        return not_json(r, f);
+    }
+    r->phase = KAP_RESPONSE_DONE;
+    return KAP_RESPONSE_TICKETS;
+}
+
+static bool one_ticket(lua_State *L, kap_response *r, const kap_transfer *t,
+                       kapL_ticket_sink sink, void *arg)
+{
+    kap_decode *d = &r->decode;
+    if (!kapL_decode_ticket(L, d, t->settings->fields))
+        return false;
+    sink(L, arg, d->id, d->id_len);
+    return true;
+}
+
+static kap_response_result elements(lua_State *L, kap_response *r,
+                                    const kap_transfer *t, double until,
+                                    kapL_ticket_sink sink, void *arg,
+                                    kap_failure *f)
+{
+    kap_decode *d = &r->decode;
+    for (;;) {
+        int c = kap_decode_peek(d);
+        if (c == ']') {
+            kap_decode_take(d);
+            return finish(r, f);
+        }
+        if (r->more) {
+            if (c != ',') {
+                kap_decode_fail(d, "',' or ']' expected");
+                return not_json(r, f);
+            }
+            kap_decode_take(d);
+            c = kap_decode_peek(d);
+        }
+        if (c != '{') {
+            if (c < 0 || !kap_decode_skip(d)) {
+                kap_decode_fail(d, "a ticket expected");
+                return not_json(r, f);
+            }
+            return unknown(f, "the response is a list of something else than "
+                              "tickets");
+        }
+        if (!one_ticket(L, r, t, sink, arg))
+            return not_json(r, f);
+        r->more = true;
+        if (kap_now() >= until)
+            return KAP_RESPONSE_AGAIN;
+    }
+}
+
+/* The object form: finds the tickets in it, or what it says instead. */
+static kap_response_result object(lua_State *L, kap_response *r,
+                                  const kap_transfer *t, double until,
+                                  kapL_ticket_sink sink, void *arg,
+                                  kap_failure *f)
+{
+    kap_envelope e;
+    char *start = r->decode.p;
+    if (!kap_envelope_read(&r->decode, &e))
+        return t->status >= 400 ? refuse(L, r, t, NULL, f) : not_json(r, f);
+    r->rest = e.end;
+    if (t->status >= 400 || (e.failed && !e.ticket))
+        return refuse(L, r, t, &e, f);
+    char *list = e.message != NULL && *e.message == '[' ? e.message
+                 : e.success                            ? e.list
+                                                        : NULL;
+    if (!e.ticket && list != NULL) {
+        r->decode.p = list + 1;
+        r->phase = KAP_RESPONSE_ELEMENTS;
+        return elements(L, r, t, until, sink, arg, f);
+    }
+    if (!e.ticket && e.message != NULL && *e.message == '{') {
+        kap_envelope inner;
+        r->decode.p = e.message;
+        if (!kap_envelope_read(&r->decode, &inner))
+            return not_json(r, f);
+        if (inner.ticket) {
+            start = e.message;
+            e.ticket = true;
+        }
+    }
+    if (e.ticket) {
+        r->decode.p = start;
+        return one_ticket(L, r, t, sink, arg) ? finish(r, f) : not_json(r, f);
+    }
+    if (e.success && message_from(L, r, e.message, f)) {
+        char words[KAP_MESSAGE_MAX];
+        memcpy(words, f->message, sizeof words);
+        kap_failure_set(f, KAP_KIND_PROTOCOL,
+                        "the response says success and holds no tickets: "
+                        "%.200s",
+                        words);
+        f->message[kap_redact(f->message, strlen(f->message),
+                              t->message->token)] = '\0';
+        return KAP_RESPONSE_FAILED;
+    }
+    return unknown(f, "the response is JSON of no known shape");
+}
+
+static void begin(kap_response *r, kap_transfer *t)
+{
+    static char none[KAP_DECODE_PAD];
+    kap_decode_init(&r->decode, t->len > 0 ? t->body : none, t->len);
+    if (t->len >= 3 && memcmp(t->body, "\xef\xbb\xbf", 3) == 0)
+        r->decode.p += 3; /* a byte order mark says nothing here */
+}
+
+static kap_response_result first_look(lua_State *L, kap_response *r,
+                                      kap_transfer *t, double until,
+                                      kapL_ticket_sink sink, void *arg,
+                                      kap_failure *f)
+{
+    int c = kap_decode_peek(&r->decode);
+    kap_kind kind;
+    if (t->status >= 300 && t->status < 400) {
+        kap_failure_set(f, KAP_KIND_PROTOCOL,
+                        "HTTP %ld: a redirect, which is never followed",
+                        t->status);
+        return KAP_RESPONSE_FAILED;
+    }
+    if (c == '{')
+        return object(L, r, t, until, sink, arg, f);
+    if (t->status >= 400)
+        return refuse(L, r, t, NULL, f);
+    if (t->status < 200) {
+        kap_failure_set(f, KAP_KIND_PROTOCOL, "HTTP %ld is no answer",
+                        t->status);
+        return KAP_RESPONSE_FAILED;
+    }
+    if (c == '[') {
+        kap_decode_take(&r->decode);
+        r->phase = KAP_RESPONSE_ELEMENTS;
+        return elements(L, r, t, until, sink, arg, f);
+    }
+    if (c < 0)
+        return unknown(f, "the response is empty");
+    if (kind_by_words(t, &kind) && kind == KAP_KIND_AUTH)
+        return refuse(L, r, t, NULL, f);
+    if (c == '<' || t->html)
+        return unknown(f, "the response is an HTML page, not JSON");
+    if (!kap_decode_skip(&r->decode) || kap_decode_peek(&r->decode) >= 0) {
+        kap_decode_fail(&r->decode, "not JSON");
+        return not_json(r, f);
+    }
+    return unknown(f, "the response is JSON of no known shape");
+}
+
+kap_response_result kapL_response(lua_State *L, kap_response *r,
+                                  kap_transfer *t, int array_mt, double until,
+                                  kapL_ticket_sink sink, void *arg,
+                                  kap_failure *f)
+{
+    kap_decode_session session;
+    kap_response_result result;
+    if (r->phase == KAP_RESPONSE_NEW)
+        begin(r, t);
+    kap_failure_clear(f);
+    if (r->phase == KAP_RESPONSE_NEW)
+        describe(t, f);
+    kapL_decode_begin(L, &r->decode, &session, array_mt);
+    if (r->phase == KAP_RESPONSE_NEW)
+        result = first_look(L, r, t, until, sink, arg, f);
+    else
+        result = elements(L, r, t, until, sink, arg, f);
+    kapL_decode_end(L, &r->decode);
+    if (result == KAP_RESPONSE_FAILED && f->status == 0)
+        describe(t, f);
+    return result;
+}

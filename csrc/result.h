@@ -1,0 +1,28 @@
+/* What a call returns: tickets in order, info, or the error table. */
+#ifndef KAP_RESULT_H
+#define KAP_RESULT_H
+
+#include "request.h"
+
+/* Pushes ids[first .. first+count) as a list of strings. */
+void kapL_push_ids(lua_State *L, const kap_request *r, uint32_t first,
+                   uint32_t count);
+
+/* Pushes a failure's error table with these ids of the call. */
+void kapL_push_error(lua_State *L, const kap_request *r, const kap_failure *f,
+                     uint32_t first, uint32_t count);
+
+/* Keeps the ticket on top of the stack (pops it), which was not asked for. */
+void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
+                       size_t len);
+
+/* Keeps a failure for good in the request's table: an entry of `failed`, and
+ * the way from each of its ids to it. */
+void kapL_result_failure(lua_State *L, kap_request *r, const kap_failure *f,
+                         uint32_t first, uint32_t count, int table);
+
+/* Pushes what get_ticket returns for a request that is done; the request is at
+ * stack index idx. Returns how many values. */
+int kapL_request_result(lua_State *L, int idx);
+
+#endif

@@ -1,0 +1,18 @@
+/* The iterator: any number of ids, in constant memory. */
+#ifndef KAP_TICKETS_H
+#define KAP_TICKETS_H
+
+#include "client.h"
+
+void kapL_tickets_register(lua_State *L);
+
+/*
+ * Pushes what `tickets` returns: the iterator over the ids at stack index
+ * `source` (a string, integer, table or function), on the client at `client`,
+ * with the options at `opts` over `defaults`. ids is argument #arg of `func`.
+ */
+int kapL_tickets_new(lua_State *L, int client, int source, int opts,
+                     const kap_settings *defaults, int functions, int arg,
+                     const char *func);
+
+#endif

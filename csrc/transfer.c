@@ -1,0 +1,363 @@
+#include "transfer.h"
+
+#include "clock.h"
+#include "kapture.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* libcurl keeps every header; a server that never stops must not fill memory */
+#define HEADER_BYTES_MAX ((size_t)512 << 10)
+/* Trusting a Content-Length costs at most this much memory. */
+#define RESERVE_MAX ((size_t)64 << 20)
+#define TIMEOUT_MAX_MS (LONG_MAX / 4)
+
+kap_transfer *kap_transfer_new(kap_message *m, kap_settings *s, char *post,
+                               size_t post_len)
+{
+    kap_transfer *t = post != NULL ? calloc(1, sizeof *t) : NULL;
+    if (t == NULL) {
+        free(post);
+        return NULL;
+    }
+    t->message = kap_message_ref(m);
+    t->settings = kap_settings_ref(s);
+    t->post = post;
+    t->post_len = post_len;
+    t->deadline = INFINITY;
+    atomic_init(&t->started, false);
+    return t;
+}
+
+void kap_transfer_free(kap_transfer *t)
+{
+    if (t == NULL)
+        return;
+    kap_message_unref(t->message);
+    kap_settings_unref(t->settings);
+    free(t->post);
+    free(t->body);
+    free(t);
+}
+
+static bool reserve(kap_transfer *t, size_t size)
+{
+    if (size <= t->cap && t->body != NULL)
+        return true;
+    char *body = realloc(t->body, size + KAP_TRANSFER_PAD);
+    if (body == NULL)
+        return false;
+    t->body = body;
+    t->cap = size;
+    return true;
+}
+
+/* The first bytes of a body: one allocation where the server said how much
+ * will come (of a compressed body that is the least that will). */
+static bool reserve_first(kap_transfer *t, size_t n)
+{
+    curl_off_t promised = -1;
+    size_t size = n > 8192 ? n : 8192;
+    if (curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
+                          &promised) == CURLE_OK &&
+        promised > (curl_off_t)size && promised <= (curl_off_t)RESERVE_MAX)
+        size = (size_t)promised;
+    return reserve(t, size);
+}
+
+static size_t on_body(char *data, size_t one, size_t n, void *arg)
+{
+    kap_transfer *t = arg;
+    n *= one;
+    if (n > t->settings->max_response_bytes - t->len) {
+        t->outcome = KAP_OUTCOME_TOO_LARGE;
+        return 0;
+    }
+    if (t->body == NULL ? !reserve_first(t, n)
+                        : t->len + n > t->cap && !reserve(t, t->cap * 2 + n)) {
+        t->outcome = KAP_OUTCOME_NOMEM;
+        return 0;
+    }
+    memcpy(t->body + t->len, data, n);
+    t->len += n;
+    return n;
+}
+
+/* The value of header `name` if this line is it, with its length. */
+static const char *header_value(const char *line, size_t n, const char *name,
+                                size_t *len)
+{
+    size_t k = strlen(name);
+    if (n <= k || strncasecmp(line, name, k) != 0 || line[k] != ':')
+        return NULL;
+    const char *v = line + k + 1, *end = line + n;
+    while (v < end && (*v == ' ' || *v == '\t'))
+        v++;
+    while (end > v && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' ' ||
+                       end[-1] == '\t'))
+        end--;
+    *len = (size_t)(end - v);
+    return v;
+}
+
+/* Called for the headers of every response, interim ones (1xx) too. */
+static size_t on_header(char *line, size_t one, size_t n, void *arg)
+{
+    kap_transfer *t = arg;
+    const char *v;
+    size_t len;
+    n *= one;
+    t->header_bytes += n;
+    if (t->header_bytes > HEADER_BYTES_MAX) {
+        t->outcome = KAP_OUTCOME_HEADERS;
+        return 0;
+    }
+    if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+        t->retry_after[0] = '\0';
+        t->html = false;
+    } else if ((v = header_value(line, n, "Retry-After", &len)) != NULL) {
+        if (len < sizeof t->retry_after) {
+            memcpy(t->retry_after, v, len);
+            t->retry_after[len] = '\0';
+        }
+    } else if ((v = header_value(line, n, "Content-Type", &len)) != NULL) {
+        t->html = len >= 9 && strncasecmp(v, "text/html", 9) == 0;
+    }
+    return n;
+}
+
+/* libcurl's own sockets would be inherited by popen's children. */
+static curl_socket_t on_open(void *arg, curlsocktype purpose,
+                             struct curl_sockaddr *a)
+{
+    (void)arg;
+    (void)purpose;
+#ifdef SOCK_CLOEXEC
+    return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+#else
+    curl_socket_t fd = socket(a->family, a->socktype, a->protocol);
+    if (fd != CURL_SOCKET_BAD)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return fd;
+#endif
+}
+
+#define SET(option, value)                                      \
+    do {                                                        \
+        CURLcode rc_ = curl_easy_setopt(easy, option, (value)); \
+        if (rc_ != CURLE_OK)                                    \
+            return rc_;                                         \
+    } while (0)
+
+static CURLcode set_tls(CURL *easy, const kap_settings *s)
+{
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_SSL_VERIFYPEER, s->verify ? 1L : 0L);
+    SET(CURLOPT_SSL_VERIFYHOST, s->verify ? 2L : 0L);
+    if (s->ca_file != NULL)
+        SET(CURLOPT_CAINFO, s->ca_file);
+    if (s->ca_path != NULL)
+        SET(CURLOPT_CAPATH, s->ca_path);
+    else if (s->ca_file != NULL ||
+             curl_version_info(CURLVERSION_NOW)->cainfo != NULL)
+        /* With a directory set, libcurl can't cache the parsed CA file and
+         * parses it anew, 20 ms, for each connection. */
+        SET(CURLOPT_CAPATH, (char *)NULL);
+    if (s->cert != NULL)
+        SET(CURLOPT_SSLCERT, s->cert);
+    if (s->key != NULL)
+        SET(CURLOPT_SSLKEY, s->key);
+    return CURLE_OK;
+}
+
+static CURLcode set_proxy(CURL *easy, const kap_settings *s, bool secure)
+{
+    if (s->proxy != NULL)
+        SET(CURLOPT_PROXY, s->proxy);
+    else if (!secure)
+        /* Plain http is for loopback: a proxy from the environment would be
+         * sent the token in the clear. */
+        SET(CURLOPT_PROXY, "");
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
+    return CURLE_OK;
+}
+
+/* What stays the same for every request with these settings. */
+static CURLcode set_fixed(CURL *easy, const kap_settings *s, bool secure)
+{
+    CURLcode rc;
+#if LIBCURL_VERSION_NUM >= 0x075500
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+    SET(CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    /* else cancel, close and timeouts wait for a slow getaddrinfo */
+    SET(CURLOPT_QUICK_EXIT, 1L);
+#endif
+    SET(CURLOPT_POST, 1L);
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    SET(CURLOPT_PIPEWAIT, 1L);
+    SET(CURLOPT_PATH_AS_IS, 1L);
+    SET(CURLOPT_ACCEPT_ENCODING, s->compression ? "" : (char *)NULL);
+    SET(CURLOPT_USERAGENT,
+        s->user_agent != NULL ? s->user_agent : "kapture-lua/" KAPTURE_VERSION);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_HEADERFUNCTION, on_header);
+    SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
+    SET(CURLOPT_CONNECTTIMEOUT_MS,
+        kap_ms(s->connect_timeout, TIMEOUT_MAX_MS));
+    if (s->max_response_bytes < (size_t)INT64_MAX)
+        SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)s->max_response_bytes);
+    rc = set_tls(easy, s);
+    return rc != CURLE_OK ? rc : set_proxy(easy, s, secure);
+}
+
+static CURLcode set_request(kap_transfer *t, CURL *easy)
+{
+    double left = t->deadline - kap_now(), limit = t->settings->timeout;
+    if (left < limit)
+        limit = left > 0.001 ? left : 0.001;
+    t->limit = limit;
+    SET(CURLOPT_TIMEOUT_MS,
+        isinf(limit) ? 0L : kap_ms(limit, TIMEOUT_MAX_MS));
+    SET(CURLOPT_URL, t->message->url);
+    SET(CURLOPT_HTTPHEADER, t->message->headers);
+    SET(CURLOPT_POSTFIELDS, t->post);
+    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->post_len);
+    SET(CURLOPT_WRITEDATA, t);
+    SET(CURLOPT_HEADERDATA, t);
+    SET(CURLOPT_ERRORBUFFER, t->error);
+    SET(CURLOPT_PRIVATE, t);
+    return CURLE_OK;
+}
+
+bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
+                          const kap_settings *served)
+{
+    CURLcode rc = CURLE_OK;
+    t->easy = easy;
+    if (served != t->settings) {
+        curl_easy_reset(easy);
+        rc = set_fixed(easy, t->settings, t->message->secure);
+    }
+    if (rc == CURLE_OK)
+        rc = set_request(t, easy);
+    if (rc == CURLE_OK)
+        return true;
+    t->code = rc;
+    t->outcome =
+        rc == CURLE_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM : KAP_OUTCOME_FAILED;
+    return false;
+}
+
+void kap_transfer_extend(kap_transfer *t, double seconds)
+{
+    t->deadline += seconds;
+    t->limit += seconds;
+    if (!isinf(t->limit) &&
+        curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS,
+                         kap_ms(t->limit, TIMEOUT_MAX_MS)) != CURLE_OK)
+        t->limit -= seconds; /* it keeps the limit it had */
+}
+
+void kap_transfer_finish(kap_transfer *t, CURLcode code)
+{
+    long version = 0;
+    curl_off_t us = 0;
+    t->code = code;
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
+    curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &t->new_connections);
+    curl_easy_getinfo(t->easy, CURLINFO_HTTP_VERSION, &version);
+    curl_easy_getinfo(t->easy, CURLINFO_TOTAL_TIME_T, &us);
+    t->http2 = version >= CURL_HTTP_VERSION_2_0;
+    t->elapsed = (double)us * 1e-6;
+    if (t->outcome != KAP_OUTCOME_PENDING) /* a callback ended it */
+        return;
+    if (code == CURLE_OK)
+        t->outcome = KAP_OUTCOME_RESPONSE;
+    else if (code == CURLE_FILESIZE_EXCEEDED)
+        t->outcome = KAP_OUTCOME_TOO_LARGE;
+    else if (code == CURLE_OUT_OF_MEMORY)
+        t->outcome = KAP_OUTCOME_NOMEM;
+    else if (code == CURLE_OPERATION_TIMEDOUT && kap_now() >= t->deadline)
+        t->outcome = KAP_OUTCOME_DEADLINE;
+    else
+        t->outcome = KAP_OUTCOME_FAILED;
+}
+
+static kap_kind kind_of(CURLcode code)
+{
+    switch (code) {
+    case CURLE_OPERATION_TIMEDOUT:
+        return KAP_KIND_TIMEOUT;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CRL_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+    case CURLE_SSL_CLIENTCERT:
+    case CURLE_SSL_ENGINE_NOTFOUND:
+    case CURLE_SSL_ENGINE_SETFAILED:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_SSL_SHUTDOWN_FAILED:
+    case CURLE_USE_SSL_FAILED:
+        return KAP_KIND_TLS;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is not HTTP */
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_HTTP_RETURNED_ERROR:
+        return KAP_KIND_PROTOCOL;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_NOT_BUILT_IN:
+    case CURLE_UNKNOWN_OPTION:
+    case CURLE_BAD_FUNCTION_ARGUMENT:
+        return KAP_KIND_CONFIG;
+    default:
+        return KAP_KIND_NETWORK;
+    }
+}
+
+void kap_transfer_failure(const kap_transfer *t, kap_failure *f)
+{
+    kap_failure_clear(f);
+    f->status = t->status > 0 && t->status < 1000 ? (int)t->status : 0;
+    switch (t->outcome) {
+    case KAP_OUTCOME_DEADLINE:
+        kap_failure_set(f, KAP_KIND_TIMEOUT, "the deadline of %g s has passed",
+                        t->settings->deadline);
+        f->deadline = true;
+        break;
+    case KAP_OUTCOME_TOO_LARGE:
+        kap_failure_set(f, KAP_KIND_TOO_LARGE,
+                        "the response is larger than max_response_bytes "
+                        "(%zu)",
+                        t->settings->max_response_bytes);
+        break;
+    case KAP_OUTCOME_HEADERS:
+        kap_failure_set(f, KAP_KIND_PROTOCOL,
+                        "the response has more than %zu bytes of headers",
+                        HEADER_BYTES_MAX);
+        break;
+    case KAP_OUTCOME_NOMEM:
+        kap_failure_set(f, KAP_KIND_NOMEM, "not enough memory");
+        break;
+    default:
+        kap_failure_set(f, kind_of(t->code), "%s",
+                        t->error[0] != '\0' ? t->error
+                                            : curl_easy_strerror(t->code));
+        f->retryable = f->kind == KAP_KIND_NETWORK ||
+                       f->kind == KAP_KIND_TIMEOUT;
+    }
+}

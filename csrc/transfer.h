@@ -1,0 +1,76 @@
+/*
+ * One HTTP request and its response: a libcurl easy handle's set-up, callbacks
+ * and limits. Lua-free. Who runs it and when: engine.h.
+ */
+#ifndef KAP_TRANSFER_H
+#define KAP_TRANSFER_H
+
+#include "message.h"
+#include "settings.h"
+
+#include <curl/curl.h>
+
+/* Bytes kept allocated behind the body, for the decoder's block reads. */
+#define KAP_TRANSFER_PAD 64
+
+typedef enum {
+    KAP_OUTCOME_PENDING,
+    KAP_OUTCOME_RESPONSE,  /* a whole response: status and body */
+    KAP_OUTCOME_FAILED,    /* libcurl's code and words */
+    KAP_OUTCOME_DEADLINE,  /* the call's time ran out, before or during it */
+    KAP_OUTCOME_TOO_LARGE, /* over max_response_bytes */
+    KAP_OUTCOME_HEADERS,   /* more header bytes than any honest server sends */
+    KAP_OUTCOME_NOMEM
+} kap_outcome;
+
+struct kap_lane;
+
+typedef struct kap_transfer {
+    struct kap_transfer *prev, *next; /* whichever list it is in */
+    struct kap_lane *lane;
+    void *owner; /* the host side's: its batch */
+
+    kap_message *message;
+    kap_settings *settings;
+    char *post;
+    size_t post_len;
+    double not_before, deadline; /* on kap_now's clock */
+
+    /* the engine's, while it has the transfer */
+    CURL *easy;
+    bool running, cancelled;
+    double limit; /* seconds it may take */
+    atomic_bool started; /* its request has gone out, or is about to */
+
+    /* the result, once it is done */
+    kap_outcome outcome;
+    CURLcode code;
+    long status, new_connections;
+    bool http2, html;
+    double elapsed;
+    char *body;
+    size_t len, cap, header_bytes;
+    char retry_after[64]; /* the header's value, "" for none */
+    char error[CURL_ERROR_SIZE];
+} kap_transfer;
+
+/* Takes over `post`, also when it fails (NULL: no memory). */
+kap_transfer *kap_transfer_new(kap_message *m, kap_settings *s, char *post,
+                               size_t post_len);
+void kap_transfer_free(kap_transfer *t);
+
+/*
+ * Sets `easy` up for it. A handle that served the same settings before keeps
+ * what it has. False: t->outcome says why (a libcurl option refused, memory).
+ */
+bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
+                          const kap_settings *served);
+/* Gives a running transfer so many seconds more. */
+void kap_transfer_extend(kap_transfer *t, double seconds);
+/* Reads the result off t->easy after libcurl said it is done. */
+void kap_transfer_finish(kap_transfer *t, CURLcode code);
+
+/* The failure that an outcome other than a response stands for. */
+void kap_transfer_failure(const kap_transfer *t, kap_failure *f);
+
+#endif
