@@ -29,10 +29,25 @@ function M.noise(ctx)
     return end_with(ctx, socket.noise, "connection", "noise")
 end
 
--- Waits without an answer; a client that goes away ends it before.
+-- A pause that ends with the client. nginx's own check sees a plain connection
+-- or an HTTP/2 stream end, but takes TLS's good-bye for more data.
+function M.pause(ctx, seconds)
+    if ngx.var.https ~= "on" or ngx.req.http_version() >= 2 or seconds < 0.06 then return ngx.sleep(seconds) end
+    local fd = socket.current()
+    repeat
+        ngx.sleep(math.min(seconds, 0.03))
+        seconds = seconds - 0.03
+        if fd and socket.left(fd) then
+            trace.leave(ctx, 499, true)
+            return ngx.exit(499)
+        end
+    until seconds <= 0
+end
+
+-- Waits without an answer.
 function M.hang(ctx, seconds)
     ctx.acted = "hang"
-    ngx.sleep(seconds)
+    M.pause(ctx, seconds)
     return M.close(ctx, "stream")
 end
 

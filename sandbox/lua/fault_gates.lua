@@ -235,7 +235,7 @@ M.random = {
         if kind == "reset" then return breaking.reset(ctx, "stream") end
         if kind == "close" then return breaking.close(ctx, "stream") end
         if kind == "slow" then
-            ngx.sleep(p.ms / 1000)
+            breaking.pause(ctx, p.ms / 1000)
         elseif kind == "truncate" then
             ctx.plan.cut, ctx.plan.identity = { at = 0.5, how = "abrupt" }, true
         else

@@ -11,7 +11,7 @@ M.delay = {
         if p.after == "headers" then
             ctx.plan.head_delay = seconds
         else
-            ngx.sleep(seconds)
+            breaking.pause(ctx, seconds)
         end
     end,
 }

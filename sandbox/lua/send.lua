@@ -69,7 +69,7 @@ return function(ctx, resp)
     ngx.send_headers()
     if plan.head_delay then
         ngx.flush(true)
-        ngx.sleep(plan.head_delay)
+        breaking.pause(ctx, plan.head_delay)
     end
 
     local limit = math.huge

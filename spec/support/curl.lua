@@ -1,0 +1,61 @@
+-- Requests with the curl command, for specs that look at the sandbox past the
+-- module under test.
+local sandbox = require "spec.support.sandbox"
+
+local curl = { PATH = "/search-ticket-by-ticket-id.html/v.2.0" }
+
+local function quoted(s)
+    return "'" .. tostring(s):gsub("'", "'\\''") .. "'"
+end
+
+local function read(command)
+    local pipe = assert(io.popen(command, "r"))
+    local text = pipe:read "*a"
+    pipe:close()
+    return text
+end
+
+-- Runs curl with these words: its output and its exit code.
+function curl.run(words)
+    local text = read("curl -sS --cacert " .. quoted(sandbox.ca) .. " " .. words .. " 2>&1; code=$?; echo; echo $code")
+    local output, code = text:match "^(.*)\n(%d+)\n$"
+    return output, tonumber(code)
+end
+
+local function words_for(base, ids, o)
+    local words = {
+        "-m", o.seconds or 8,
+        "-H", quoted("Authorization: " .. (o.auth or "Basic " .. sandbox.token)),
+        "-H", quoted("Content-Type: " .. (o.type or "application/json")),
+        "-d", quoted(o.body or '{"ticket_ids":"' .. (ids or "") .. '"}'),
+        o.more or "",
+    }
+    for _ = 1, o.times or 1 do words[#words + 1] = quoted(base .. (o.path or curl.PATH)) end
+    return table.concat(words, " ")
+end
+
+-- One POST to a base url: { code = curl's, status =, version =, headers =
+-- (names in lower case), body =, text = all of it }. `o` may change auth, type,
+-- body, path, seconds; times = N sends it N times on one connection (then only
+-- text and code tell); more = further words for curl.
+function curl.post(base, ids, o)
+    o = o or {}
+    local text, code = curl.run("-i " .. words_for(base, ids, o))
+    local answer = { code = code, text = text, headers = {} }
+    local head, rest = text:match "^(HTTP/.-\r\n)\r\n(.*)$"
+    while head and head:find "^HTTP/1.1 1" do head, rest = rest:match "^(HTTP/.-\r\n)\r\n(.*)$" end
+    if head then
+        answer.version, answer.status = head:match "^HTTP/(%S+) (%d+)"
+        answer.status, answer.head = tonumber(answer.status), head
+        answer.body = rest
+        for name, value in head:gmatch "\n([^:\n]+): ([^\r]*)" do answer.headers[name:lower()] = value end
+    end
+    return answer
+end
+
+-- The body alone, byte for byte.
+function curl.body(base, ids, o)
+    return (curl.run(words_for(base, ids, o or {})))
+end
+
+return curl
