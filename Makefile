@@ -281,5 +281,9 @@ lint-lua:
 lint-shell:
 	shellcheck -S warning $$(grep -rlE '^#!.*[ /](ba|da)?sh' .ci tools sandbox spec)
 
+# What decoding is measured against: see bench/decode/floor.c.
+$(BUILD)/kapture_floor.so: bench/decode/floor.c $(BUILD)/flags
+	$(CC) $(ALL_CFLAGS) -Icsrc $(ALL_LDFLAGS) -o $@ $<
+
 clean:
 	rm -rf $(BUILD) lua/kapture.so

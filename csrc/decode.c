@@ -434,7 +434,7 @@ value:
             lua_pushvalue(L, s->empty);
             p += 2;
         } else if (at->text != NULL && end - p >= GUESS_ROOM &&
-                   kap_same(p, at->text, at->text_len)) {
+                   kap_same(p, at->text, at->text_len, kap_same_mask(at->text_len))) {
             lua_pushvalue(L, s->texts + place);
             p += at->text_len;
             at->changes = 0;
@@ -530,7 +530,7 @@ member:
         for (int i = 0; i < GUESSES && place != PLACE_NONE; i++) {
             kap_decode_place *at = &s->places[place];
 
-            if (kap_same(p, at->name, at->name_len)) {
+            if (kap_same(p, at->name, at->name_len, kap_same_mask(at->name_len))) {
                 p += at->name_len;
                 fr->link = &at->next;
                 field = at->field;

@@ -14,25 +14,33 @@
 #include <string.h>
 
 /*
- * A mask has one group of bits for each byte of a block, the first byte
- * lowest; kap_mask_first gives the index of the first byte marked. In the
- * portable version, what is above the lowest mark may be wrong.
+ * A mask has a bit for each byte of a block, the first byte's lowest:
+ * KAP_MARK_FIRST, the next one KAP_MARK_STEP bits higher, up to KAP_MARK_LAST.
  */
 #if defined(__SSE2__) && !defined(KAP_NO_SIMD)
 #include <emmintrin.h>
 
 #define KAP_BLOCK 16
+#define KAP_MARK_STEP 1
+#define KAP_MARK_FIRST 1u
+#define KAP_MARK_LAST 0x8000u
 typedef unsigned kap_mask;
 typedef __m128i kap_block;
+typedef __m128i kap_marks; /* before they are gathered into a mask */
 
 static inline kap_block kap_block_at(const char *p)
 {
     return _mm_loadu_si128((const __m128i *)(const void *)p);
 }
 
-static inline kap_mask kap_mask_of(__m128i marks)
+static inline void kap_block_store(char *p, kap_block b)
 {
-    return (kap_mask)_mm_movemask_epi8(marks);
+    _mm_storeu_si128((__m128i *)(void *)p, b);
+}
+
+static inline kap_mask kap_gather(kap_marks m)
+{
+    return (kap_mask)_mm_movemask_epi8(m);
 }
 
 static inline unsigned kap_mask_first(kap_mask m)
@@ -40,114 +48,181 @@ static inline unsigned kap_mask_first(kap_mask m)
     return (unsigned)__builtin_ctz(m);
 }
 
-static inline __m128i kap_block_is(kap_block b, char c)
+static inline kap_marks kap_either(kap_marks a, kap_marks b)
+{
+    return _mm_or_si128(a, b);
+}
+
+static inline kap_marks kap_equal(kap_block b, char c)
 {
     return _mm_cmpeq_epi8(b, _mm_set1_epi8(c));
 }
 
-/* " or \ */
-static inline kap_mask kap_mask_quote(kap_block b)
+static inline kap_marks kap_control(kap_block b)
 {
-    return kap_mask_of(
-        _mm_or_si128(kap_block_is(b, '"'), kap_block_is(b, '\\')));
+    __m128i highest = _mm_set1_epi8(0x1f);
+
+    return _mm_cmpeq_epi8(_mm_max_epu8(b, highest), highest);
 }
 
-/* " or \ or a control character: where plain text ends. */
-static inline kap_mask kap_mask_text(kap_block b)
+static inline kap_block kap_fold_case(kap_block b)
 {
-    __m128i low = _mm_set1_epi8(0x1f);
-    __m128i control = _mm_cmpeq_epi8(_mm_max_epu8(b, low), low);
-
-    return kap_mask_of(_mm_or_si128(
-        control, _mm_or_si128(kap_block_is(b, '"'), kap_block_is(b, '\\'))));
+    return _mm_or_si128(b, _mm_set1_epi8(0x20));
 }
 
-/* " or one of {}[] */
-static inline kap_mask kap_mask_bracket(kap_block b)
+/* What kap_same needs to know of a length: which of 16 bytes count. */
+static inline unsigned kap_same_mask(size_t n)
 {
-    __m128i folded = _mm_or_si128(b, _mm_set1_epi8(0x20));
-
-    return kap_mask_of(_mm_or_si128(
-        kap_block_is(b, '"'),
-        _mm_or_si128(kap_block_is(folded, '{'), kap_block_is(folded, '}'))));
+    return n >= 16 ? 0xffffu : (1u << n) - 1;
 }
 
-/* Whether n bytes are equal; 16 bytes must be readable at both. */
-static inline bool kap_same(const char *a, const char *b, size_t n)
+/* Whether n bytes are equal; 16 at least must be readable at both. */
+static inline bool kap_same(const char *a, const char *b, size_t n,
+                            unsigned mask)
 {
-    kap_mask eq = kap_mask_of(_mm_cmpeq_epi8(kap_block_at(a), kap_block_at(b)));
+    unsigned eq =
+        (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(kap_block_at(a), kap_block_at(b)));
 
-    if (n <= 16)
-        return (~eq << (32 - n)) == 0;
-    for (size_t i = 16; eq == 0xffff; i += 16) {
-        if (i + 16 >= n)
-            return kap_mask_of(_mm_cmpeq_epi8(kap_block_at(a + n - 16),
-                                              kap_block_at(b + n - 16))) ==
-                   0xffff;
-        eq = kap_mask_of(
-            _mm_cmpeq_epi8(kap_block_at(a + i), kap_block_at(b + i)));
+    if ((~eq & mask) != 0)
+        return false;
+    for (size_t i = 16; i < n; i += 16) {
+        /* The last block ends where the bytes do. */
+        size_t at = n - i < 16 ? n - 16 : i;
+
+        eq = (unsigned)_mm_movemask_epi8(
+            _mm_cmpeq_epi8(kap_block_at(a + at), kap_block_at(b + at)));
+        if (eq != 0xffff)
+            return false;
     }
-    return false;
+    return true;
 }
 
 #else
 
 #define KAP_BLOCK 8
+#define KAP_MARK_STEP 8
+#define KAP_MARK_FIRST UINT64_C(0x80)
+#define KAP_MARK_LAST (UINT64_C(0x80) << 56)
+#define KAP_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 typedef uint64_t kap_mask;
 typedef uint64_t kap_block;
+typedef uint64_t kap_marks;
 
-#define KAP_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define KAP_LITTLE_ENDIAN(x) __builtin_bswap64(x)
+#else
+#define KAP_LITTLE_ENDIAN(x) (x)
+#endif
 
 static inline kap_block kap_block_at(const char *p)
 {
     uint64_t b;
 
     memcpy(&b, p, sizeof b);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    b = __builtin_bswap64(b);
-#endif
-    return b;
+    return KAP_LITTLE_ENDIAN(b);
+}
+
+static inline void kap_block_store(char *p, kap_block b)
+{
+    b = KAP_LITTLE_ENDIAN(b);
+    memcpy(p, &b, sizeof b);
+}
+
+static inline kap_mask kap_gather(kap_marks m)
+{
+    return m;
 }
 
 static inline unsigned kap_mask_first(kap_mask m)
 {
-    return (unsigned)__builtin_ctzll(m) / 8;
+    return (unsigned)__builtin_ctzll(m) / KAP_MARK_STEP;
 }
 
-static inline kap_mask kap_block_below(kap_block b, unsigned limit)
+static inline kap_marks kap_either(kap_marks a, kap_marks b)
 {
-    return (b - KAP_EACH(limit)) & ~b & KAP_EACH(0x80u);
+    return a | b;
 }
 
-static inline kap_mask kap_block_is(kap_block b, char c)
+/* The bytes that are zero: adding to the low seven bits carries nowhere. */
+static inline kap_marks kap_zero(kap_block b)
 {
-    return kap_block_below(b ^ KAP_EACH((unsigned char)c), 1);
+    return ~(((b & KAP_EACH(0x7fu)) + KAP_EACH(0x7fu)) | b | KAP_EACH(0x7fu));
 }
 
-static inline kap_mask kap_mask_quote(kap_block b)
+static inline kap_marks kap_equal(kap_block b, char c)
 {
-    return kap_block_is(b, '"') | kap_block_is(b, '\\');
+    return kap_zero(b ^ KAP_EACH((unsigned char)c));
 }
 
-static inline kap_mask kap_mask_text(kap_block b)
+static inline kap_marks kap_control(kap_block b)
 {
-    return kap_mask_quote(b) | kap_block_below(b, 0x20);
+    return kap_zero(b & KAP_EACH(0xe0u));
 }
 
-static inline kap_mask kap_mask_bracket(kap_block b)
+static inline kap_block kap_fold_case(kap_block b)
 {
-    kap_block folded = b | KAP_EACH(0x20u);
-
-    return kap_block_is(b, '"') | kap_block_is(folded, '{') |
-           kap_block_is(folded, '}');
+    return b | KAP_EACH(0x20u);
 }
 
-static inline bool kap_same(const char *a, const char *b, size_t n)
+static inline unsigned kap_same_mask(size_t n)
 {
+    (void)n;
+    return 0;
+}
+
+static inline bool kap_same(const char *a, const char *b, size_t n,
+                            unsigned mask)
+{
+    (void)mask;
     return memcmp(a, b, n) == 0;
 }
 
 #endif
+
+/* " or \ */
+static inline kap_mask kap_mask_quote(kap_block b)
+{
+    return kap_gather(kap_either(kap_equal(b, '"'), kap_equal(b, '\\')));
+}
+
+/* " or \ or a control character: where plain text ends. */
+static inline kap_mask kap_mask_text(kap_block b)
+{
+    return kap_gather(
+        kap_either(kap_control(b),
+                   kap_either(kap_equal(b, '"'), kap_equal(b, '\\'))));
+}
+
+/* One of {}[] */
+static inline kap_marks kap_bracket(kap_block b)
+{
+    kap_block folded = kap_fold_case(b);
+
+    return kap_either(kap_equal(folded, '{'), kap_equal(folded, '}'));
+}
+
+/*
+ * The quotes of a block that are not escaped. *escaped has KAP_MARK_FIRST where
+ * the byte before the block escapes its first, and is set for the next block.
+ */
+static inline kap_mask kap_mask_real_quotes(kap_block b, kap_mask *escaped)
+{
+    kap_mask quotes = kap_gather(kap_equal(b, '"'));
+    kap_mask slashes = kap_gather(kap_equal(b, '\\')) & ~*escaped;
+
+    quotes &= ~*escaped;
+    *escaped = 0;
+    while (slashes != 0) {
+        kap_mask slash = slashes & (0 - slashes);
+        kap_mask next = slash << KAP_MARK_STEP;
+
+        if (slash == KAP_MARK_LAST)
+            *escaped = KAP_MARK_FIRST;
+        quotes &= ~next;
+        slashes &= ~(slash | next);
+    }
+    return quotes;
+}
 
 /* Where plain text from p on ends: at ", \, a control character, or `end`. */
 static inline char *kap_scan_text(char *p, char *end)
@@ -195,8 +270,8 @@ char *kap_text_finish(kap_decode *d, char *text, char *q, size_t *len);
  * d->error is set. */
 char *kap_skip_value(kap_decode *d, unsigned level, char *p);
 
-/* How many members or elements the object or array has whose opening bracket
- * is at p; a lower bound when it is long or broken. */
+/* How many members or elements has the object or array whose opening bracket
+ * is at p? A lower bound, where it is long, broken, or has long parts. */
 unsigned kap_count_items(char *p, char *end);
 
 typedef enum {

@@ -121,181 +121,175 @@ static bool put_unicode(char **p, const char *end, char **out)
     return true;
 }
 
-/* The character that \c stands for, 0 where there is no such escape. */
-static char escape_value(char c)
-{
-    switch (c) {
-    case '"':
-    case '\\':
-    case '/':
-        return c;
-    case 'b':
-        return '\b';
-    case 'f':
-        return '\f';
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    default:
-        return 0;
-    }
-}
+/* What \c stands for, for each c; 0 where there is no such escape. */
+static const char escape_value[256] = {
+    ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+    ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
+};
 
 /*
- * Moves plain text from *p down to *out, up to the byte that ends it. A whole
- * block is stored even where only its first bytes are wanted, unless that
- * would reach into what is still to be read.
+ * Plain text moves down in blocks, of which those bytes count that come before
+ * the next special one. A store that would reach into what is still to be read
+ * is made byte by byte: only while less than a block has been saved.
  */
-static void move_text(char **p, char *end, char **out)
-{
-    char *from = *p, *to = *out;
-
-    while (end - from >= KAP_BLOCK) {
-        char block[KAP_BLOCK];
-        kap_mask m = kap_mask_text(kap_block_at(from));
-        unsigned n = m == 0 ? KAP_BLOCK : kap_mask_first(m);
-
-        if (from + n - to >= KAP_BLOCK) {
-            memcpy(block, from, KAP_BLOCK);
-            memcpy(to, block, KAP_BLOCK);
-        } else {
-            for (unsigned i = 0; i < n; i++)
-                to[i] = from[i];
-        }
-        from += n;
-        to += n;
-        if (m != 0)
-            goto done;
-    }
-    while (from < end && *from != '"' && *from != '\\' &&
-           (unsigned char)*from >= 0x20)
-        *to++ = *from++;
-done:
-    *p = from;
-    *out = to;
-}
-
 char *kap_text_finish(kap_decode *d, char *text, char *q, size_t *len)
 {
-    char *end = d->end;
+    char *const end = d->end;
     char *out = q;
 
     d->dirty = true;
     for (;;) {
-        if (q == end || (unsigned char)*q < 0x20) {
-            kap_decode_fail_at(d, q, "control character in a string");
+        kap_mask m = 0;
+
+        if (q == end || *q != '\\')
+            break;
+        if (end - q >= 2 && escape_value[(unsigned char)q[1]] != 0) {
+            *out++ = escape_value[(unsigned char)q[1]];
+            q += 2;
+        } else if (!put_unicode(&q, end, &out)) {
+            kap_decode_fail_at(d, q, "invalid escape");
             return NULL;
         }
-        if (*q == '"') {
-            *len = (size_t)(out - text);
-            return q + 1;
+        while (m == 0 && end - q >= KAP_BLOCK) {
+            kap_block block = kap_block_at(q);
+            unsigned n = KAP_BLOCK;
+
+            m = kap_mask_text(block);
+            if (m != 0)
+                n = kap_mask_first(m);
+            if (q + n - out >= KAP_BLOCK) {
+                kap_block_store(out, block);
+            } else {
+                for (unsigned i = 0; i < n; i++)
+                    out[i] = q[i];
+            }
+            out += n;
+            q += n;
         }
-        if (end - q >= 2 && q[1] == 'u') {
-            if (!put_unicode(&q, end, &out))
-                break;
-        } else {
-            *out = end - q >= 2 ? escape_value(q[1]) : 0;
-            if (*out == 0)
-                break;
-            out++;
-            q += 2;
+        if (m == 0) {
+            char *special = kap_scan_text(q, end);
+
+            while (q < special)
+                *out++ = *q++;
         }
-        move_text(&q, end, &out);
     }
-    kap_decode_fail_at(d, q, "invalid escape");
-    return NULL;
+    if (q == end || *q != '"') {
+        kap_decode_fail_at(d, q, "control character in a string");
+        return NULL;
+    }
+    *len = (size_t)(out - text);
+    return q + 1;
 }
 
 /* The byte after the closing quote; p is just after the opening one. */
 static char *skip_text(kap_decode *d, char *p)
 {
-    char *end = d->end;
+    char *const end = d->end;
+    kap_mask escaped = 0;
 
-    for (;;) {
-        while (end - p >= KAP_BLOCK) {
-            kap_mask m = kap_mask_quote(kap_block_at(p));
+    for (; end - p >= KAP_BLOCK; p += KAP_BLOCK) {
+        kap_block block = kap_block_at(p);
 
-            if (m != 0) {
-                p += kap_mask_first(m);
-                goto found;
-            }
-            p += KAP_BLOCK;
+        if ((kap_mask_quote(block) | escaped) != 0) {
+            kap_mask quotes = kap_mask_real_quotes(block, &escaped);
+
+            if (quotes != 0)
+                return p + kap_mask_first(quotes) + 1;
         }
-        while (p < end && *p != '"' && *p != '\\')
-            p++;
-    found:
-        if (end - p < 1 || (*p == '\\' && end - p < 2)) {
-            kap_decode_fail_at(d, end, "");
-            return NULL;
-        }
-        if (*p == '"')
-            return p + 1;
-        p += 2;
     }
+    for (; p < end; p++) {
+        if (escaped != 0)
+            escaped = 0;
+        else if (*p == '"')
+            return p + 1;
+        else if (*p == '\\')
+            escaped = KAP_MARK_FIRST;
+    }
+    kap_decode_fail_at(d, end, "");
+    return NULL;
 }
 
-static char *skip_to_bracket(char *p, char *end)
-{
-    while (end - p >= KAP_BLOCK) {
-        kap_mask m = kap_mask_bracket(kap_block_at(p));
+/* The brackets that are open while a value is skipped. */
+typedef struct brackets {
+    unsigned depth, limit;
+    uint64_t curly[KAP_DECODE_MAX_DEPTH / 64 + 1]; /* a bit for each */
+} brackets;
 
-        if (m != 0)
-            return p + kap_mask_first(m);
-        p += KAP_BLOCK;
+/* Takes the bracket at p. False where it closes the first one or is wrong:
+ * then depth is not 0. */
+static inline bool take_bracket(brackets *b, const char *p)
+{
+    uint64_t bit;
+
+    if (*p == '{' || *p == '[') {
+        if (b->depth >= b->limit)
+            return false;
+        bit = UINT64_C(1) << b->depth % 64;
+        b->curly[b->depth / 64] &= ~bit;
+        if (*p == '{')
+            b->curly[b->depth / 64] |= bit;
+        b->depth++;
+        return true;
     }
-    while (p < end && *p != '"' && (*p | 0x20) != '{' && (*p | 0x20) != '}')
-        p++;
-    return p;
+    bit = b->curly[(b->depth - 1) / 64] >> (b->depth - 1) % 64 & 1;
+    if (bit != (*p == '}'))
+        return false;
+    return --b->depth > 0;
+}
+
+/* What take_bracket has to say when it is false. */
+static char *last_bracket(kap_decode *d, const brackets *b, char *p)
+{
+    if (b->depth == 0)
+        return p + 1;
+    if (*p == '{' || *p == '[') {
+        d->status = KAP_JSON_DEPTH;
+        kap_decode_fail_at(d, p, "nested too deeply");
+    } else {
+        kap_decode_fail_at(d, p, "the wrong closing bracket");
+    }
+    return NULL;
 }
 
 static char *skip_container(kap_decode *d, unsigned level, char *p)
 {
-    uint64_t kinds[KAP_DECODE_MAX_DEPTH / 64 + 1]; /* a bit a level: {} */
-    unsigned depth = 0;
+    char *const end = d->end;
+    kap_mask escaped = 0;
+    bool in_text = false;
+    brackets b;
 
-    for (;;) {
-        uint64_t bit;
-        char c;
+    b.depth = 0;
+    level += d->depth;
+    b.limit = level < KAP_DECODE_MAX_DEPTH ? KAP_DECODE_MAX_DEPTH - level : 0;
+    for (; end - p >= KAP_BLOCK; p += KAP_BLOCK) {
+        kap_block block = kap_block_at(p);
+        kap_mask quotes, m;
 
-        p = skip_to_bracket(p, d->end);
-        if (p == d->end) {
-            kap_decode_fail_at(d, p, "");
-            return NULL;
-        }
-        c = *p;
-        if (c == '"') {
-            p = skip_text(d, p + 1);
-            if (p == NULL)
-                return NULL;
+        if (in_text && (kap_mask_quote(block) | escaped) == 0)
             continue;
+        quotes = kap_mask_real_quotes(block, &escaped);
+        for (m = quotes | kap_gather(kap_bracket(block)); m != 0; m &= m - 1) {
+            char *at = p + kap_mask_first(m);
+
+            if (*at == '"')
+                in_text = !in_text;
+            else if (!in_text && !take_bracket(&b, at))
+                return last_bracket(d, &b, at);
         }
-        if (c == '{' || c == '[') {
-            if (depth + level + d->depth >= KAP_DECODE_MAX_DEPTH) {
-                d->status = KAP_JSON_DEPTH;
-                kap_decode_fail_at(d, p, "nested too deeply");
-                return NULL;
-            }
-            bit = UINT64_C(1) << depth % 64;
-            if (c == '{')
-                kinds[depth / 64] |= bit;
-            else
-                kinds[depth / 64] &= ~bit;
-            depth++;
-        } else {
-            depth--;
-            bit = kinds[depth / 64] >> depth % 64 & 1;
-            if ((c == '}') != (bit != 0)) {
-                kap_decode_fail_at(d, p, "the wrong closing bracket");
-                return NULL;
-            }
-            if (depth == 0)
-                return p + 1;
-        }
-        p++;
     }
+    for (; p < end; p++) {
+        if (escaped != 0)
+            escaped = 0;
+        else if (*p == '\\')
+            escaped = KAP_MARK_FIRST;
+        else if (*p == '"')
+            in_text = !in_text;
+        else if (!in_text && ((*p | 0x20) == '{' || (*p | 0x20) == '}') &&
+                 !take_bracket(&b, p))
+            return last_bracket(d, &b, p);
+    }
+    kap_decode_fail_at(d, p, "");
+    return NULL;
 }
 
 char *kap_skip_value(kap_decode *d, unsigned level, char *p)
@@ -316,51 +310,47 @@ char *kap_skip_value(kap_decode *d, unsigned level, char *p)
     return p;
 }
 
-/* Enough to see all of a usual ticket's members. */
+/* Enough to see all members of a usual ticket... */
 #define COUNT_BYTES 2048
+/* ...but not to go through a part that has many of its own. */
+#define COUNT_PART 64
 
 unsigned kap_count_items(char *p, char *end)
 {
+    kap_mask escaped = 0;
+    bool in_text = false;
     unsigned commas = 0, depth = 0;
+    const char *part = NULL;
 
     if (end - p > COUNT_BYTES)
         end = p + COUNT_BYTES;
-    for (; p < end; p++) {
-        switch (*p) {
-        case '"':
-            do {
-                p++;
-                while (end - p >= KAP_BLOCK) {
-                    kap_mask m = kap_mask_quote(kap_block_at(p));
+    for (; end - p >= KAP_BLOCK; p += KAP_BLOCK) {
+        kap_block block = kap_block_at(p);
+        kap_mask quotes, m;
 
-                    if (m != 0) {
-                        p += kap_mask_first(m);
-                        break;
-                    }
-                    p += KAP_BLOCK;
-                }
-                while (p < end && *p != '"' && *p != '\\')
-                    p++;
-                if (p < end && *p == '\\')
-                    p++;
-                else
-                    break;
-            } while (p < end);
+        if (part != NULL && p - part >= COUNT_PART)
             break;
-        case '{':
-        case '[':
-            depth++;
-            break;
-        case '}':
-        case ']':
-            if (--depth == 0)
-                return commas + 1;
-            break;
-        case ',':
-            commas += depth == 1;
-            break;
-        default:
-            break;
+        if (in_text && (kap_mask_quote(block) | escaped) == 0)
+            continue;
+        quotes = kap_mask_real_quotes(block, &escaped);
+        m = quotes |
+            kap_gather(kap_either(kap_bracket(block), kap_equal(block, ',')));
+        for (; m != 0; m &= m - 1) {
+            char c = p[kap_mask_first(m)];
+
+            if (c == '"') {
+                in_text = !in_text;
+            } else if (in_text) {
+                continue;
+            } else if (c == ',') {
+                commas += depth == 1;
+            } else if (c == '{' || c == '[') {
+                part = depth++ == 1 ? p : part;
+            } else if (--depth <= 1) {
+                if (depth == 0)
+                    return commas + 1;
+                part = NULL;
+            }
         }
     }
     return commas + 1;

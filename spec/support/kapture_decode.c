@@ -6,6 +6,7 @@
  *   tickets(text [, fields [, slice]])
  *                                an array of tickets as a response has it, in
  *                                sessions of `slice` tickets; list, ids
+ *   fields(paths)                compiled, to be given instead of a list
  *   skip(text)                   true, or nil, message, kind
  *   key(text)                    the member name at the start, and what is left
  *   starve(text, n)              decodes in a state of its own whose n-th
@@ -46,6 +47,10 @@ static kap_fields *check_fields(lua_State *L, int idx)
         lua_pushnil(L);
         return NULL;
     }
+    if (lua_isuserdata(L, idx)) {
+        lua_pushvalue(L, idx);
+        return *(kap_fields **)luaL_checkudata(L, idx, FIELDS_TYPE);
+    }
     luaL_checktype(L, idx, LUA_TTABLE);
     box = lua_newuserdata(L, sizeof(kap_fields *));
     *box = NULL;
@@ -70,6 +75,12 @@ static kap_fields *check_fields(lua_State *L, int idx)
         lua_pop(L, 1);
     }
     return *box;
+}
+
+static int probe_fields(lua_State *L)
+{
+    check_fields(L, 1);
+    return 1;
 }
 
 /* A copy of the text at idx, anchored on top of the stack, ready to decode. */
@@ -279,6 +290,7 @@ static int probe_starve(lua_State *L)
     int status;
 
     memset(&x, 0, sizeof x);
+    luaL_checkinteger(L, 2);
     x.text = luaL_checklstring(L, 1, &x.len);
     x.left = -1;
     x.copy = malloc(x.len + KAP_DECODE_PAD);
@@ -291,7 +303,7 @@ static int probe_starve(lua_State *L)
     kap_decode_init(&x.d, x.copy, x.len);
     lua_pushcfunction(S, starved_decode);
     lua_pushlightuserdata(S, &x);
-    x.left = (long)luaL_checkinteger(L, 2);
+    x.left = (long)lua_tointeger(L, 2);
     status = lua_pcall(S, 1, 0, 0);
     x.left = -1;
     lua_close(S);
@@ -312,6 +324,7 @@ static const luaL_Reg functions[] = {
     {"decode", probe_decode}, {"ticket", probe_ticket},
     {"tickets", probe_tickets}, {"skip", probe_skip},
     {"key", probe_key},       {"starve", probe_starve},
+    {"fields", probe_fields},
     {NULL, NULL},
 };
 
