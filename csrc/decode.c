@@ -1,32 +1,36 @@
 /*
  * JSON text to Lua values: one loop over the text, no recursion. Tables under
- * construction and the keys that they wait under are on the Lua stack, the
- * rest of the state in kap_decode_frames.
+ * construction, and the keys that they wait under, are on the Lua stack; the
+ * rest of the state is in kap_decode_frames.
  *
  * What makes it fast is guessing. The tickets of a response are alike, so each
  * place in the document remembers what it saw last: which member follows which
- * (the whole text from the comma to the value is then compared at once, and
- * its name is on the Lua stack already, not to be hashed again), how large the
- * table was (the next one is made that large), and the last short text (again,
- * a comparison saves interning it).
+ * (all bytes from the comma to the value are then compared at once, and the
+ * name is on the Lua stack already, not to be hashed again), and how large the
+ * table was (the next one is made that large). Short texts that came before are
+ * found on the Lua stack too.
  */
 #include "decode.h"
 
 #include "decode_scan.h"
 
-enum { PLACE_NONE, PLACE_VALUE, PLACE_TICKET, PLACE_FREE };
+/* The places that are there from the start. */
+enum { PLACE_VALUE, PLACE_TICKET, PLACE_FREE };
 
-/* What leads to a ticket's id; each step's member name below. */
+/* What leads to a ticket's id. */
 enum { MARK_NONE, MARK_TICKET, MARK_DETAILS, MARK_ID };
 
-/* Guesses are tried only this far from the end of the text or further, so that
- * comparing needs no other bound. A guess's own text is shorter by a block. */
+/* Guesses are made only while this much text is left, so that comparing needs
+ * no other bound... */
 #define GUESS_ROOM 128
-#define GUESS_MAX (GUESS_ROOM - 16)
-/* Members looked at, when the one expected is not there. */
+/* ...and after a name of at most GUESS_MAX, this much is left. */
+#define VALUE_ROOM 32
+#define GUESS_MAX (GUESS_ROOM - VALUE_ROOM)
+/* Members looked at, where the one expected is not there. */
 #define GUESSES 8
-/* A place whose text is another this often in a row is no longer guessed. */
-#define CHANGES_MAX 4
+
+/* Longer texts are not looked up: Lua has no table of them to save. */
+#define TEXT_MAX 40
 
 #define DOUBLE_EXACT (INT64_C(1) << 53)
 
@@ -39,23 +43,28 @@ void kapL_decode_begin(lua_State *L, kap_decode *d, kap_decode_session *s,
                        int array_mt)
 {
     ptrdiff_t left = d->end - d->p;
-    int room = KAP_DECODE_PLACES;
+    int texts;
 
     /* A single ticket has little use for guesses. */
-    if (left < 2048)
-        room = 24;
-    else if (left < 16 * KAP_DECODE_PLACES)
-        room = (int)(left / 16);
+    if (left < 2048) {
+        s->room = 24;
+        s->text_shift = 64 - 4;
+    } else {
+        s->room = KAP_DECODE_PLACES;
+        s->text_shift = 64 - 6;
+    }
+    texts = 1 << (64 - s->text_shift);
     s->array_mt = kapL_absindex(L, array_mt);
-    luaL_checkstack(L, 2 * room + 2, "no room to decode");
+    luaL_checkstack(L, 1 + s->room + texts, "no room to decode");
     lua_pushliteral(L, "");
     s->empty = lua_gettop(L);
     s->keys = s->empty + 1;
-    s->texts = s->keys + room;
-    lua_settop(L, s->empty + 2 * room);
-    s->room = room;
+    s->texts = s->keys + s->room;
+    lua_settop(L, s->empty + s->room + texts);
     s->used = PLACE_FREE;
     s->fields = NULL;
+    s->none = NULL;
+    memset(s->text, 0, (size_t)texts * sizeof s->text[0]);
     memset(s->places, 0, PLACE_FREE * sizeof s->places[0]);
     memset(s->frames, 0, sizeof s->frames[0]);
     d->session = s;
@@ -67,13 +76,17 @@ void kapL_decode_end(lua_State *L, kap_decode *d)
     d->session = NULL;
 }
 
-/* A new place, 0 where there is no room. */
-static int new_place(kap_decode_session *s)
+/* A new place, NULL where there is no room. */
+static kap_decode_place *new_place(kap_decode_session *s)
 {
+    kap_decode_place *at;
+
     if (s->used == s->room)
-        return PLACE_NONE;
-    memset(&s->places[s->used], 0, sizeof s->places[0]);
-    return s->used++;
+        return NULL;
+    at = &s->places[s->used];
+    memset(at, 0, sizeof *at);
+    at->slot = s->keys + s->used++;
+    return at;
 }
 
 /* ---- values without parts ---- */
@@ -99,8 +112,8 @@ static void take_number_id(kap_decode *d, const char *p, const char *end)
         take_id(d, p, (size_t)(end - p));
 }
 
-/* The text whose opening quote is at p: where it starts and its length. The
- * byte after it, or NULL. */
+/* The text whose opening quote is at p: its length, unescaped. The byte after
+ * the closing one, or NULL. */
 static inline char *read_text(kap_decode *d, char *p, size_t *len)
 {
     char *q = kap_scan_text(p + 1, d->end);
@@ -112,34 +125,49 @@ static inline char *read_text(kap_decode *d, char *p, size_t *len)
     return kap_text_finish(d, p + 1, q, len);
 }
 
-/* Pushes the text at p, and remembers it as the last one at its place. */
-static char *push_text(lua_State *L, kap_decode *d, int place, unsigned mark,
-                       char *p)
+/*
+ * Pushes a text of at most TEXT_MAX bytes; VALUE_ROOM must be readable. The
+ * first time it is only noted, the second time its string is kept: what comes
+ * once does not cost much.
+ */
+static inline void push_known_text(lua_State *L, kap_decode_session *s,
+                                   const char *text, size_t len)
 {
-    kap_decode_session *s = d->session;
-    kap_decode_place *at = &s->places[place];
-    size_t len;
-    char *q = read_text(d, p, &len);
+    uint64_t head = kap_load8(text), tail = 0, hash;
+    kap_decode_text *t;
 
-    if (q == NULL)
-        return NULL;
-    lua_pushlstring(L, p + 1, len);
-    if (mark == MARK_ID) {
-        take_id(d, p + 1, len);
-    } else if (place != PLACE_NONE) {
-        /* Unescaped, it would no longer be what comes next time. */
-        if (at->changes < CHANGES_MAX && len <= GUESS_MAX - 2 &&
-            (size_t)(q - p) == len + 2) {
-            at->changes++;
-            at->text = p;
-            at->text_len = (unsigned short)(len + 2);
-            lua_pushvalue(L, -1);
-            lua_replace(L, s->texts + place);
-        } else {
-            at->text = NULL;
-        }
+    if (len < 8)
+        head &= (UINT64_C(1) << 8 * len) - 1;
+    else
+        tail = kap_load8(text + len - 8);
+    hash = (head ^ (tail << 23 | tail >> 41) ^ len) *
+           UINT64_C(0x9e3779b97f4a7c15) >> s->text_shift;
+    t = &s->text[hash];
+    if (t->head != head || t->tail != tail || t->len != len ||
+        (len > 16 && memcmp(t->text + 8, text + 8, len - 16) != 0)) {
+        t->head = head;
+        t->tail = tail;
+        t->len = len;
+        t->text = text;
+        t->held = false;
+        lua_pushlstring(L, text, len);
+    } else if (t->held) {
+        lua_pushvalue(L, s->texts + (int)hash);
+    } else {
+        lua_pushlstring(L, text, len);
+        lua_pushvalue(L, -1);
+        lua_replace(L, s->texts + (int)hash);
+        t->held = true;
     }
-    return q;
+}
+
+static void push_integer(lua_State *L, int64_t value)
+{
+#if KAP_LUA_INTEGERS
+    lua_pushinteger(L, (lua_Integer)value);
+#else
+    lua_pushnumber(L, (lua_Number)value);
+#endif
 }
 
 static void push_number(lua_State *L, const kap_number *n, const char *text,
@@ -148,13 +176,12 @@ static void push_number(lua_State *L, const kap_number *n, const char *text,
 #if KAP_LUA_INTEGERS
     (void)text;
     (void)end;
-    if (n->kind == KAP_NUMBER_INTEGER && n->integer <= LUA_MAXINTEGER &&
-        n->integer >= LUA_MININTEGER)
-        lua_pushinteger(L, (lua_Integer)n->integer);
-    else if (n->kind == KAP_NUMBER_INTEGER)
+    if (n->kind != KAP_NUMBER_INTEGER)
+        lua_pushnumber(L, (lua_Number)n->real);
+    else if (n->integer > LUA_MAXINTEGER || n->integer < LUA_MININTEGER)
         lua_pushnumber(L, (lua_Number)n->integer);
     else
-        lua_pushnumber(L, (lua_Number)n->real);
+        push_integer(L, n->integer);
 #else
     if (n->kind == KAP_NUMBER_REAL)
         lua_pushnumber(L, (lua_Number)n->real);
@@ -164,61 +191,36 @@ static void push_number(lua_State *L, const kap_number *n, const char *text,
     else if (n->integer == 0 && n->negative)
         lua_pushnumber(L, -0.0);
     else
-        lua_pushnumber(L, (lua_Number)n->integer);
+        push_integer(L, n->integer);
 #endif
 }
 
-/* The usual number: an integer of up to 15 digits, away from the end. The
- * byte after it, or NULL where it is another kind of number, or none. */
-static inline char *read_digits(char *p, const char *end, int64_t *value)
+static bool is_literal(const char *p, const char *end, const char *literal)
 {
-    char *q = p;
-    int64_t v = 0;
+    size_t len = strlen(literal);
 
-    if (end - p < GUESS_ROOM)
-        return NULL;
-    while (kap_is_digit(*q) && q - p < 16)
-        v = v * 10 + (*q++ - '0');
-    *value = v;
-    if (q == p || q - p == 16 || (*p == '0' && q - p > 1) || *q == '.' ||
-        *q == 'e' || *q == 'E')
-        return NULL;
-    return q;
+    return (size_t)(end - p) >= len && memcmp(p, literal, len) == 0;
 }
 
-/* Pushes a number, true, false or null. */
+/* Pushes any value without parts, whatever room there is. The byte after it,
+ * or NULL. */
 static char *push_scalar(lua_State *L, kap_decode *d, unsigned mark, char *p)
 {
-    int64_t value;
-    char *q = read_digits(p, d->end, &value);
+    char *end = d->end, *q, *bad;
+    kap_number n;
+    size_t len;
 
-    if (q != NULL) {
-#if KAP_LUA_INTEGERS
-        lua_pushinteger(L, (lua_Integer)value);
-#else
-        lua_pushnumber(L, (lua_Number)value);
-#endif
+    if (p < end && *p == '"') {
+        q = read_text(d, p, &len);
+        if (q == NULL)
+            return NULL;
+        lua_pushlstring(L, p + 1, len);
         if (mark == MARK_ID)
-            take_number_id(d, p, q);
+            take_id(d, p + 1, len);
         return q;
     }
-    if (d->end - p >= 4 && memcmp(p, "null", 4) == 0) {
-        lua_pushlightuserdata(L, NULL);
-        return p + 4;
-    }
-    if (d->end - p >= 4 && memcmp(p, "true", 4) == 0) {
-        lua_pushboolean(L, 1);
-        return p + 4;
-    }
-    if (d->end - p >= 5 && memcmp(p, "false", 5) == 0) {
-        lua_pushboolean(L, 0);
-        return p + 5;
-    }
-    if (p < d->end && (*p == '-' || kap_is_digit(*p))) {
-        kap_number n;
-        char *bad;
-
-        q = kap_number_read(p, d->end, &n, &bad);
+    if (p < end && (*p == '-' || kap_is_digit(*p))) {
+        q = kap_number_read(p, end, &n, &bad);
         if (q == NULL) {
             kap_decode_fail_at(d, bad, "invalid number");
             return NULL;
@@ -228,20 +230,75 @@ static char *push_scalar(lua_State *L, kap_decode *d, unsigned mark, char *p)
             take_number_id(d, p, q);
         return q;
     }
+    if (is_literal(p, end, "null")) {
+        lua_pushlightuserdata(L, NULL);
+        return p + 4;
+    }
+    if (is_literal(p, end, "true")) {
+        lua_pushboolean(L, 1);
+        return p + 4;
+    }
+    if (is_literal(p, end, "false")) {
+        lua_pushboolean(L, 0);
+        return p + 5;
+    }
     kap_decode_fail_at(d, p, "expected a value");
     return NULL;
 }
 
-/* ---- members ---- */
-
-/* The member name at p, unescaped; the byte where its value starts. */
-static char *read_name(kap_decode *d, char *p, char **name, size_t *len,
-                       bool *plain)
+/* As push_scalar, unmarked, with VALUE_ROOM bytes to read at p. */
+static inline char *push_scalar_here(lua_State *L, kap_decode *d, char *p)
 {
     char *q;
 
-    p = kap_skip_blanks(p, d->end);
-    if (p == d->end || *p != '"') {
+    if (*p == '"') {
+        size_t len;
+
+        if (p[1] == '"') {
+            lua_pushvalue(L, d->session->empty);
+            return p + 2;
+        }
+        q = read_text(d, p, &len);
+        if (q == NULL)
+            return NULL;
+        if (len <= TEXT_MAX)
+            push_known_text(L, d->session, p + 1, len);
+        else
+            lua_pushlstring(L, p + 1, len);
+        return q;
+    }
+    if (kap_is_digit(*p)) {
+        int64_t value;
+
+        q = kap_scan_digits(p, &value);
+        if ((*q == ',' || *q == '}' || *q == ']') && value <= DOUBLE_EXACT &&
+            (*p != '0' || q == p + 1)) {
+            push_integer(L, value);
+            return q;
+        }
+    }
+    return push_scalar(L, d, MARK_NONE, p);
+}
+
+/* ---- members ---- */
+
+/* A member that was read. */
+typedef struct member {
+    kap_decode_place *place;
+    int field;
+    unsigned mark;
+} member;
+
+/* The member name at p, unescaped; *plain: nothing had to be. The byte where
+ * its value starts, or NULL. */
+static inline char *read_name(kap_decode *d, char *p, char **name, size_t *len,
+                              bool *plain)
+{
+    char *const end = d->end;
+    char *q;
+
+    p = kap_skip_blanks(p, end);
+    if (p == end || *p != '"') {
         kap_decode_fail_at(d, p, "expected a member name");
         return NULL;
     }
@@ -250,12 +307,12 @@ static char *read_name(kap_decode *d, char *p, char **name, size_t *len,
         return NULL;
     *name = p + 1;
     *plain = (size_t)(q - p) == *len + 2;
-    q = kap_skip_blanks(q, d->end);
-    if (q == d->end || *q != ':') {
+    q = kap_skip_blanks(q, end);
+    if (q == end || *q != ':') {
         kap_decode_fail_at(d, q, "expected ':'");
         return NULL;
     }
-    return kap_skip_blanks(q + 1, d->end);
+    return kap_skip_blanks(q + 1, end);
 }
 
 static bool is_name(const char *name, size_t len, const char *wanted)
@@ -263,7 +320,7 @@ static bool is_name(const char *name, size_t len, const char *wanted)
     return len == strlen(wanted) && memcmp(name, wanted, len) == 0;
 }
 
-static unsigned char mark_below(unsigned mark, const char *name, size_t len)
+static inline unsigned mark_below(unsigned mark, const char *name, size_t len)
 {
     if (mark == MARK_TICKET && is_name(name, len, "task_details"))
         return MARK_DETAILS;
@@ -273,46 +330,48 @@ static unsigned char mark_below(unsigned mark, const char *name, size_t len)
 }
 
 /*
- * Reads a member name that was not guessed, and pushes it unless its field is
- * not wanted; where it leads is left in the session. From the second object
- * on, and for objects and arrays at once, it gets a place.
+ * Reads the member name after the bracket or comma at p, and pushes it unless
+ * its field is not wanted. From the second object on, and for objects and
+ * arrays at once, it gets a place.
  */
 static char *new_member(lua_State *L, kap_decode *d, kap_decode_frame *fr,
-                        char *p)
+                        char *p, member *m)
 {
     kap_decode_session *s = d->session;
     kap_decode_place *at;
     char *name;
     size_t len;
     bool plain;
-    char *q = read_name(d, p, &name, &len, &plain);
+    char *q = read_name(d, p + 1, &name, &len, &plain);
 
     if (q == NULL)
         return NULL;
-    s->place = PLACE_NONE;
-    s->mark = mark_below(fr->mark, name, len);
-    s->field = fr->field == KAP_FIELDS_ALL
-                   ? KAP_FIELDS_ALL
-                   : kap_fields_find(s->fields, fr->field, name, len);
-    if (s->field != KAP_FIELDS_NONE)
+    m->place = NULL;
+    m->mark = mark_below(fr->mark, name, len);
+    m->field = fr->field;
+    if (m->field != KAP_FIELDS_ALL)
+        m->field = kap_fields_find(s->fields, m->field, name, len);
+    if (m->field != KAP_FIELDS_NONE)
         lua_pushlstring(L, name, len);
-    if (fr->place == PLACE_NONE || !plain || q - p > GUESS_MAX || q == d->end ||
-        (s->places[fr->place].objects < 2 && *q != '{' && *q != '['))
+    /* Unescaped in place, a name is no longer what comes next time. */
+    if (fr->place == NULL || !plain || q == d->end || q - p > GUESS_MAX ||
+        (!fr->place->seen && *q != '{' && *q != '['))
         return q;
-    s->place = new_place(s);
-    if (s->place == PLACE_NONE)
+    at = m->place = new_place(s);
+    if (at == NULL)
         return q;
-    at = &s->places[s->place];
     at->name = p;
-    at->name_len = (unsigned short)(q - p);
-    at->field = s->field;
-    at->mark = s->mark;
+    at->name_len = (unsigned)(q - p);
+    at->name_mask = kap_same_mask(at->name_len);
+    at->field = m->field;
+    at->mark = (unsigned char)m->mark;
+    at->plain = m->field == KAP_FIELDS_ALL && m->mark == MARK_NONE;
     at->next = *fr->link;
-    *fr->link = (unsigned short)s->place;
+    *fr->link = at;
     fr->link = &at->next;
-    if (s->field != KAP_FIELDS_NONE) {
+    if (m->field != KAP_FIELDS_NONE) {
         lua_pushvalue(L, -1);
-        lua_replace(L, s->keys + s->place);
+        lua_replace(L, at->slot);
     }
     return q;
 }
@@ -326,20 +385,16 @@ static char *skip_member(kap_decode *d, unsigned level, unsigned mark, char *p)
 
     if (mark != MARK_NONE)
         d->id_len = 0;
-    if (p == d->end || mark == MARK_NONE ||
-        (*p != '"' && mark == MARK_ID && *p != '-' && !kap_is_digit(*p)) ||
-        (mark == MARK_DETAILS && *p != '{'))
-        return kap_skip_value(d, level, p);
-    if (mark == MARK_ID) {
-        if (*p == '"') {
-            q = read_text(d, p, &len);
-            if (q != NULL)
-                take_id(d, p + 1, len);
-        } else {
-            q = kap_skip_value(d, level, p);
-            if (q != NULL)
-                take_number_id(d, p, q);
-        }
+    if (p < d->end && mark == MARK_ID && *p == '"') {
+        q = read_text(d, p, &len);
+        if (q != NULL)
+            take_id(d, p + 1, len);
+        return q;
+    }
+    if (p == d->end || mark != MARK_DETAILS || *p != '{') {
+        q = kap_skip_value(d, level, p);
+        if (q != NULL && mark == MARK_ID)
+            take_number_id(d, p, q);
         return q;
     }
     p = kap_skip_blanks(p + 1, d->end);
@@ -366,11 +421,12 @@ static char *skip_member(kap_decode *d, unsigned level, unsigned mark, char *p)
 
 /* Pushes a table for the object or array at p, and makes `fr` its frame. */
 static bool open_container(lua_State *L, kap_decode *d, kap_decode_frame *fr,
-                           int place, int field, unsigned mark, char *p)
+                           const member *m, char *p, bool empty)
 {
     kap_decode_session *s = d->session;
-    kap_decode_place *at = &s->places[place];
+    kap_decode_place *at = m->place;
     size_t level = (size_t)(fr - s->frames);
+    unsigned size = 0;
 
     if (level + d->depth > KAP_DECODE_MAX_DEPTH ||
         (level % STACK_LEVELS == 0 && !lua_checkstack(L, STACK_SLOTS))) {
@@ -378,42 +434,48 @@ static bool open_container(lua_State *L, kap_decode *d, kap_decode_frame *fr,
         return kap_decode_fail_at(d, p, "nested too deeply");
     }
     fr->count = 0;
-    fr->field = field;
-    fr->place = (unsigned short)place;
-    fr->mark = (unsigned char)mark;
+    fr->field = m->field;
+    fr->place = at;
+    fr->mark = (unsigned char)m->mark;
     fr->object = *p == '{';
-    fr->link = &at->first;
+    fr->link = at != NULL ? &at->first : &s->none;
     if (fr->object) {
-        unsigned members = place != PLACE_NONE ? at->members : 0;
-
-        if (place != PLACE_NONE && at->objects < 2 && at->objects++ == 0)
-            members = field == KAP_FIELDS_ALL
-                          ? kap_count_items(p, d->end)
-                          : kap_fields_width(s->fields, field);
-        lua_createtable(L, 0, (int)members);
-    } else {
-        unsigned elements = place != PLACE_NONE ? at->elements : 0;
-
-        if (place != PLACE_NONE && at->element == PLACE_NONE) {
-            at->element = (unsigned short)new_place(s);
-            if (field == KAP_FIELDS_ALL)
-                elements = kap_count_items(p, d->end);
+        if (at != NULL && !empty) {
+            if (at->seen)
+                size = at->members;
+            else if (m->field == KAP_FIELDS_ALL)
+                size = kap_count_items(p, d->end);
+            else
+                size = kap_fields_width(s->fields, m->field);
         }
-        lua_createtable(L, (int)elements, 0);
-        lua_pushvalue(L, s->array_mt);
-        lua_setmetatable(L, -2);
+        lua_createtable(L, 0, (int)size);
+        return true;
     }
+    if (at != NULL && !empty) {
+        size = at->elements;
+        if (at->element == NULL) {
+            at->element = new_place(s);
+            if (m->field == KAP_FIELDS_ALL)
+                size = kap_count_items(p, d->end);
+        }
+    }
+    lua_createtable(L, (int)size, 0);
+    lua_pushvalue(L, s->array_mt);
+    lua_setmetatable(L, -2);
     return true;
 }
 
-/* Pushes the value at d->p, of which `field` says what is wanted. */
-static bool decode(lua_State *L, kap_decode *d, int place, int field,
-                   unsigned mark)
+/* Pushes the value at d->p; `m` says where it is and what of it is wanted. */
+static bool decode(lua_State *L, kap_decode *d, member m)
 {
     kap_decode_session *const s = d->session;
     kap_decode_frame *fr = s->frames; /* the lowest is nobody's */
+    kap_decode_place *at;
     char *const end = d->end;
     char *p = kap_skip_blanks(d->p, end);
+    char *const guess_end = end - p > GUESS_ROOM ? end - GUESS_ROOM : p;
+    char *q;
+    bool empty;
     const int top = lua_gettop(L);
 
     if (d->status != KAP_JSON_OK)
@@ -421,47 +483,16 @@ static bool decode(lua_State *L, kap_decode *d, int place, int field,
     luaL_checkstack(L, STACK_SLOTS, "no room to decode");
 
 value:
-    if (p == end) {
-        kap_decode_fail_at(d, p, "");
-        goto failed;
-    }
-    if (mark != MARK_NONE)
+    if (m.mark != MARK_NONE)
         d->id_len = 0;
-    if (*p == '"') {
-        kap_decode_place *at = &s->places[place];
-
-        if (end - p >= 2 && p[1] == '"') {
-            lua_pushvalue(L, s->empty);
-            p += 2;
-        } else if (at->text != NULL && end - p >= GUESS_ROOM &&
-                   kap_same(p, at->text, at->text_len, kap_same_mask(at->text_len))) {
-            lua_pushvalue(L, s->texts + place);
-            p += at->text_len;
-            at->changes = 0;
-        } else {
-            p = push_text(L, d, place, mark, p);
-            if (p == NULL)
-                goto failed;
-        }
-    } else if (*p == '{' || *p == '[') {
-        char *q = kap_skip_blanks(p + 1, end);
-
-        if (!open_container(L, d, fr + 1, place, field, mark, p))
-            goto failed;
-        p = q;
-        if (p < end && *p == (fr[1].object ? '}' : ']')) {
-            p++;
-            goto built;
-        }
-        fr++;
-        if (fr->object)
-            goto member;
-        goto element;
-    } else {
-        p = push_scalar(L, d, mark, p);
-        if (p == NULL)
-            goto failed;
-    }
+    if (p < end && (*p == '{' || *p == '['))
+        goto container;
+    if (m.mark == MARK_ID || end - p < VALUE_ROOM)
+        p = push_scalar(L, d, m.mark, p);
+    else
+        p = push_scalar_here(L, d, p);
+    if (p == NULL)
+        goto failed;
 
 built:
     if (fr->object) {
@@ -469,32 +500,97 @@ built:
         fr->count++;
         goto after_member;
     }
-    if (fr == s->frames) {
-        d->p = p;
-        d->dirty = false;
-        return true;
+    if (fr != s->frames) {
+        lua_rawseti(L, -2, (int)++fr->count);
+        goto after_element;
     }
-    lua_rawseti(L, -2, (int)++fr->count);
-    goto after_element;
+    d->p = p;
+    d->dirty = false;
+    return true;
+
+container:
+    q = kap_skip_blanks(p + 1, end);
+    empty = q < end && *q == (*p == '{' ? '}' : ']');
+    if (!open_container(L, d, fr + 1, &m, p, empty))
+        goto failed;
+    if (empty) {
+        p = q + 1;
+        goto built;
+    }
+    fr++;
+    if (fr->object)
+        goto member;
+    p = q;
+    goto element;
 
 after_member:
-    if (p < end && *p == ',') {
-        p++;
-        goto member;
-    }
+    at = *fr->link;
+    if (p < guess_end && at != NULL &&
+        kap_same(p, at->name, at->name_len, at->name_mask))
+        goto guessed;
     p = kap_skip_blanks(p, end);
-    if (p < end && *p == ',') {
-        p++;
+    if (p < end && *p == ',')
         goto member;
-    }
     if (p == end || *p != '}') {
         kap_decode_fail_at(d, p, "expected ',' or '}'");
         goto failed;
     }
-    p++;
-    s->places[fr->place].members = fr->count;
+    if (fr->place != NULL) {
+        fr->place->members = fr->count;
+        fr->place->seen = true;
+    }
     fr--;
+    p++;
     goto built;
+
+member:
+    if (p < guess_end) {
+        at = *fr->link;
+        for (int i = 0; i < GUESSES && at != NULL; i++) {
+            if (kap_same(p, at->name, at->name_len, at->name_mask))
+                goto guessed;
+            at = at->next;
+        }
+    }
+    p = new_member(L, d, fr, p, &m);
+    if (p == NULL)
+        goto failed;
+    goto named;
+
+guessed:
+    p += at->name_len;
+    fr->link = &at->next;
+    m.place = at;
+    m.field = at->field;
+    m.mark = at->mark;
+    if (at->plain) {
+        lua_pushvalue(L, at->slot);
+        if (*p == '{' || *p == '[')
+            goto container;
+        p = push_scalar_here(L, d, p);
+        if (p == NULL)
+            goto failed;
+        lua_rawset(L, -3);
+        fr->count++;
+        goto after_member;
+    }
+    if (m.field != KAP_FIELDS_NONE)
+        lua_pushvalue(L, at->slot);
+
+named:
+    if (m.field == KAP_FIELDS_ALL ||
+        (m.field >= 0 && p < end && (*p == '{' || *p == '[')))
+        goto value;
+    if (m.field >= 0) {
+        /* No table, so not on the way to anything; an earlier member of this
+         * name loses to it all the same. */
+        lua_pushnil(L);
+        lua_rawset(L, -3);
+    }
+    p = skip_member(d, (unsigned)(fr - s->frames), m.mark, p);
+    if (p == NULL)
+        goto failed;
+    goto after_member;
 
 after_element:
     p = kap_skip_blanks(p, end);
@@ -506,61 +602,21 @@ after_element:
         kap_decode_fail_at(d, p, "expected ',' or ']'");
         goto failed;
     }
-    p++;
-    s->places[fr->place].elements = fr->count;
+    if (fr->place != NULL)
+        fr->place->elements = fr->count;
     fr--;
+    p++;
     goto built;
 
 element:
-    place = s->places[fr->place].element;
-    field = fr->field;
-    mark = MARK_NONE;
-    if (field != KAP_FIELDS_ALL && p < end && *p != '{' && *p != '[') {
-        p = kap_skip_value(d, (unsigned)(fr - s->frames), p);
-        if (p == NULL)
-            goto failed;
-        goto after_element;
-    }
-    goto value;
-
-member:
-    place = PLACE_NONE;
-    if (end - p >= GUESS_ROOM) {
-        place = *fr->link;
-        for (int i = 0; i < GUESSES && place != PLACE_NONE; i++) {
-            kap_decode_place *at = &s->places[place];
-
-            if (kap_same(p, at->name, at->name_len, kap_same_mask(at->name_len))) {
-                p += at->name_len;
-                fr->link = &at->next;
-                field = at->field;
-                mark = at->mark;
-                if (field != KAP_FIELDS_NONE)
-                    lua_pushvalue(L, s->keys + place);
-                goto known;
-            }
-            place = at->next;
-        }
-    }
-    p = new_member(L, d, fr, p);
-    if (p == NULL)
-        goto failed;
-    place = s->place;
-    field = s->field;
-    mark = s->mark;
-known:
-    if (field == KAP_FIELDS_ALL ||
-        (field >= 0 && p < end && (*p == '{' || *p == '[')))
+    m.place = fr->place != NULL ? fr->place->element : NULL;
+    m.field = fr->field;
+    m.mark = MARK_NONE;
+    if (m.field == KAP_FIELDS_ALL || p == end || *p == '{' || *p == '[')
         goto value;
-    if (field >= 0) {
-        /* No table, so not on the way to anything; an earlier member of this
-         * name loses to it all the same. */
-        lua_pushnil(L);
-        lua_rawset(L, -3);
-    }
-    p = skip_member(d, (unsigned)(fr - s->frames), mark, p);
+    p = kap_skip_value(d, (unsigned)(fr - s->frames), p);
     if (p != NULL)
-        goto after_member;
+        goto after_element;
 
 failed:
     lua_settop(L, top);
@@ -570,18 +626,22 @@ failed:
 
 bool kapL_decode_value(lua_State *L, kap_decode *d)
 {
-    return decode(L, d, PLACE_VALUE, KAP_FIELDS_ALL, MARK_NONE);
+    return decode(L, d,
+                  (member){.place = &d->session->places[PLACE_VALUE],
+                           .field = KAP_FIELDS_ALL,
+                           .mark = MARK_NONE});
 }
 
 bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f)
 {
     kap_decode_session *s = d->session;
+    kap_decode_place *place = &s->places[PLACE_TICKET];
     int field = KAP_FIELDS_ALL;
 
     d->id_len = 0;
     if (f != s->fields) {
         /* What was learned was learned for other fields. */
-        memset(&s->places[PLACE_TICKET], 0, sizeof s->places[0]);
+        memset(place, 0, sizeof *place);
         s->fields = f;
     }
     if (f != NULL) {
@@ -590,7 +650,8 @@ bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f)
         if (c == '{' || c == '[')
             field = 0;
     }
-    return decode(L, d, PLACE_TICKET, field, MARK_TICKET);
+    return decode(
+        L, d, (member){.place = place, .field = field, .mark = MARK_TICKET});
 }
 
 bool kapL_decode_key(lua_State *L, kap_decode *d)

@@ -19,6 +19,7 @@
 #include "fields.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Bytes after the text that the caller keeps allocated, of any content. */
 #define KAP_DECODE_PAD 64
@@ -46,50 +47,57 @@ typedef struct kap_decode {
 /* From here to the end of kap_decode_session: private to decode.c. */
 
 #define KAP_DECODE_PLACES 256
+#define KAP_DECODE_TEXTS 64
 
 /*
- * A place in the document: what a path leads to, elements of an array being
+ * A place in the document: what a path leads to, all elements of an array being
  * one place. Remembers what was there last, on the guess that it comes again.
  */
 typedef struct kap_decode_place {
-    const char *name;      /* in the text, all between the byte before a
-                            * member (a bracket or comma) and its value... */
-    const char *text;      /* last short string value, quotes included */
-    unsigned members;      /* sizes of the last object... */
-    unsigned elements;     /* ...and array */
+    const char *name; /* a member's, in the text: all from the bracket or comma
+                       * before it up to its value */
+    struct kap_decode_place *next;    /* the member that came after this one */
+    struct kap_decode_place *first;   /* the object's first member */
+    struct kap_decode_place *element; /* the array's elements */
+    unsigned name_len;
+    unsigned name_mask; /* for kap_same */
+    unsigned members, elements; /* sizes of the last object and array here */
+    int slot;              /* stack index of the name */
     int field;             /* place in kap_fields */
-    unsigned short name_len; /* ...this many bytes */
-    unsigned short text_len;
-    unsigned short next;   /* the member that came after this one */
-    unsigned short first;  /* the object's first member */
-    unsigned short element; /* the place of an array's elements */
-    unsigned short objects; /* how many were here, as far as that matters */
     unsigned char mark;
-    unsigned char changes; /* of text in a row */
+    bool plain;            /* wanted whole, not marked */
+    bool seen;             /* an object was here before */
 } kap_decode_place;
+
+/* A short text met before. */
+typedef struct kap_decode_text {
+    uint64_t head, tail; /* the first and last eight bytes */
+    const char *text;
+    size_t len; /* 0: none */
+    bool held;  /* its string is on the stack */
+} kap_decode_text;
 
 /* An object or array being decoded. */
 typedef struct kap_decode_frame {
-    unsigned short *link; /* where the number of the next member's place is */
-    unsigned count;       /* items built */
-    int field;            /* place in kap_fields */
-    unsigned short place;
+    kap_decode_place **link;  /* where the next member's place is noted */
+    kap_decode_place *place;
+    unsigned count;           /* items built */
+    int field;                /* place in kap_fields */
     unsigned char mark;
     bool object;
 } kap_decode_frame;
 
-/* The key cache of one session; lives in the C frame that opens it. */
+/* What is guessed in one session; lives in the C frame that opens it. */
 typedef struct kap_decode_session {
     int array_mt; /* stack index of the metatable for arrays */
-    int keys;     /* stack index of the first cached key */
-    int texts;    /* ...and of the first cached value */
-    int empty;    /* stack index of "" */
-    int room; /* stack slots of each kind, so places that may be used */
-    int used; /* places in use */
+    int empty;    /* stack index of "", the first of the session's slots */
+    int keys;     /* stack index of the first place's name */
+    int texts;    /* stack index of the first of texts[] */
+    int used, room; /* places */
+    unsigned text_shift; /* how many bits of a hash not to use */
     const kap_fields *fields;
-    /* Where the member leads that was just read, when it was a new one. */
-    int place, field;
-    unsigned char mark;
+    kap_decode_place *none; /* NULL: the link of an object without a place */
+    kap_decode_text text[KAP_DECODE_TEXTS];
     kap_decode_place places[KAP_DECODE_PLACES];
     kap_decode_frame frames[KAP_DECODE_MAX_DEPTH + 1];
 } kap_decode_session;

@@ -13,17 +13,27 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Eight bytes as a number, the first one lowest. */
+static inline uint64_t kap_load8(const char *p)
+{
+    uint64_t w;
+
+    memcpy(&w, p, sizeof w);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap64(w);
+#endif
+    return w;
+}
+
 /*
- * A mask has a bit for each byte of a block, the first byte's lowest:
- * KAP_MARK_FIRST, the next one KAP_MARK_STEP bits higher, up to KAP_MARK_LAST.
+ * A mask has a bit for each byte of a block, the first byte's lowest and the
+ * others KAP_MARK_STEP bits apart.
  */
 #if defined(__SSE2__) && !defined(KAP_NO_SIMD)
 #include <emmintrin.h>
 
 #define KAP_BLOCK 16
 #define KAP_MARK_STEP 1
-#define KAP_MARK_FIRST 1u
-#define KAP_MARK_LAST 0x8000u
 typedef unsigned kap_mask;
 typedef __m128i kap_block;
 typedef __m128i kap_marks; /* before they are gathered into a mask */
@@ -31,11 +41,6 @@ typedef __m128i kap_marks; /* before they are gathered into a mask */
 static inline kap_block kap_block_at(const char *p)
 {
     return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
-static inline void kap_block_store(char *p, kap_block b)
-{
-    _mm_storeu_si128((__m128i *)(void *)p, b);
 }
 
 static inline kap_mask kap_gather(kap_marks m)
@@ -101,31 +106,14 @@ static inline bool kap_same(const char *a, const char *b, size_t n,
 
 #define KAP_BLOCK 8
 #define KAP_MARK_STEP 8
-#define KAP_MARK_FIRST UINT64_C(0x80)
-#define KAP_MARK_LAST (UINT64_C(0x80) << 56)
 #define KAP_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 typedef uint64_t kap_mask;
 typedef uint64_t kap_block;
 typedef uint64_t kap_marks;
 
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#define KAP_LITTLE_ENDIAN(x) __builtin_bswap64(x)
-#else
-#define KAP_LITTLE_ENDIAN(x) (x)
-#endif
-
 static inline kap_block kap_block_at(const char *p)
 {
-    uint64_t b;
-
-    memcpy(&b, p, sizeof b);
-    return KAP_LITTLE_ENDIAN(b);
-}
-
-static inline void kap_block_store(char *p, kap_block b)
-{
-    b = KAP_LITTLE_ENDIAN(b);
-    memcpy(p, &b, sizeof b);
+    return kap_load8(p);
 }
 
 static inline kap_mask kap_gather(kap_marks m)
@@ -179,12 +167,6 @@ static inline bool kap_same(const char *a, const char *b, size_t n,
 
 #endif
 
-/* " or \ */
-static inline kap_mask kap_mask_quote(kap_block b)
-{
-    return kap_gather(kap_either(kap_equal(b, '"'), kap_equal(b, '\\')));
-}
-
 /* " or \ or a control character: where plain text ends. */
 static inline kap_mask kap_mask_text(kap_block b)
 {
@@ -199,29 +181,6 @@ static inline kap_marks kap_bracket(kap_block b)
     kap_block folded = kap_fold_case(b);
 
     return kap_either(kap_equal(folded, '{'), kap_equal(folded, '}'));
-}
-
-/*
- * The quotes of a block that are not escaped. *escaped has KAP_MARK_FIRST where
- * the byte before the block escapes its first, and is set for the next block.
- */
-static inline kap_mask kap_mask_real_quotes(kap_block b, kap_mask *escaped)
-{
-    kap_mask quotes = kap_gather(kap_equal(b, '"'));
-    kap_mask slashes = kap_gather(kap_equal(b, '\\')) & ~*escaped;
-
-    quotes &= ~*escaped;
-    *escaped = 0;
-    while (slashes != 0) {
-        kap_mask slash = slashes & (0 - slashes);
-        kap_mask next = slash << KAP_MARK_STEP;
-
-        if (slash == KAP_MARK_LAST)
-            *escaped = KAP_MARK_FIRST;
-        quotes &= ~next;
-        slashes &= ~(slash | next);
-    }
-    return quotes;
 }
 
 /* Where plain text from p on ends: at ", \, a control character, or `end`. */
@@ -239,6 +198,12 @@ static inline char *kap_scan_text(char *p, char *end)
     return p;
 }
 
+/* The mask without the bytes before the n-th. */
+static inline kap_mask kap_mask_from(kap_mask m, size_t n)
+{
+    return n < KAP_BLOCK ? m & ~(kap_mask)0 << n * KAP_MARK_STEP : 0;
+}
+
 static inline bool kap_is_blank(char c)
 {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
@@ -254,6 +219,37 @@ static inline char *kap_skip_blanks(char *p, const char *end)
 static inline bool kap_is_digit(char c)
 {
     return c >= '0' && c <= '9';
+}
+
+/*
+ * The digits at p, of which 32 bytes must be readable: at most 18 are taken.
+ * Eight are looked at, and turned into a number, at once.
+ */
+static inline char *kap_scan_digits(char *p, int64_t *value)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t w = kap_load8(p) ^ each * '0';
+    uint64_t others = ((w + each * 0x76) | w) & each * 0x80;
+    unsigned n = others != 0 ? (unsigned)__builtin_ctzll(others) / 8 : 8;
+    uint64_t v;
+
+    if (n <= 1) {
+        *value = (int64_t)(w & 0xff);
+        return p + n;
+    }
+    w <<= (8 - n) * 8;
+    w = w * 10 + (w >> 8); /* pairs, in every other byte */
+    v = ((w & UINT64_C(0x000000ff000000ff)) * UINT64_C(0x000f424000000064) +
+         (w >> 16 & UINT64_C(0x000000ff000000ff)) *
+             UINT64_C(0x0000271000000001)) >>
+        32;
+    p += n;
+    if (n == 8) {
+        for (int i = 8; i < 18 && kap_is_digit(*p); i++)
+            v = v * 10 + (uint64_t)(*p++ - '0');
+    }
+    *value = (int64_t)v;
+    return p;
 }
 
 /* d->p = p, then kap_decode_fail. A text that ends at p is said to end. */

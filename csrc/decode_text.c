@@ -127,22 +127,69 @@ static const char escape_value[256] = {
     ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
 };
 
+/* Both may overlap: the block is read before any of it is written. */
+static inline void move_block(char *to, const char *from)
+{
+    char block[KAP_BLOCK];
+
+    memcpy(block, from, KAP_BLOCK);
+    memcpy(to, block, KAP_BLOCK);
+}
+
 /*
- * Plain text moves down in blocks, of which those bytes count that come before
- * the next special one. A store that would reach into what is still to be read
- * is made byte by byte: only while less than a block has been saved.
+ * kap_text_finish at full speed: while the text has become a block shorter at
+ * least, so that a whole block may be stored wherever a part is wanted, and
+ * while there is a block left to look at. Stops at whatever is not usual.
  */
+static void unescape_blocks(char **from, char **to, char *end)
+{
+    char *q = *from, *out = *to;
+
+    while (end - q >= KAP_BLOCK) {
+        char *const base = q;
+        kap_mask m = kap_mask_text(kap_block_at(base));
+
+        move_block(out, q);
+        if (m == 0) {
+            q += KAP_BLOCK;
+            out += KAP_BLOCK;
+            continue;
+        }
+        do {
+            char *special = base + kap_mask_first(m);
+            char c;
+
+            out += special - q;
+            q = special;
+            c = end - q >= 2 * KAP_BLOCK && *q == '\\'
+                    ? escape_value[(unsigned char)q[1]]
+                    : 0;
+            if (c == 0)
+                goto done;
+            *out++ = c;
+            q += 2;
+            move_block(out, q);
+            m = kap_mask_from(m, (size_t)(q - base));
+        } while (m != 0);
+        if (q < base + KAP_BLOCK) {
+            out += base + KAP_BLOCK - q;
+            q = base + KAP_BLOCK;
+        }
+    }
+done:
+    *from = q;
+    *to = out;
+}
+
 char *kap_text_finish(kap_decode *d, char *text, char *q, size_t *len)
 {
     char *const end = d->end;
     char *out = q;
 
     d->dirty = true;
-    for (;;) {
-        kap_mask m = 0;
+    while (q < end && *q == '\\') {
+        char *special;
 
-        if (q == end || *q != '\\')
-            break;
         if (end - q >= 2 && escape_value[(unsigned char)q[1]] != 0) {
             *out++ = escape_value[(unsigned char)q[1]];
             q += 2;
@@ -150,28 +197,12 @@ char *kap_text_finish(kap_decode *d, char *text, char *q, size_t *len)
             kap_decode_fail_at(d, q, "invalid escape");
             return NULL;
         }
-        while (m == 0 && end - q >= KAP_BLOCK) {
-            kap_block block = kap_block_at(q);
-            unsigned n = KAP_BLOCK;
-
-            m = kap_mask_text(block);
-            if (m != 0)
-                n = kap_mask_first(m);
-            if (q + n - out >= KAP_BLOCK) {
-                kap_block_store(out, block);
-            } else {
-                for (unsigned i = 0; i < n; i++)
-                    out[i] = q[i];
-            }
-            out += n;
-            q += n;
-        }
-        if (m == 0) {
-            char *special = kap_scan_text(q, end);
-
-            while (q < special)
-                *out++ = *q++;
-        }
+        if (q - out >= KAP_BLOCK)
+            unescape_blocks(&q, &out, end);
+        special = kap_scan_text(q, end);
+        memmove(out, q, (size_t)(special - q));
+        out += special - q;
+        q = special;
     }
     if (q == end || *q != '"') {
         kap_decode_fail_at(d, q, "control character in a string");
@@ -181,29 +212,36 @@ char *kap_text_finish(kap_decode *d, char *text, char *q, size_t *len)
     return q + 1;
 }
 
+/* Whether the quote at p is a character of a text that starts, or in a value
+ * that starts, at `start`: an odd number of backslashes is before it. */
+static inline bool is_escaped(const char *p, const char *start)
+{
+    const char *q = p;
+
+    while (q > start && q[-1] == '\\')
+        q--;
+    return ((p - q) & 1) != 0;
+}
+
 /* The byte after the closing quote; p is just after the opening one. */
 static char *skip_text(kap_decode *d, char *p)
 {
     char *const end = d->end;
-    kap_mask escaped = 0;
+    const char *start = p;
 
     for (; end - p >= KAP_BLOCK; p += KAP_BLOCK) {
-        kap_block block = kap_block_at(p);
+        kap_mask m = kap_gather(kap_equal(kap_block_at(p), '"'));
 
-        if ((kap_mask_quote(block) | escaped) != 0) {
-            kap_mask quotes = kap_mask_real_quotes(block, &escaped);
+        for (; m != 0; m &= m - 1) {
+            char *quote = p + kap_mask_first(m);
 
-            if (quotes != 0)
-                return p + kap_mask_first(quotes) + 1;
+            if (!is_escaped(quote, start))
+                return quote + 1;
         }
     }
     for (; p < end; p++) {
-        if (escaped != 0)
-            escaped = 0;
-        else if (*p == '"')
+        if (*p == '"' && !is_escaped(p, start))
             return p + 1;
-        else if (*p == '\\')
-            escaped = KAP_MARK_FIRST;
     }
     kap_decode_fail_at(d, end, "");
     return NULL;
@@ -254,7 +292,7 @@ static char *last_bracket(kap_decode *d, const brackets *b, char *p)
 static char *skip_container(kap_decode *d, unsigned level, char *p)
 {
     char *const end = d->end;
-    kap_mask escaped = 0;
+    const char *start = p;
     bool in_text = false;
     brackets b;
 
@@ -263,27 +301,24 @@ static char *skip_container(kap_decode *d, unsigned level, char *p)
     b.limit = level < KAP_DECODE_MAX_DEPTH ? KAP_DECODE_MAX_DEPTH - level : 0;
     for (; end - p >= KAP_BLOCK; p += KAP_BLOCK) {
         kap_block block = kap_block_at(p);
-        kap_mask quotes, m;
+        kap_marks quotes = kap_equal(block, '"');
+        kap_mask m = kap_gather(quotes);
 
-        if (in_text && (kap_mask_quote(block) | escaped) == 0)
+        if (in_text && m == 0)
             continue;
-        quotes = kap_mask_real_quotes(block, &escaped);
-        for (m = quotes | kap_gather(kap_bracket(block)); m != 0; m &= m - 1) {
+        m = kap_gather(kap_either(quotes, kap_bracket(block)));
+        for (; m != 0; m &= m - 1) {
             char *at = p + kap_mask_first(m);
 
             if (*at == '"')
-                in_text = !in_text;
+                in_text = !in_text || is_escaped(at, start);
             else if (!in_text && !take_bracket(&b, at))
                 return last_bracket(d, &b, at);
         }
     }
     for (; p < end; p++) {
-        if (escaped != 0)
-            escaped = 0;
-        else if (*p == '\\')
-            escaped = KAP_MARK_FIRST;
-        else if (*p == '"')
-            in_text = !in_text;
+        if (*p == '"')
+            in_text = !in_text || is_escaped(p, start);
         else if (!in_text && ((*p | 0x20) == '{' || (*p | 0x20) == '}') &&
                  !take_bracket(&b, p))
             return last_bracket(d, &b, p);
@@ -317,34 +352,33 @@ char *kap_skip_value(kap_decode *d, unsigned level, char *p)
 
 unsigned kap_count_items(char *p, char *end)
 {
-    kap_mask escaped = 0;
+    const char *start = p, *part = NULL;
     bool in_text = false;
     unsigned commas = 0, depth = 0;
-    const char *part = NULL;
 
     if (end - p > COUNT_BYTES)
         end = p + COUNT_BYTES;
     for (; end - p >= KAP_BLOCK; p += KAP_BLOCK) {
         kap_block block = kap_block_at(p);
-        kap_mask quotes, m;
+        kap_marks quotes = kap_equal(block, '"');
+        kap_mask m = kap_gather(quotes);
 
         if (part != NULL && p - part >= COUNT_PART)
             break;
-        if (in_text && (kap_mask_quote(block) | escaped) == 0)
+        if (in_text && m == 0)
             continue;
-        quotes = kap_mask_real_quotes(block, &escaped);
-        m = quotes |
-            kap_gather(kap_either(kap_bracket(block), kap_equal(block, ',')));
+        m = kap_gather(kap_either(
+            quotes, kap_either(kap_bracket(block), kap_equal(block, ','))));
         for (; m != 0; m &= m - 1) {
-            char c = p[kap_mask_first(m)];
+            const char *at = p + kap_mask_first(m);
 
-            if (c == '"') {
-                in_text = !in_text;
+            if (*at == '"') {
+                in_text = !in_text || is_escaped(at, start);
             } else if (in_text) {
                 continue;
-            } else if (c == ',') {
+            } else if (*at == ',') {
                 commas += depth == 1;
-            } else if (c == '{' || c == '[') {
+            } else if (*at == '{' || *at == '[') {
                 part = depth++ == 1 ? p : part;
             } else if (--depth <= 1) {
                 if (depth == 0)

@@ -15,6 +15,8 @@ elseif decoder == "floor" then
   local tape = floor.record(setmetatable(value, {}))
   _G.keep = value
   decode = function() return floor.build(tape) end
+elseif decoder == "copy" then
+  decode = require "kapture_decode".copy
 elseif decoder == "fields" then
   local probe = require "kapture_decode"
   local texts = dofile((arg[0]:gsub("work%.lua$", "texts.lua")))

@@ -7,6 +7,7 @@
  *                                an array of tickets as a response has it, in
  *                                sessions of `slice` tickets; list, ids
  *   fields(paths)                compiled, to be given instead of a list
+ *   copy(text)                   true: only copies it, as all of these do
  *   skip(text)                   true, or nil, message, kind
  *   key(text)                    the member name at the start, and what is left
  *   starve(text, n)              decodes in a state of its own whose n-th
@@ -216,6 +217,15 @@ static int probe_tickets(lua_State *L)
     return 2;
 }
 
+static int probe_copy(lua_State *L)
+{
+    kap_decode d;
+
+    open_text(L, 1, &d);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static int probe_skip(lua_State *L)
 {
     kap_decode d;
@@ -324,7 +334,7 @@ static const luaL_Reg functions[] = {
     {"decode", probe_decode}, {"ticket", probe_ticket},
     {"tickets", probe_tickets}, {"skip", probe_skip},
     {"key", probe_key},       {"starve", probe_starve},
-    {"fields", probe_fields},
+    {"fields", probe_fields}, {"copy", probe_copy},
     {NULL, NULL},
 };
 
