@@ -189,8 +189,10 @@ void kapL_request_start(lua_State *L, kap_request *r, int client,
     call->budget = &c->budget;
     call->random = &c->random;
     if (r->fault.kind == KAP_KIND_NONE) {
-        call->lane = kap_lane_new(call->settings->concurrency,
-                                  call->settings->rate, call->settings->hook);
+        if (call->lane == NULL) /* an iterator's chunks share one */
+            call->lane =
+                kap_lane_new(call->settings->concurrency, call->settings->rate,
+                             call->settings->hook);
         if (call->lane == NULL)
             kapL_nomem(L);
         if (submitted && !kap_engine_start(c->engine, &why))
