@@ -41,8 +41,8 @@ OUT := $(BUILD)/$(ABI)
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
 .PHONY: has-lua FORCE
 
-default: $(OUT)/kapture.so
-static: $(OUT)/libkapture.a
+default: $(OUT)/kapture.so ; @:
+static: $(OUT)/libkapture.a ; @:
 
 # --- One Lua ------------------------------------------------------------------
 
