@@ -125,7 +125,7 @@ OBJS := $(SRCS:csrc/%.c=$(OUT)/obj/%.o)
 
 $(OUT)/kapture.so: $(OBJS)
 	$(say) LINK $@
-	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $(OBJS) $(CURL_LIBS)
+	$(Q)$(CC) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $(OBJS) $(CURL_LIBS) -lm
 
 # One object whose only global name is luaopen_kapture, so that no other of ours
 # can meet one of the host's. Without an ELF objcopy they stay, with our prefix.
@@ -176,7 +176,7 @@ PROBE_OBJS := $(patsubst csrc/%.c,$(OUT)/obj/%.o,\
                 $(wildcard csrc/decode*.c) csrc/fields.c)
 $(OUT)/kapture_decode.so: spec/support/kapture_decode.c $(PROBE_OBJS) $(OUT)/flags
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_CFLAGS) -Icsrc $(ALL_LDFLAGS) -o $@ $< $(PROBE_OBJS)
+	$(Q)$(CC) $(ALL_CFLAGS) -Icsrc $(ALL_LDFLAGS) -o $@ $< $(PROBE_OBJS) -lm
 
 # A C file in spec/support is a module for the specs.
 probes: $(patsubst spec/support/%.c,$(OUT)/%.so,$(wildcard spec/support/*.c))
@@ -269,11 +269,12 @@ format:
 
 lint-cppcheck:
 	cppcheck -q --std=c11 --enable=warning,performance,portability \
-	  --inline-suppr --suppress=missingIncludeSystem --error-exitcode=1 \
-	  -Icsrc csrc
+	  --library=posix --library=lua --library=libcurl \
+	  --library=tools/cppcheck.cfg --inline-suppr --error-exitcode=1 -Icsrc csrc
 
 lint-tidy:
-	clang-tidy --quiet $(SRCS) -- $(ALL_CFLAGS)
+	printf "%s\n" $(SRCS) | xargs -n 1 -P 2 -I{} \
+	  clang-tidy --quiet {} -- $(ALL_CFLAGS)
 
 lint-lua:
 	luacheck -q $(LUA_DIRS)

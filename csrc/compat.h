@@ -10,6 +10,11 @@
 
 #include <stddef.h>
 
+/* They do not return, whatever their types say: compilers and analyzers can
+ * do with knowing. */
+_Noreturn LUA_API int lua_error(lua_State *L);
+_Noreturn LUALIB_API int luaL_error(lua_State *L, const char *fmt, ...);
+
 #if LUA_VERSION_NUM < 502
 
 /* A userdata's associated table. 5.1 has one environment each, which starts

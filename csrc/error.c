@@ -3,20 +3,21 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-int kapL_nomem(lua_State *L)
+_Noreturn void kapL_nomem(lua_State *L)
 {
     lua_pushliteral(L, "not enough memory");
-    return lua_error(L);
+    lua_error(L);
 }
 
-int kapL_argerror(lua_State *L, int arg, const char *func, const char *fmt, ...)
+_Noreturn void kapL_argerror(lua_State *L, int arg, const char *func,
+                             const char *fmt, ...)
 {
     char words[400];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(words, sizeof words, fmt, ap);
     va_end(ap);
-    return luaL_error(L, "bad argument #%d to '%s' (%s)", arg, func, words);
+    luaL_error(L, "bad argument #%d to '%s' (%s)", arg, func, words);
 }
 
 void kapL_push_list(lua_State *L, int size, int array_mt)

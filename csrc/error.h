@@ -7,14 +7,15 @@
 #include "kind.h"
 
 /* Raises Lua's own memory error: what malloc's and libcurl's become. */
-int kapL_nomem(lua_State *L);
+_Noreturn void kapL_nomem(lua_State *L);
 
 /* `bad argument #arg to 'func' (words)`, as Lua itself says it, whatever way
  * the function was called. Pops nothing, does not return. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 4, 5)))
 #endif
-int kapL_argerror(lua_State *L, int arg, const char *func, const char *fmt, ...);
+_Noreturn void kapL_argerror(lua_State *L, int arg, const char *func,
+                             const char *fmt, ...);
 
 /* Pushes {kind, message, status, retryable, attempts, retry_after, body};
  * `ids` is set by the caller. */

@@ -145,7 +145,7 @@ static size_t distance(const char *a, const char *b)
     return row[n % 3][m];
 }
 
-static int unknown_option(parse *p, const char *name)
+_Noreturn static void unknown_option(parse *p, const char *name)
 {
     size_t best = 4;
     const char *near = NULL;
@@ -157,21 +157,21 @@ static int unknown_option(parse *p, const char *name)
         }
     }
     if (near != NULL)
-        return FAIL(p, "unknown option '%.60s', did you mean '%s'?", name,
+        FAIL(p, "unknown option '%.60s', did you mean '%s'?", name,
                     near);
-    return FAIL(p, "unknown option '%.60s'", name);
+    FAIL(p, "unknown option '%.60s'", name);
 }
 
-static int wrong(parse *p, const option *o, int idx, const char *expected)
+_Noreturn static void wrong(parse *p, const option *o, int idx, const char *expected)
 {
     int type = lua_type(p->L, idx);
     if (type == LUA_TNUMBER)
-        return FAIL(p, "option '%s': %s expected, got %.14g", o->name, expected,
+        FAIL(p, "option '%s': %s expected, got %.14g", o->name, expected,
                     lua_tonumber(p->L, idx));
     if (type == LUA_TSTRING && o->type != TOKEN)
-        return FAIL(p, "option '%s': %s expected, got the string '%.40s'",
+        FAIL(p, "option '%s': %s expected, got the string '%.40s'",
                     o->name, expected, lua_tostring(p->L, idx));
-    return FAIL(p, "option '%s': %s expected, got %s", o->name, expected,
+    FAIL(p, "option '%s': %s expected, got %s", o->name, expected,
                 luaL_typename(p->L, idx));
 }
 

@@ -175,7 +175,6 @@ void kap_queue_sweep(kap_queue *q, kap_list *out)
     bool again = true;
     while (again && q->ring != NULL) {
         kap_lane *l = q->ring;
-        again = false;
         do { /* a lane that is emptied leaves the ring: begin anew */
             again = sweep_lane(q, l, out);
             l = l->next;

@@ -97,7 +97,7 @@ static bool check_port(const char *p, size_t *len)
 {
     unsigned long port = 0;
     size_t n = 0;
-    while (isdigit((unsigned char)p[n]) && n < 6)
+    while (n < 6 && isdigit((unsigned char)p[n]))
         port = port * 10 + (unsigned long)(p[n++] - '0');
     *len = n;
     return n > 0 && port >= 1 && port <= 65535;

@@ -55,7 +55,7 @@ build = {
                 "csrc/transfer.c",
             },
             defines = { "_GNU_SOURCE" },
-            libraries = { "curl", "pthread" },
+            libraries = { "curl", "pthread", "m" },
             incdirs = { "$(CURL_INCDIR)" },
             libdirs = { "$(CURL_LIBDIR)" },
         },
