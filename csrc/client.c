@@ -99,6 +99,8 @@ void kap_client_close(kap_client *c)
     free_arrived(c);
     kap_engine_free(c->engine);
     c->engine = NULL;
+    kap_message_unref(c->message);
+    c->message = NULL;
     kap_settings_unref(c->settings);
     c->settings = NULL;
 }
@@ -332,7 +334,7 @@ static kap_request *request_from_args(lua_State *L, kap_client *c,
     if (c->closed)
         kap_failure_set(&r->fault, KAP_KIND_CLOSED, "the client is closed");
     else
-        kapL_request_message(L, r);
+        kapL_request_message(L, r, c);
     kapL_request_ids(L, r, 2, 1, func);
     return r;
 }

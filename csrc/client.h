@@ -12,6 +12,7 @@ struct kap_request;
 typedef struct kap_client {
     kap_engine *engine; /* NULL until the first request, and once closed */
     kap_settings *settings;
+    kap_message *message; /* the last call's: the next one's, mostly */
     pid_t pid; /* whose engine it is: a forked child makes its own */
     bool closed;
     kap_budget budget;

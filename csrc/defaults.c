@@ -47,10 +47,30 @@ static void to_front(lua_State *L, int cache, int at)
     lua_settop(L, top);
 }
 
-kap_client *kapL_default_client(lua_State *L, int cache, const kap_settings *s)
+/* The most recently used client, if it is at work for the same; pushed. */
+static kap_client *push_same(lua_State *L, int cache, kap_settings **settings)
 {
+    lua_rawgeti(L, cache, 2);
+    kap_client *c = lua_touserdata(L, -1);
+    if (c != NULL && c->message != NULL &&
+        kap_settings_same(c->message->settings, *settings)) {
+        kap_settings_unref(*settings);
+        *settings = kap_settings_ref(c->message->settings);
+        if (kap_message_fits(c->message, *settings))
+            return c;
+    }
+    lua_pop(L, 1);
+    return NULL;
+}
+
+kap_client *kapL_default_client(lua_State *L, int cache,
+                                kap_settings **settings)
+{
+    kap_client *last = push_same(L, cache, settings);
+    if (last != NULL)
+        return last;
     int n = (int)lua_rawlen(L, cache);
-    push_key(L, s);
+    push_key(L, *settings);
     int key = lua_gettop(L);
     for (int i = 1; i < n; i += 2) {
         lua_rawgeti(L, cache, i);

@@ -5,8 +5,12 @@
 
 #include "client.h"
 
-/* Pushes the client for these settings. `cache` is the stack index of the table
- * they are kept in. */
-kap_client *kapL_default_client(lua_State *L, int cache, const kap_settings *s);
+/*
+ * Pushes the client for these settings. `cache` is the stack index of the table
+ * they are kept in. Settings that say the same as the client's last are replaced
+ * by those: the engine then keeps its handles as they are.
+ */
+kap_client *kapL_default_client(lua_State *L, int cache,
+                                kap_settings **settings);
 
 #endif

@@ -172,7 +172,45 @@ static bool check(const kap_settings *s, kap_failure *why)
     return true;
 }
 
-kap_message *kap_message_new(const kap_settings *s, const char *token,
+/* The environment variables that these settings leave something to. */
+static const char *const environment[] = {"KAPTURE_BASE_URL",
+                                          "KAPTURE_SUBDOMAIN", "KAPTURE_TOKEN"};
+
+static const char *from_environment(const kap_settings *s, int i)
+{
+    bool open = i == 2 ? s->token == NULL
+                       : s->base_url == NULL && s->subdomain == NULL;
+    const char *value = open ? getenv(environment[i]) : NULL;
+    return value != NULL ? value : "";
+}
+
+static bool remember_source(kap_message *m, kap_settings *s)
+{
+    text t = {0};
+    for (int i = 0; i < 3; i++) {
+        const char *value = from_environment(s, i);
+        add(&t, value, strlen(value) + 1);
+    }
+    m->environment = t.data;
+    m->environment_len = t.len;
+    m->settings = kap_settings_ref(s);
+    return !t.failed;
+}
+
+bool kap_message_fits(const kap_message *m, const kap_settings *s)
+{
+    const char *then = m->environment;
+    if (m->settings != s || s->token_function)
+        return false;
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(then, from_environment(s, i)) != 0)
+            return false;
+        then += strlen(then) + 1;
+    }
+    return true;
+}
+
+kap_message *kap_message_new(kap_settings *s, const char *token,
                              size_t token_len, kap_failure *why)
 {
     if (!check(s, why))
@@ -211,7 +249,7 @@ kap_message *kap_message_new(const kap_settings *s, const char *token,
     }
     if (!take_token(m, token != NULL ? token : "", token_len, why))
         goto fail;
-    if (!build_headers(m, s) || !build_tail(m, s)) {
+    if (!build_headers(m, s) || !build_tail(m, s) || !remember_source(m, s)) {
         kap_failure_set(why, KAP_KIND_NOMEM, "not enough memory");
         goto fail;
     }
@@ -238,6 +276,9 @@ void kap_message_unref(kap_message *m)
     free(m->url);
     kap_wipe_free(m->token);
     kap_wipe_free(m->tail);
+    kap_wipe(m->environment, m->environment_len); /* a token, maybe */
+    free(m->environment);
+    kap_settings_unref(m->settings);
     free(m);
 }
 

@@ -25,6 +25,9 @@ typedef struct kap_message {
     char *token;                /* as sent, without "Basic " */
     char *tail;                 /* the body after the ids */
     size_t tail_len;
+    kap_settings *settings; /* what it was made from... */
+    char *environment;      /* ...and what the environment said then */
+    size_t environment_len;
 } kap_message;
 
 /*
@@ -32,8 +35,10 @@ typedef struct kap_message {
  * (KAPTURE_BASE_URL, KAPTURE_SUBDOMAIN, KAPTURE_TOKEN). `token`: what the
  * token function gave, or NULL. NULL: *why says what (config, or nomem).
  */
-kap_message *kap_message_new(const kap_settings *s, const char *token,
+kap_message *kap_message_new(kap_settings *s, const char *token,
                              size_t token_len, kap_failure *why);
+/* Whether making it anew from these settings would give the same. */
+bool kap_message_fits(const kap_message *m, const kap_settings *s);
 kap_message *kap_message_ref(kap_message *m);
 void kap_message_unref(kap_message *m);
 

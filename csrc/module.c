@@ -33,10 +33,10 @@ static int get_ticket(lua_State *L)
     lua_pushvalue(L, CACHE);
     kap_request *r = kapL_request_new(L);
     kapL_request_options(L, r, NULL, 0, 2, 2, "get_ticket");
-    kapL_request_message(L, r);
-    kapL_request_ids(L, r, 1, 1, "get_ticket");
-    kapL_default_client(L, 3, r->call.settings);
+    kap_client *c = kapL_default_client(L, 3, &r->call.settings);
     lua_insert(L, 4);
+    kapL_request_message(L, r, c);
+    kapL_request_ids(L, r, 1, 1, "get_ticket");
     return kapL_client_call(L, 4, r);
 }
 
@@ -47,7 +47,7 @@ static int tickets(lua_State *L)
     lua_pushvalue(L, CACHE);
     kap_request *r = kapL_request_new(L); /* only to see where it goes */
     kapL_request_options(L, r, NULL, 0, 2, 2, "tickets");
-    kapL_default_client(L, 3, r->call.settings);
+    kapL_default_client(L, 3, &r->call.settings);
     return kapL_tickets_new(L, lua_gettop(L), 1, 2, NULL, 0, 1, "tickets");
 }
 

@@ -76,11 +76,15 @@ static const char *call_token(lua_State *L, kap_request *r, size_t *len)
     return lua_tolstring(L, -1, len);
 }
 
-void kapL_request_message(lua_State *L, kap_request *r)
+void kapL_request_message(lua_State *L, kap_request *r, kap_client *c)
 {
     int top = lua_gettop(L);
     const char *token = NULL;
     size_t len = 0;
+    if (c->message != NULL && kap_message_fits(c->message, r->call.settings)) {
+        r->call.message = kap_message_ref(c->message);
+        return;
+    }
     if (r->call.settings->token_function) {
         token = call_token(L, r, &len);
         if (token == NULL) {
@@ -92,6 +96,10 @@ void kapL_request_message(lua_State *L, kap_request *r)
     lua_settop(L, top);
     if (r->fault.kind == KAP_KIND_NOMEM)
         kapL_nomem(L);
+    if (r->call.message != NULL && !c->closed) {
+        kap_message_unref(c->message);
+        c->message = kap_message_ref(r->call.message);
+    }
 }
 
 void kapL_request_ids(lua_State *L, kap_request *r, int ids, int arg,

@@ -47,8 +47,9 @@ kap_request *kapL_request_new(lua_State *L);
 void kapL_request_options(lua_State *L, kap_request *r,
                           const kap_settings *defaults, int functions,
                           int opts, int arg, const char *func);
-/* Settles what goes on the wire; what fails goes into r->fault. */
-void kapL_request_message(lua_State *L, kap_request *r);
+/* Settles what goes on the wire, as `c` did for the call before if nothing has
+ * changed; what fails goes into r->fault. */
+void kapL_request_message(lua_State *L, kap_request *r, kap_client *c);
 /* Takes the ids at stack index `ids`; likewise. Raises argument errors. */
 void kapL_request_ids(lua_State *L, kap_request *r, int ids, int arg,
                       const char *func);

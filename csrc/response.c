@@ -72,18 +72,17 @@ static bool status_is_retryable(long status)
     return status == 500 || status == 502 || status == 503 || status == 504;
 }
 
-/* Everything about a failure but its message. The body is copied before any
- * of it is decoded in place. */
-static void describe(const kap_transfer *t, kap_failure *f)
+/* Everything about a failure but its message. */
+static void describe(const kap_response *r, const kap_transfer *t,
+                     kap_failure *f)
 {
-    char window[KAP_BODY_MAX * 2];
-    size_t n = t->len < sizeof window ? t->len : sizeof window;
+    char head[KAP_RESPONSE_HEAD];
+    size_t n = r->head_len;
+    memcpy(head, r->head, n);
+    n = kap_redact(head, n, t->message->token);
     f->status = (int)t->status;
-    if (n > 0)
-        memcpy(window, t->body, n);
-    n = kap_redact(window, n, t->message->token);
     f->body_len = n < KAP_BODY_MAX ? n : KAP_BODY_MAX;
-    memcpy(f->body, window, f->body_len);
+    memcpy(f->body, head, f->body_len);
 }
 
 static const char *reason(long status)
@@ -283,6 +282,9 @@ static kap_response_result object(lua_State *L, kap_response *r,
 static void begin(kap_response *r, kap_transfer *t)
 {
     static char none[KAP_DECODE_PAD];
+    r->head_len = t->len < sizeof r->head ? t->len : sizeof r->head;
+    if (t->len > 0)
+        memcpy(r->head, t->body, r->head_len);
     kap_decode_init(&r->decode, t->len > 0 ? t->body : none, t->len);
     if (t->len >= 3 && memcmp(t->body, "\xef\xbb\xbf", 3) == 0)
         r->decode.p += 3; /* a byte order mark says nothing here */
@@ -338,15 +340,13 @@ kap_response_result kapL_response(lua_State *L, kap_response *r,
     if (r->phase == KAP_RESPONSE_NEW)
         begin(r, t);
     kap_failure_clear(f);
-    if (r->phase == KAP_RESPONSE_NEW)
-        describe(t, f);
     kapL_decode_begin(L, &r->decode, &session, array_mt);
     if (r->phase == KAP_RESPONSE_NEW)
         result = first_look(L, r, t, until, sink, arg, f);
     else
         result = elements(L, r, t, until, sink, arg, f);
     kapL_decode_end(L, &r->decode);
-    if (result == KAP_RESPONSE_FAILED && f->status == 0)
-        describe(t, f);
+    if (result == KAP_RESPONSE_FAILED)
+        describe(r, t, f);
     return result;
 }

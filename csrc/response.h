@@ -19,11 +19,17 @@ typedef enum {
     KAP_RESPONSE_DONE
 } kap_response_phase;
 
+/* How much of the body is kept aside for kap_failure.body: more than that, as a
+ * token in it is taken out before it is cut. */
+#define KAP_RESPONSE_HEAD (2 * KAP_BODY_MAX)
+
 typedef struct kap_response {
     kap_response_phase phase;
     kap_decode decode;
     bool more;      /* an element has been read: "," or "]" comes next */
     char *rest;     /* where the envelope ends; NULL: the array is all */
+    size_t head_len;
+    char head[KAP_RESPONSE_HEAD]; /* as it came: decoding changes the body */
 } kap_response;
 
 typedef enum {

@@ -139,6 +139,44 @@ kap_settings *kap_settings_new(const kap_settings *from)
     return s;
 }
 
+static bool same_string(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool same_headers(char **a, char **b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    while (*a != NULL && *b != NULL)
+        if (strcmp(*a++, *b++) != 0)
+            return false;
+    return *a == *b;
+}
+
+bool kap_settings_same(const kap_settings *a, const kap_settings *b)
+{
+    bool same = a->token_function == b->token_function &&
+                a->body_unencoded == b->body_unencoded &&
+                a->unusable == b->unusable && a->fields == b->fields &&
+                a->timeout == b->timeout &&
+                a->connect_timeout == b->connect_timeout &&
+                a->deadline == b->deadline && a->backoff == b->backoff &&
+                a->max_backoff == b->max_backoff && a->rate == b->rate &&
+                a->retries == b->retries && a->batch_size == b->batch_size &&
+                a->concurrency == b->concurrency &&
+                a->max_response_bytes == b->max_response_bytes &&
+                a->partial == b->partial && a->isolate == b->isolate &&
+                a->compression == b->compression && a->verify == b->verify &&
+                a->hook == b->hook;
+#define SAME(name) same = same && same_string(a->name, b->name);
+    STRINGS(SAME)
+#undef SAME
+    for (int i = 0; i < KAP_PARAM_COUNT; i++)
+        same = same && same_string(a->params[i], b->params[i]);
+    return same && same_headers(a->headers, b->headers);
+}
+
 kap_settings *kap_settings_ref(kap_settings *s)
 {
     atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);

@@ -42,6 +42,8 @@ typedef struct kap_settings {
 /* Defaults, or a deep copy; one reference. NULL: no memory. */
 kap_settings *kap_settings_new(const kap_settings *from);
 kap_settings *kap_settings_ref(kap_settings *s);
+/* Whether two say the same (compiled fields: only if they are the same). */
+bool kap_settings_same(const kap_settings *a, const kap_settings *b);
 /* NULL is fine. The last reference wipes the secrets and frees. */
 void kap_settings_unref(kap_settings *s);
 

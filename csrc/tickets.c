@@ -516,7 +516,7 @@ static int round_protected(lua_State *L)
             kap_failure_set(&it->model->fault, KAP_KIND_CLOSED,
                             "the client is closed");
         else
-            kapL_request_message(L, it->model);
+            kapL_request_message(L, it->model, it->client);
         lua_pop(L, 1);
         it->prepared = true;
         it->stop = it->model->fault;
