@@ -10,6 +10,7 @@ files["lua/kapture/health.lua"] = { read_globals = { "vim" } }
 files["plugin"] = { globals = { "vim" } }
 files["sandbox"] = { std = "luajit+ngx_lua" }
 files["examples/openresty"] = { std = "luajit+ngx_lua" }
+files["examples/embed"] = { globals = { "want", "ticket" } }
 files["examples/nvim"] = { std = "luajit", globals = { "vim" } }
 files["spec"] = { std = "max+busted" }
 files["rockspec"] = { std = "rockspec" }

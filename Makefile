@@ -36,7 +36,7 @@ INSTALL ?= install
 OS  := $(shell uname -s)
 OUT := $(BUILD)/$(ABI)
 
-.PHONY: default static all nvim probes install uninstall clean
+.PHONY: default static all nvim probes hosts install uninstall clean
 .PHONY: deps demo sandbox test check-valgrind check-symbols
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
 .PHONY: has-lua FORCE
@@ -181,6 +181,22 @@ $(OUT)/kapture_decode.so: spec/support/kapture_decode.c $(PROBE_OBJS) $(OUT)/fla
 # A C file in spec/support is a module for the specs.
 probes: $(patsubst spec/support/%.c,$(OUT)/%.so,$(wildcard spec/support/*.c))
 
+# --- Hosts: programs with Lua and this inside ---------------------------------
+
+# Each file in spec/hosts is one, linked with libkapture.a; so is the example.
+LUA_LIBS  = $(shell $(PKG_CONFIG) --libs $(LUA_PC) 2>/dev/null)
+HOSTS    := $(patsubst spec/hosts/%.c,$(OUT)/hosts/%,$(wildcard spec/hosts/*.c))
+HOST_LIBS = $(OUT)/libkapture.a $(LUA_LIBS) $(CURL_LIBS) -lm -ldl
+host_cc   = $(CC) $(ALL_CFLAGS) -Icsrc -pthread $(LDFLAGS)
+hosts: $(HOSTS) $(OUT)/embed
+$(OUT)/hosts/%: spec/hosts/%.c spec/hosts/host.h $(OUT)/libkapture.a
+	$(say) HOST $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(host_cc) $(HOST_FLAGS) -o $@ $< $(HOST_LIBS)
+$(OUT)/embed: examples/embed/host.c $(OUT)/libkapture.a
+	$(say) HOST $@
+	$(Q)$(host_cc) -o $@ $< $(HOST_LIBS)
+
 # Neovim's loader finds lua/kapture.so on the runtimepath. Moved into place: a
 # Neovim that has the old one mapped keeps it.
 nvim:
@@ -237,7 +253,7 @@ sandbox:
 	@sandbox/run
 
 test: deps
-	+$(call each_abi,default static probes check-symbols)
+	+$(call each_abi,default static probes hosts check-symbols)
 	@spec/run
 
 # The interpreter under valgrind: an error, or a block that is lost for good,
@@ -246,7 +262,7 @@ VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full \
             --show-leak-kinds=definite --errors-for-leak-kinds=definite
 VALGRIND_ABIS ?= 5.4 5.1
 check-valgrind: deps
-	+$(call each_abi,default probes)
+	+$(call each_abi,default probes hosts)
 	@WRAP='$(VALGRIND)' spec/run $(VALGRIND_ABIS)
 
 check-symbols: $(OUT)/kapture.so $(OUT)/libkapture.a
@@ -257,7 +273,8 @@ check-symbols: $(OUT)/kapture.so $(OUT)/libkapture.a
 
 # --- Linters ------------------------------------------------------------------
 
-C_FILES  := $(wildcard csrc/*.[ch] spec/support/*.c examples/*/*.c)
+C_FILES  := $(wildcard csrc/*.[ch] spec/support/*.c spec/hosts/*.[ch] \
+              examples/*/*.c)
 LUA_DIRS := $(wildcard lua plugin sandbox spec examples bench bin tools rockspec)
 
 lint: lint-format lint-cppcheck lint-tidy lint-lua lint-shell
