@@ -178,6 +178,11 @@ $(OUT)/kapture_decode.so: spec/support/kapture_decode.c $(PROBE_OBJS) $(OUT)/fla
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_CFLAGS) -Icsrc $(ALL_LDFLAGS) -o $@ $< $(PROBE_OBJS) -lm
 
+# What decoding is measured against: see bench/decode/floor.c.
+$(OUT)/kapture_floor.so: bench/decode/floor.c $(OUT)/flags
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_CFLAGS) -Icsrc $(ALL_LDFLAGS) -o $@ $<
+
 # A C file in spec/support is a module for the specs.
 probes: $(patsubst spec/support/%.c,$(OUT)/%.so,$(wildcard spec/support/*.c))
 
@@ -298,10 +303,6 @@ lint-lua:
 
 lint-shell:
 	shellcheck -S warning $$(grep -rlE '^#!.*[ /](ba|da)?sh' .ci tools sandbox spec)
-
-# What decoding is measured against: see bench/decode/floor.c.
-$(BUILD)/kapture_floor.so: bench/decode/floor.c $(BUILD)/flags
-	$(CC) $(ALL_CFLAGS) -Icsrc $(ALL_LDFLAGS) -o $@ $<
 
 clean:
 	rm -rf $(BUILD) lua/kapture.so

@@ -12,27 +12,13 @@
  */
 #include "decode.h"
 
-#include "decode_scan.h"
+#include "decode_parts.h"
 
 /* The places that are there from the start. */
 enum { PLACE_VALUE, PLACE_TICKET, PLACE_FREE };
 
-/* What leads to a ticket's id. */
-enum { MARK_NONE, MARK_TICKET, MARK_DETAILS, MARK_ID };
-
-/* Guesses are made only while this much text is left, so that comparing needs
- * no other bound... */
-#define GUESS_ROOM 128
-/* ...and after a name of at most GUESS_MAX, this much is left. */
-#define VALUE_ROOM 32
-#define GUESS_MAX (GUESS_ROOM - VALUE_ROOM)
 /* Members looked at, where the one expected is not there. */
 #define GUESSES 8
-
-/* Longer texts are not looked up: Lua has no table of them to save. */
-#define TEXT_MAX 40
-
-#define DOUBLE_EXACT (INT64_C(1) << 53)
 
 /* The stack slots that are reserved every so many levels of nesting; a level
  * takes two, a key and a table. */
@@ -76,278 +62,45 @@ void kapL_decode_end(lua_State *L, kap_decode *d)
     d->session = NULL;
 }
 
-/* A new place, NULL where there is no room. */
-static kap_decode_place *new_place(kap_decode_session *s)
+/* As kap_read_name, with VALUE_ROOM bytes to read at p, quick for the usual. */
+static inline char *read_name_here(kap_decode *d, char *p, char **name,
+                                   size_t *len, bool *plain)
 {
-    kap_decode_place *at;
-
-    if (s->used == s->room)
-        return NULL;
-    at = &s->places[s->used];
-    memset(at, 0, sizeof *at);
-    at->slot = s->keys + s->used++;
-    return at;
-}
-
-/* ---- values without parts ---- */
-
-static void take_id(kap_decode *d, const char *text, size_t len)
-{
-    d->id_len = 0;
-    if (len <= KAP_ID_MAX) {
-        memcpy(d->id, text, len);
-        d->id[len] = '\0';
-        d->id_len = len;
-    }
-}
-
-/* A number serves as id when it is nothing but digits. */
-static void take_number_id(kap_decode *d, const char *p, const char *end)
-{
-    const char *q = p;
-
-    while (q < end && kap_is_digit(*q))
-        q++;
-    if (q == end)
-        take_id(d, p, (size_t)(end - p));
-}
-
-/* The text whose opening quote is at p: its length, unescaped. The byte after
- * the closing one, or NULL. */
-static inline char *read_text(kap_decode *d, char *p, size_t *len)
-{
-    char *q = kap_scan_text(p + 1, d->end);
-
-    if (q < d->end && *q == '"') {
-        *len = (size_t)(q - (p + 1));
-        return q + 1;
-    }
-    return kap_text_finish(d, p + 1, q, len);
-}
-
-/*
- * Pushes a text of at most TEXT_MAX bytes; VALUE_ROOM must be readable. The
- * first time it is only noted, the second time its string is kept: what comes
- * once does not cost much.
- */
-static inline void push_known_text(lua_State *L, kap_decode_session *s,
-                                   const char *text, size_t len)
-{
-    uint64_t head = kap_load8(text), tail = 0, hash;
-    kap_decode_text *t;
-
-    if (len < 8)
-        head &= (UINT64_C(1) << 8 * len) - 1;
-    else
-        tail = kap_load8(text + len - 8);
-    hash = (head ^ (tail << 23 | tail >> 41) ^ len) *
-           UINT64_C(0x9e3779b97f4a7c15) >> s->text_shift;
-    t = &s->text[hash];
-    if (t->head != head || t->tail != tail || t->len != len ||
-        (len > 16 && memcmp(t->text + 8, text + 8, len - 16) != 0)) {
-        t->head = head;
-        t->tail = tail;
-        t->len = len;
-        t->text = text;
-        t->held = false;
-        lua_pushlstring(L, text, len);
-    } else if (t->held) {
-        lua_pushvalue(L, s->texts + (int)hash);
-    } else {
-        lua_pushlstring(L, text, len);
-        lua_pushvalue(L, -1);
-        lua_replace(L, s->texts + (int)hash);
-        t->held = true;
-    }
-}
-
-static void push_integer(lua_State *L, int64_t value)
-{
-#if KAP_LUA_INTEGERS
-    lua_pushinteger(L, (lua_Integer)value);
-#else
-    lua_pushnumber(L, (lua_Number)value);
-#endif
-}
-
-static void push_number(lua_State *L, const kap_number *n, const char *text,
-                        const char *end)
-{
-#if KAP_LUA_INTEGERS
-    (void)text;
-    (void)end;
-    if (n->kind != KAP_NUMBER_INTEGER)
-        lua_pushnumber(L, (lua_Number)n->real);
-    else if (n->integer > LUA_MAXINTEGER || n->integer < LUA_MININTEGER)
-        lua_pushnumber(L, (lua_Number)n->integer);
-    else
-        push_integer(L, n->integer);
-#else
-    if (n->kind == KAP_NUMBER_REAL)
-        lua_pushnumber(L, (lua_Number)n->real);
-    else if (n->kind == KAP_NUMBER_BIG || n->integer > DOUBLE_EXACT ||
-             n->integer < -DOUBLE_EXACT)
-        lua_pushlstring(L, text, (size_t)(end - text));
-    else if (n->integer == 0 && n->negative)
-        lua_pushnumber(L, -0.0);
-    else
-        push_integer(L, n->integer);
-#endif
-}
-
-static bool is_literal(const char *p, const char *end, const char *literal)
-{
-    size_t len = strlen(literal);
-
-    return (size_t)(end - p) >= len && memcmp(p, literal, len) == 0;
-}
-
-/* Pushes any value without parts, whatever room there is. The byte after it,
- * or NULL. */
-static char *push_scalar(lua_State *L, kap_decode *d, unsigned mark, char *p)
-{
-    char *end = d->end, *q, *bad;
-    kap_number n;
-    size_t len;
-
-    if (p < end && *p == '"') {
-        q = read_text(d, p, &len);
-        if (q == NULL)
-            return NULL;
-        lua_pushlstring(L, p + 1, len);
-        if (mark == MARK_ID)
-            take_id(d, p + 1, len);
-        return q;
-    }
-    if (p < end && (*p == '-' || kap_is_digit(*p))) {
-        q = kap_number_read(p, end, &n, &bad);
-        if (q == NULL) {
-            kap_decode_fail_at(d, bad, "invalid number");
-            return NULL;
-        }
-        push_number(L, &n, p, q);
-        if (mark == MARK_ID)
-            take_number_id(d, p, q);
-        return q;
-    }
-    if (is_literal(p, end, "null")) {
-        lua_pushlightuserdata(L, NULL);
-        return p + 4;
-    }
-    if (is_literal(p, end, "true")) {
-        lua_pushboolean(L, 1);
-        return p + 4;
-    }
-    if (is_literal(p, end, "false")) {
-        lua_pushboolean(L, 0);
-        return p + 5;
-    }
-    kap_decode_fail_at(d, p, "expected a value");
-    return NULL;
-}
-
-/* As push_scalar, unmarked, with VALUE_ROOM bytes to read at p. */
-static inline char *push_scalar_here(lua_State *L, kap_decode *d, char *p)
-{
-    char *q;
-
     if (*p == '"') {
-        size_t len;
+        char *q = kap_scan_text(p + 1, d->end);
 
-        if (p[1] == '"') {
-            lua_pushvalue(L, d->session->empty);
-            return p + 2;
-        }
-        q = read_text(d, p, &len);
-        if (q == NULL)
-            return NULL;
-        if (len <= TEXT_MAX)
-            push_known_text(L, d->session, p + 1, len);
-        else
-            lua_pushlstring(L, p + 1, len);
-        return q;
-    }
-    if (kap_is_digit(*p)) {
-        int64_t value;
-
-        q = kap_scan_digits(p, &value);
-        if ((*q == ',' || *q == '}' || *q == ']') && value <= DOUBLE_EXACT &&
-            (*p != '0' || q == p + 1)) {
-            push_integer(L, value);
-            return q;
+        if (d->end - q > 2 && q[0] == '"' && q[1] == ':' &&
+            (unsigned char)q[2] > ' ') {
+            *name = p + 1;
+            *len = (size_t)(q - (p + 1));
+            *plain = true;
+            return q + 2;
         }
     }
-    return push_scalar(L, d, MARK_NONE, p);
-}
-
-/* ---- members ---- */
-
-/* A member that was read. */
-typedef struct member {
-    kap_decode_place *place;
-    int field;
-    unsigned mark;
-} member;
-
-/* The member name at p, unescaped; *plain: nothing had to be. The byte where
- * its value starts, or NULL. */
-static inline char *read_name(kap_decode *d, char *p, char **name, size_t *len,
-                              bool *plain)
-{
-    char *const end = d->end;
-    char *q;
-
-    p = kap_skip_blanks(p, end);
-    if (p == end || *p != '"') {
-        kap_decode_fail_at(d, p, "expected a member name");
-        return NULL;
-    }
-    q = read_text(d, p, len);
-    if (q == NULL)
-        return NULL;
-    *name = p + 1;
-    *plain = (size_t)(q - p) == *len + 2;
-    q = kap_skip_blanks(q, end);
-    if (q == end || *q != ':') {
-        kap_decode_fail_at(d, q, "expected ':'");
-        return NULL;
-    }
-    return kap_skip_blanks(q + 1, end);
-}
-
-static bool is_name(const char *name, size_t len, const char *wanted)
-{
-    return len == strlen(wanted) && memcmp(name, wanted, len) == 0;
-}
-
-static inline unsigned mark_below(unsigned mark, const char *name, size_t len)
-{
-    if (mark == MARK_TICKET && is_name(name, len, "task_details"))
-        return MARK_DETAILS;
-    if (mark == MARK_DETAILS && is_name(name, len, "ticketId"))
-        return MARK_ID;
-    return MARK_NONE;
+    return kap_read_name(d, p, name, len, plain);
 }
 
 /*
  * Reads the member name after the bracket or comma at p, and pushes it unless
  * its field is not wanted. From the second object on, and for objects and
- * arrays at once, it gets a place.
+ * arrays at once, it gets a place. The byte where its value starts, or NULL.
  */
 static char *new_member(lua_State *L, kap_decode *d, kap_decode_frame *fr,
-                        char *p, member *m)
+                        char *p, kap_member *m)
 {
     kap_decode_session *s = d->session;
     kap_decode_place *at;
     char *name;
     size_t len;
     bool plain;
-    char *q = read_name(d, p + 1, &name, &len, &plain);
+    char *q = d->end - p > VALUE_ROOM
+                  ? read_name_here(d, p + 1, &name, &len, &plain)
+                  : kap_read_name(d, p + 1, &name, &len, &plain);
 
     if (q == NULL)
         return NULL;
     m->place = NULL;
-    m->mark = mark_below(fr->mark, name, len);
+    m->mark = kap_mark_below(fr->mark, name, len);
     m->field = fr->field;
     if (m->field != KAP_FIELDS_ALL)
         m->field = kap_fields_find(s->fields, m->field, name, len);
@@ -357,7 +110,7 @@ static char *new_member(lua_State *L, kap_decode *d, kap_decode_frame *fr,
     if (fr->place == NULL || !plain || q == d->end || q - p > GUESS_MAX ||
         (!fr->place->seen && *q != '{' && *q != '['))
         return q;
-    at = m->place = new_place(s);
+    at = m->place = kap_new_place(s);
     if (at == NULL)
         return q;
     at->name = p;
@@ -366,6 +119,7 @@ static char *new_member(lua_State *L, kap_decode *d, kap_decode_frame *fr,
     at->field = m->field;
     at->mark = (unsigned char)m->mark;
     at->plain = m->field == KAP_FIELDS_ALL && m->mark == MARK_NONE;
+    at->skipped = m->field == KAP_FIELDS_NONE && m->mark == MARK_NONE;
     at->next = *fr->link;
     *fr->link = at;
     fr->link = &at->next;
@@ -376,52 +130,9 @@ static char *new_member(lua_State *L, kap_decode *d, kap_decode_frame *fr,
     return q;
 }
 
-/* Skips the value at p, below `level` others, but not an id in it. */
-static char *skip_member(kap_decode *d, unsigned level, unsigned mark, char *p)
-{
-    char *name, *q;
-    size_t len;
-    bool plain;
-
-    if (mark != MARK_NONE)
-        d->id_len = 0;
-    if (p < d->end && mark == MARK_ID && *p == '"') {
-        q = read_text(d, p, &len);
-        if (q != NULL)
-            take_id(d, p + 1, len);
-        return q;
-    }
-    if (p == d->end || mark != MARK_DETAILS || *p != '{') {
-        q = kap_skip_value(d, level, p);
-        if (q != NULL && mark == MARK_ID)
-            take_number_id(d, p, q);
-        return q;
-    }
-    p = kap_skip_blanks(p + 1, d->end);
-    if (p < d->end && *p == '}')
-        return p + 1;
-    for (;;) {
-        p = read_name(d, p, &name, &len, &plain);
-        if (p == NULL)
-            return NULL;
-        p = skip_member(d, level + 1, mark_below(mark, name, len), p);
-        if (p == NULL)
-            return NULL;
-        p = kap_skip_blanks(p, d->end);
-        if (p == d->end || (*p != ',' && *p != '}')) {
-            kap_decode_fail_at(d, p, "expected ',' or '}'");
-            return NULL;
-        }
-        if (*p++ == '}')
-            return p;
-    }
-}
-
-/* ---- objects and arrays ---- */
-
 /* Pushes a table for the object or array at p, and makes `fr` its frame. */
 static bool open_container(lua_State *L, kap_decode *d, kap_decode_frame *fr,
-                           const member *m, char *p, bool empty)
+                           const kap_member *m, char *p, bool empty)
 {
     kap_decode_session *s = d->session;
     kap_decode_place *at = m->place;
@@ -454,7 +165,7 @@ static bool open_container(lua_State *L, kap_decode *d, kap_decode_frame *fr,
     if (at != NULL && !empty) {
         size = at->elements;
         if (at->element == NULL) {
-            at->element = new_place(s);
+            at->element = kap_new_place(s);
             if (m->field == KAP_FIELDS_ALL)
                 size = kap_count_items(p, d->end);
         }
@@ -466,7 +177,7 @@ static bool open_container(lua_State *L, kap_decode *d, kap_decode_frame *fr,
 }
 
 /* Pushes the value at d->p; `m` says where it is and what of it is wanted. */
-static bool decode(lua_State *L, kap_decode *d, member m)
+static bool decode(lua_State *L, kap_decode *d, kap_member m)
 {
     kap_decode_session *const s = d->session;
     kap_decode_frame *fr = s->frames; /* the lowest is nobody's */
@@ -488,9 +199,9 @@ value:
     if (p < end && (*p == '{' || *p == '['))
         goto container;
     if (m.mark == MARK_ID || end - p < VALUE_ROOM)
-        p = push_scalar(L, d, m.mark, p);
+        p = kapL_push_scalar(L, d, m.mark, p);
     else
-        p = push_scalar_here(L, d, p);
+        p = kapL_push_scalar_here(L, d, p);
     if (p == NULL)
         goto failed;
 
@@ -567,11 +278,17 @@ guessed:
         lua_pushvalue(L, at->slot);
         if (*p == '{' || *p == '[')
             goto container;
-        p = push_scalar_here(L, d, p);
+        p = kapL_push_scalar_here(L, d, p);
         if (p == NULL)
             goto failed;
         lua_rawset(L, -3);
         fr->count++;
+        goto after_member;
+    }
+    if (at->skipped) {
+        p = kap_skip_here(d, (unsigned)(fr - s->frames), p);
+        if (p == NULL)
+            goto failed;
         goto after_member;
     }
     if (m.field != KAP_FIELDS_NONE)
@@ -587,7 +304,10 @@ named:
         lua_pushnil(L);
         lua_rawset(L, -3);
     }
-    p = skip_member(d, (unsigned)(fr - s->frames), m.mark, p);
+    if (m.mark == MARK_NONE && end - p >= VALUE_ROOM)
+        p = kap_skip_here(d, (unsigned)(fr - s->frames), p);
+    else
+        p = kap_skip_member(d, (unsigned)(fr - s->frames), m.mark, p);
     if (p == NULL)
         goto failed;
     goto after_member;
@@ -627,9 +347,9 @@ failed:
 bool kapL_decode_value(lua_State *L, kap_decode *d)
 {
     return decode(L, d,
-                  (member){.place = &d->session->places[PLACE_VALUE],
-                           .field = KAP_FIELDS_ALL,
-                           .mark = MARK_NONE});
+                  (kap_member){.place = &d->session->places[PLACE_VALUE],
+                               .field = KAP_FIELDS_ALL,
+                               .mark = MARK_NONE});
 }
 
 bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f)
@@ -651,7 +371,8 @@ bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f)
             field = 0;
     }
     return decode(
-        L, d, (member){.place = place, .field = field, .mark = MARK_TICKET});
+        L, d,
+        (kap_member){.place = place, .field = field, .mark = MARK_TICKET});
 }
 
 bool kapL_decode_key(lua_State *L, kap_decode *d)
@@ -663,7 +384,7 @@ bool kapL_decode_key(lua_State *L, kap_decode *d)
     if (d->status != KAP_JSON_OK)
         return false;
     luaL_checkstack(L, 1, "no room to decode");
-    p = read_name(d, d->p, &name, &len, &plain);
+    p = kap_read_name(d, d->p, &name, &len, &plain);
     if (p != NULL) {
         lua_pushlstring(L, name, len);
         d->p = p;

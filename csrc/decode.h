@@ -35,8 +35,8 @@ typedef enum {
 typedef struct kap_decode {
     char *base, *p, *end; /* whole text, next byte, one past the last */
     kap_json_status status;
-    char error[96];      /* e.g. "invalid number at byte 17" (1-based) */
-    bool dirty;          /* inside a value: see above */
+    char error[96];          /* e.g. "invalid number at byte 17" (1-based) */
+    bool dirty;              /* inside a value: see above */
     char id[KAP_ID_MAX + 1]; /* kapL_decode_ticket: the last ticket's id... */
     size_t id_len;           /* ...or 0 where it has none that is usable */
     unsigned depth; /* containers that the caller has open around the next
@@ -60,13 +60,14 @@ typedef struct kap_decode_place {
     struct kap_decode_place *first;   /* the object's first member */
     struct kap_decode_place *element; /* the array's elements */
     unsigned name_len;
-    unsigned name_mask; /* for kap_same */
+    unsigned name_mask;         /* for kap_same */
     unsigned members, elements; /* sizes of the last object and array here */
-    int slot;              /* stack index of the name */
-    int field;             /* place in kap_fields */
+    int slot;                   /* stack index of the name */
+    int field;                  /* place in kap_fields */
     unsigned char mark;
-    bool plain;            /* wanted whole, not marked */
-    bool seen;             /* an object was here before */
+    bool plain;   /* wanted whole, and not marked... */
+    bool skipped; /* ...or not wanted at all */
+    bool seen;    /* an object was here before */
 } kap_decode_place;
 
 /* A short text met before. */
@@ -79,20 +80,20 @@ typedef struct kap_decode_text {
 
 /* An object or array being decoded. */
 typedef struct kap_decode_frame {
-    kap_decode_place **link;  /* where the next member's place is noted */
+    kap_decode_place **link; /* where the next member's place is noted */
     kap_decode_place *place;
-    unsigned count;           /* items built */
-    int field;                /* place in kap_fields */
+    unsigned count; /* items built */
+    int field;      /* place in kap_fields */
     unsigned char mark;
     bool object;
 } kap_decode_frame;
 
 /* What is guessed in one session; lives in the C frame that opens it. */
 typedef struct kap_decode_session {
-    int array_mt; /* stack index of the metatable for arrays */
-    int empty;    /* stack index of "", the first of the session's slots */
-    int keys;     /* stack index of the first place's name */
-    int texts;    /* stack index of the first of texts[] */
+    int array_mt;   /* stack index of the metatable for arrays */
+    int empty;      /* stack index of "", the first of the session's slots */
+    int keys;       /* stack index of the first place's name */
+    int texts;      /* stack index of the first of texts[] */
     int used, room; /* places */
     unsigned text_shift; /* how many bits of a hash not to use */
     const kap_fields *fields;

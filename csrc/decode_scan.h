@@ -32,7 +32,7 @@ static inline uint64_t kap_load8(const char *p)
 #if defined(__SSE2__) && !defined(KAP_NO_SIMD)
 #include <emmintrin.h>
 
-#define KAP_BLOCK 16
+#define KAP_BLOCK ((ptrdiff_t)16)
 #define KAP_MARK_STEP 1
 typedef unsigned kap_mask;
 typedef __m128i kap_block;
@@ -85,8 +85,8 @@ static inline unsigned kap_same_mask(size_t n)
 static inline bool kap_same(const char *a, const char *b, size_t n,
                             unsigned mask)
 {
-    unsigned eq =
-        (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(kap_block_at(a), kap_block_at(b)));
+    unsigned eq = (unsigned)_mm_movemask_epi8(
+        _mm_cmpeq_epi8(kap_block_at(a), kap_block_at(b)));
 
     if ((~eq & mask) != 0)
         return false;
@@ -104,7 +104,7 @@ static inline bool kap_same(const char *a, const char *b, size_t n,
 
 #else
 
-#define KAP_BLOCK 8
+#define KAP_BLOCK ((ptrdiff_t)8)
 #define KAP_MARK_STEP 8
 #define KAP_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 typedef uint64_t kap_mask;
@@ -170,9 +170,8 @@ static inline bool kap_same(const char *a, const char *b, size_t n,
 /* " or \ or a control character: where plain text ends. */
 static inline kap_mask kap_mask_text(kap_block b)
 {
-    return kap_gather(
-        kap_either(kap_control(b),
-                   kap_either(kap_equal(b, '"'), kap_equal(b, '\\'))));
+    return kap_gather(kap_either(
+        kap_control(b), kap_either(kap_equal(b, '"'), kap_equal(b, '\\'))));
 }
 
 /* One of {}[] */
@@ -199,7 +198,7 @@ static inline char *kap_scan_text(char *p, char *end)
 }
 
 /* The mask without the bytes before the n-th. */
-static inline kap_mask kap_mask_from(kap_mask m, size_t n)
+static inline kap_mask kap_mask_from(kap_mask m, ptrdiff_t n)
 {
     return n < KAP_BLOCK ? m & ~(kap_mask)0 << n * KAP_MARK_STEP : 0;
 }

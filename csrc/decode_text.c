@@ -40,8 +40,8 @@ bool kap_decode_fail(kap_decode *d, const char *what)
 {
     if (d->status == KAP_JSON_OK)
         d->status = KAP_JSON_SYNTAX;
-    snprintf(d->error, sizeof d->error, "%.60s at byte %llu", what,
-             (unsigned long long)(d->p - d->base) + 1);
+    (void)snprintf(d->error, sizeof d->error, "%.60s at byte %llu", what,
+                   (unsigned long long)(d->p - d->base) + 1);
     return false;
 }
 
@@ -169,7 +169,7 @@ static void unescape_blocks(char **from, char **to, char *end)
             *out++ = c;
             q += 2;
             move_block(out, q);
-            m = kap_mask_from(m, (size_t)(q - base));
+            m = kap_mask_from(m, q - base);
         } while (m != 0);
         if (q < base + KAP_BLOCK) {
             out += base + KAP_BLOCK - q;
@@ -212,35 +212,56 @@ char *kap_text_finish(kap_decode *d, char *text, char *q, size_t *len)
     return q + 1;
 }
 
-/* Whether the quote at p is a character of a text that starts, or in a value
- * that starts, at `start`: an odd number of backslashes is before it. */
-static inline bool is_escaped(const char *p, const char *start)
+/* Whether an odd number of backslashes is before the quote at p. There is a
+ * quote or a bracket further on, to end the search. */
+static bool after_odd_slashes(const char *p)
 {
     const char *q = p;
 
-    while (q > start && q[-1] == '\\')
+    while (q[-1] == '\\')
         q--;
     return ((p - q) & 1) != 0;
+}
+
+/* Whether the quote at p, in a text, does not end it. */
+static inline bool is_escaped(const char *p)
+{
+    return p[-1] == '\\' && (p[-2] != '\\' || after_odd_slashes(p));
+}
+
+/* In a text, over whole blocks without a quote. */
+static inline char *skip_plain(char *p, const char *end)
+{
+    while (end - p >= 4 * KAP_BLOCK) {
+        kap_marks m = kap_equal(kap_block_at(p), '"');
+
+        for (int i = 1; i < 4; i++)
+            m = kap_either(m, kap_equal(kap_block_at(p + i * KAP_BLOCK), '"'));
+        if (kap_gather(m) != 0)
+            break;
+        p += 4 * KAP_BLOCK;
+    }
+    return p;
 }
 
 /* The byte after the closing quote; p is just after the opening one. */
 static char *skip_text(kap_decode *d, char *p)
 {
     char *const end = d->end;
-    const char *start = p;
 
-    for (; end - p >= KAP_BLOCK; p += KAP_BLOCK) {
+    while (end - p >= KAP_BLOCK) {
         kap_mask m = kap_gather(kap_equal(kap_block_at(p), '"'));
 
         for (; m != 0; m &= m - 1) {
             char *quote = p + kap_mask_first(m);
 
-            if (!is_escaped(quote, start))
+            if (!is_escaped(quote))
                 return quote + 1;
         }
+        p = skip_plain(p + KAP_BLOCK, end);
     }
     for (; p < end; p++) {
-        if (*p == '"' && !is_escaped(p, start))
+        if (*p == '"' && !is_escaped(p))
             return p + 1;
     }
     kap_decode_fail_at(d, end, "");
@@ -263,12 +284,15 @@ static inline bool take_bracket(brackets *b, const char *p)
         if (b->depth >= b->limit)
             return false;
         bit = UINT64_C(1) << b->depth % 64;
-        b->curly[b->depth / 64] &= ~bit;
+        if (bit == 1)
+            b->curly[b->depth / 64] = 0;
         if (*p == '{')
             b->curly[b->depth / 64] |= bit;
         b->depth++;
         return true;
     }
+    if (b->depth == 0)
+        return false;
     bit = b->curly[(b->depth - 1) / 64] >> (b->depth - 1) % 64 & 1;
     if (bit != (*p == '}'))
         return false;
@@ -292,33 +316,35 @@ static char *last_bracket(kap_decode *d, const brackets *b, char *p)
 static char *skip_container(kap_decode *d, unsigned level, char *p)
 {
     char *const end = d->end;
-    const char *start = p;
     bool in_text = false;
     brackets b;
 
     b.depth = 0;
     level += d->depth;
     b.limit = level < KAP_DECODE_MAX_DEPTH ? KAP_DECODE_MAX_DEPTH - level : 0;
-    for (; end - p >= KAP_BLOCK; p += KAP_BLOCK) {
+    while (end - p >= KAP_BLOCK) {
         kap_block block = kap_block_at(p);
         kap_marks quotes = kap_equal(block, '"');
-        kap_mask m = kap_gather(quotes);
+        kap_mask m;
 
-        if (in_text && m == 0)
+        if (in_text && kap_gather(quotes) == 0) {
+            p = skip_plain(p + KAP_BLOCK, end);
             continue;
+        }
         m = kap_gather(kap_either(quotes, kap_bracket(block)));
         for (; m != 0; m &= m - 1) {
             char *at = p + kap_mask_first(m);
 
             if (*at == '"')
-                in_text = !in_text || is_escaped(at, start);
+                in_text = !in_text || is_escaped(at);
             else if (!in_text && !take_bracket(&b, at))
                 return last_bracket(d, &b, at);
         }
+        p += KAP_BLOCK;
     }
     for (; p < end; p++) {
         if (*p == '"')
-            in_text = !in_text || is_escaped(p, start);
+            in_text = !in_text || is_escaped(p);
         else if (!in_text && ((*p | 0x20) == '{' || (*p | 0x20) == '}') &&
                  !take_bracket(&b, p))
             return last_bracket(d, &b, p);
@@ -352,7 +378,7 @@ char *kap_skip_value(kap_decode *d, unsigned level, char *p)
 
 unsigned kap_count_items(char *p, char *end)
 {
-    const char *start = p, *part = NULL;
+    const char *part = NULL;
     bool in_text = false;
     unsigned commas = 0, depth = 0;
 
@@ -373,7 +399,7 @@ unsigned kap_count_items(char *p, char *end)
             const char *at = p + kap_mask_first(m);
 
             if (*at == '"') {
-                in_text = !in_text || is_escaped(at, start);
+                in_text = !in_text || is_escaped(at);
             } else if (in_text) {
                 continue;
             } else if (*at == ',') {

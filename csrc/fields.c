@@ -2,6 +2,7 @@
 #include "fields.h"
 
 #include <limits.h>
+#include <stdint.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@ typedef struct place {
     char *name;
     size_t len;
     int child, sibling; /* 0: none (the root is nobody's child) */
+    uint64_t filter;    /* the children's filter bits */
     bool whole;
 } place;
 
@@ -18,6 +20,13 @@ struct kap_fields {
     place *places;
     int count, room;
 };
+
+/* Most names are on no path: one bit, from length and first byte, tells most
+ * of them apart. */
+static inline uint64_t filter_bit(const char *name, size_t len)
+{
+    return UINT64_C(1) << ((len * 7 + (unsigned char)*name) & 63);
+}
 
 kap_fields *kap_fields_new(void)
 {
@@ -52,8 +61,10 @@ void kap_fields_free(kap_fields *f)
     free(f);
 }
 
-/* The child of `at` with this name, 0 if it has none. */
-static int child(const kap_fields *f, int at, const char *name, size_t len)
+/* The child of `at` with this name, 0 if it has none. Not inlined, so that
+ * kap_fields_find has nothing to save when the filter says no. */
+__attribute__((noinline)) static int child(const kap_fields *f, int at,
+                                           const char *name, size_t len)
 {
     int i = f->places[at].child;
 
@@ -87,15 +98,16 @@ static int grow(kap_fields *f, int at, const char *name, size_t len)
         f->places = more;
         f->room = room;
     }
-    copy = malloc(len);
+    copy = malloc(len + 1);
     if (copy == NULL)
         return 0;
     memcpy(copy, name, len);
+    copy[len] = '\0';
     i = f->count++;
-    f->places[i] = (place){.name = copy,
-                           .len = len,
-                           .sibling = f->places[at].child};
+    f->places[i] =
+        (place){.name = copy, .len = len, .sibling = f->places[at].child};
     f->places[at].child = i;
+    f->places[at].filter |= filter_bit(name, len);
     return i;
 }
 
@@ -152,8 +164,10 @@ kap_fields_status kap_fields_add(kap_fields *f, const char *path, size_t len)
 
 int kap_fields_find(const kap_fields *f, int at, const char *name, size_t len)
 {
-    int i = child(f, at, name, len);
+    int i = 0;
 
+    if (len > 0 && (f->places[at].filter & filter_bit(name, len)) != 0)
+        i = child(f, at, name, len);
     if (i == 0)
         return KAP_FIELDS_NONE;
     return f->places[i].whole ? KAP_FIELDS_ALL : i;

@@ -11,7 +11,17 @@
 
 #include <stdlib.h>
 
-typedef enum { OBJECT, ARRAY, CLOSE, KEY, TEXT, INTEGER, REAL, BOOLEAN, NIL } op;
+typedef enum {
+    OBJECT,
+    ARRAY,
+    CLOSE,
+    KEY,
+    TEXT,
+    INTEGER,
+    REAL,
+    BOOLEAN,
+    NIL
+} op;
 
 typedef struct step {
     op what;

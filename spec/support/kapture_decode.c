@@ -110,10 +110,9 @@ static bool at_end(kap_decode *d)
            kap_decode_fail(d, "unexpected text after the value");
 }
 
-/* Opens text and fields of a function(text, fields) and a session; the array
- * metatable is at index 4, the session from 7 on. */
-static const kap_fields *start(lua_State *L, kap_decode *d,
-                               kap_decode_session *s)
+/* Opens text and fields of a function(text, fields); the array metatable is
+ * then at index 4. */
+static const kap_fields *start(lua_State *L, kap_decode *d)
 {
     kap_fields *f;
 
@@ -121,7 +120,6 @@ static const kap_fields *start(lua_State *L, kap_decode *d,
     kapL_rawgetp(L, LUA_REGISTRYINDEX, &array_mt_key);
     f = check_fields(L, 2);
     open_text(L, 1, d);
-    kapL_decode_begin(L, d, s, 4);
     return f;
 }
 
@@ -129,10 +127,11 @@ static int probe_decode(lua_State *L)
 {
     kap_decode d;
     kap_decode_session s;
-    const kap_fields *f = start(L, &d, &s);
-    bool ok = f == NULL ? kapL_decode_value(L, &d)
-                        : kapL_decode_ticket(L, &d, f);
+    const kap_fields *f = start(L, &d);
+    bool ok;
 
+    kapL_decode_begin(L, &d, &s, 4);
+    ok = f == NULL ? kapL_decode_value(L, &d) : kapL_decode_ticket(L, &d, f);
     if (!ok || !at_end(&d))
         return failure(L, &d);
     lua_replace(L, 1);
@@ -145,8 +144,9 @@ static int probe_ticket(lua_State *L)
 {
     kap_decode d;
     kap_decode_session s;
-    const kap_fields *f = start(L, &d, &s);
+    const kap_fields *f = start(L, &d);
 
+    kapL_decode_begin(L, &d, &s, 4);
     if (!kapL_decode_ticket(L, &d, f) || !at_end(&d))
         return failure(L, &d);
     if (d.dirty)
@@ -166,10 +166,9 @@ static int probe_tickets(lua_State *L)
     kap_decode d;
     kap_decode_session s;
     int slice = (int)luaL_optinteger(L, 3, 1 << 30);
-    const kap_fields *f = start(L, &d, &s);
+    const kap_fields *f = start(L, &d);
     int n = 0, in_session = 0;
 
-    kapL_decode_end(L, &d);
     lua_newtable(L);
     lua_replace(L, 2);
     lua_newtable(L);
@@ -331,10 +330,14 @@ static int probe_starve(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"decode", probe_decode}, {"ticket", probe_ticket},
-    {"tickets", probe_tickets}, {"skip", probe_skip},
-    {"key", probe_key},       {"starve", probe_starve},
-    {"fields", probe_fields}, {"copy", probe_copy},
+    {"decode", probe_decode},
+    {"ticket", probe_ticket},
+    {"tickets", probe_tickets},
+    {"skip", probe_skip},
+    {"key", probe_key},
+    {"starve", probe_starve},
+    {"fields", probe_fields},
+    {"copy", probe_copy},
     {NULL, NULL},
 };
 
