@@ -115,7 +115,7 @@ ifeq ($(V),1)
 say = @:
 else
 Q   := @
-say = @printf '  %-4s  %s\n'
+say = $(if $(findstring s,$(firstword -$(MAKEFLAGS))),@:,@printf '  %-4s  %s\n')
 endif
 
 # --- The module ---------------------------------------------------------------
