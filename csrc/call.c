@@ -105,7 +105,8 @@ void kap_call_free(kap_call *c, kap_engine *e)
 static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
 {
     size_t len;
-    char *post = kap_message_body(c->message, &c->ids, b->first, b->count, &len);
+    char *post =
+        kap_message_body(c->message, &c->ids, b->first, b->count, &len);
     kap_transfer *t = kap_transfer_new(c->message, c->settings, post, len);
     if (t == NULL)
         return false;
@@ -129,7 +130,8 @@ bool kap_call_pump(kap_call *c, kap_engine *e)
     unsigned window = 2 * (unsigned)c->settings->concurrency;
     if (c->done || c->stop.kind != KAP_KIND_NONE)
         return true;
-    for (kap_batch *b = c->batches; b != NULL && c->flying < window; b = b->next)
+    for (kap_batch *b = c->batches; b != NULL && c->flying < window;
+         b = b->next)
         if (b->state == KAP_BATCH_READY && !batch_send(c, b, e))
             return false;
     while (c->next < c->ids.n && c->flying < window) {
@@ -172,7 +174,8 @@ static bool may_retry(kap_call *c, kap_batch *b, double *delay)
         return false;
     /* A half goes on to be halved: only the last one left deserves to be
      * tried again. */
-    if (b->half && b->count > 1 && s->isolate && kap_isolates(f->kind, f->status))
+    if (b->half && b->count > 1 && s->isolate &&
+        kap_isolates(f->kind, f->status))
         return false;
     *delay = kap_backoff(s->backoff, s->max_backoff, b->attempts,
                          kap_random(c->random));
@@ -242,8 +245,8 @@ bool kap_call_split(kap_call *c, kap_batch *b)
 {
     uint32_t left = (b->count + 1) / 2;
     kap_batch *one = batch_new(c, b->first, left);
-    kap_batch *two = one == NULL ? NULL
-                                 : batch_new(c, b->first + left, b->count - left);
+    kap_batch *two =
+        one == NULL ? NULL : batch_new(c, b->first + left, b->count - left);
     if (two == NULL) {
         free(one);
         return false;

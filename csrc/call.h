@@ -31,12 +31,12 @@ struct kap_call;
 /* A request of the contract: ids that go on the wire together, through all
  * their attempts. */
 typedef struct kap_batch {
-    struct kap_batch *prev, *next;         /* in its call */
-    struct kap_batch *next_arrived;        /* in the client's list */
-    struct kap_call *call;                 /* NULL: the call is over */
+    struct kap_batch *prev, *next;  /* in its call */
+    struct kap_batch *next_arrived; /* in the client's list */
+    struct kap_call *call;          /* NULL: the call is over */
     kap_batch_state state;
-    uint32_t first, count;                 /* of the call's ids */
-    unsigned number;                       /* for events */
+    uint32_t first, count; /* of the call's ids */
+    unsigned number;       /* for events */
     int attempts;
     bool half;      /* of a batch that failed */
     bool probe;     /* the one that is being taken apart while in doubt */
@@ -63,7 +63,7 @@ typedef struct kap_call {
     kap_budget *budget;
     uint64_t *random;
     kap_evidence *evidence;
-    bool bottom;      /* the line of halves in doubt is down to single ids */
+    bool bottom; /* the line of halves in doubt is down to single ids */
     double started, ended, deadline;
     unsigned requests, retries, successes;
     double bytes;

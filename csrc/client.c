@@ -329,8 +329,8 @@ static kap_request *request_from_args(lua_State *L, kap_client *c,
     kapL_getuservalue(L, 1);
     lua_rawgeti(L, -1, KAP_CLIENT_FUNCTIONS);
     kap_request *r = kapL_request_new(L);
-    kapL_request_options(L, r, c->settings != NULL ? c->settings : none, 5, 3, 2,
-                         func);
+    kapL_request_options(L, r, c->settings != NULL ? c->settings : none, 5, 3,
+                         2, func);
     if (c->closed)
         kap_failure_set(&r->fault, KAP_KIND_CLOSED, "the client is closed");
     else
@@ -468,12 +468,18 @@ static int client_dirty(lua_State *L)
 void kapL_client_register(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"get_ticket", client_get_ticket}, {"tickets", client_tickets},
-        {"submit", client_submit},         {"fd", client_fd},
-        {"step", client_step},             {"close", client_close},
-        {"pollfd", client_fd},             {"events", client_events},
-        {"timeout", client_timeout},       {"getfd", client_getfd},
-        {"dirty", client_dirty},           {NULL, NULL},
+        {"get_ticket", client_get_ticket},
+        {"tickets", client_tickets},
+        {"submit", client_submit},
+        {"fd", client_fd},
+        {"step", client_step},
+        {"close", client_close},
+        {"pollfd", client_fd},
+        {"events", client_events},
+        {"timeout", client_timeout},
+        {"getfd", client_getfd},
+        {"dirty", client_dirty},
+        {NULL, NULL},
     };
     luaL_newmetatable(L, CLIENT_TYPE);
     lua_createtable(L, 0, 12);

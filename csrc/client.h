@@ -13,13 +13,13 @@ typedef struct kap_client {
     kap_engine *engine; /* NULL until the first request, and once closed */
     kap_settings *settings;
     kap_message *message; /* the last call's: the next one's, mostly */
-    pid_t pid; /* whose engine it is: a forked child makes its own */
+    pid_t pid;            /* whose engine it is: a forked child makes its own */
     bool closed;
     kap_budget budget;
     uint64_t random;
-    unsigned numbers;            /* requests counted, for events */
-    unsigned pending, hooked;    /* submitted and going on; with a hook */
-    unsigned users;              /* iterators that are not done with it */
+    unsigned numbers;             /* requests counted, for events */
+    unsigned pending, hooked;     /* submitted and going on; with a hook */
+    unsigned users;               /* iterators that are not done with it */
     struct kap_request *requests; /* all that are not done */
     struct kap_request *ended, *ended_last; /* submitted, not yet reported */
     kap_batch *arrived, *arrived_last;      /* to be decoded and dealt with */

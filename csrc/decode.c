@@ -370,9 +370,10 @@ bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f)
         if (c == '{' || c == '[')
             field = 0;
     }
-    return decode(
-        L, d,
-        (kap_member){.place = place, .field = field, .mark = MARK_TICKET});
+    return decode(L, d,
+                  (kap_member){.place = place,
+                               .field = field,
+                               .mark = MARK_TICKET});
 }
 
 bool kapL_decode_key(lua_State *L, kap_decode *d)

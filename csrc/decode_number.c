@@ -49,9 +49,10 @@ static double real_of(const char *p, const char *end, int64_t exponent)
 {
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
     /* Both operands are exact, so the one operation rounds correctly. */
-    static const double power[] = {
-        1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-        1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    static const double power[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,
+                                   1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                   1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
+                                   1e18, 1e19, 1e20, 1e21, 1e22};
 
     if (exponent >= -22 && exponent <= 22 && end - p <= 19) {
         uint64_t digits = 0;

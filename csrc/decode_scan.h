@@ -170,8 +170,9 @@ static inline bool kap_same(const char *a, const char *b, size_t n,
 /* " or \ or a control character: where plain text ends. */
 static inline kap_mask kap_mask_text(kap_block b)
 {
-    return kap_gather(kap_either(
-        kap_control(b), kap_either(kap_equal(b, '"'), kap_equal(b, '\\'))));
+    return kap_gather(
+        kap_either(kap_control(b),
+                   kap_either(kap_equal(b, '"'), kap_equal(b, '\\'))));
 }
 
 /* One of {}[] */

@@ -393,8 +393,8 @@ unsigned kap_count_items(char *p, char *end)
             break;
         if (in_text && m == 0)
             continue;
-        m = kap_gather(kap_either(
-            quotes, kap_either(kap_bracket(block), kap_equal(block, ','))));
+        m = kap_gather(kap_either(quotes, kap_either(kap_bracket(block),
+                                                     kap_equal(block, ','))));
         for (; m != 0; m &= m - 1) {
             const char *at = p + kap_mask_first(m);
 

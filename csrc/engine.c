@@ -299,8 +299,8 @@ static void fail_all(kap_engine *e, CURLMcode rc)
     kap_transfer *t;
     while ((t = e->active.first) != NULL) {
         leave_multi(e, t);
-        fail(e, t, rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM
-                                             : KAP_OUTCOME_FAILED,
+        fail(e, t,
+             rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM : KAP_OUTCOME_FAILED,
              from_multi(rc));
     }
 }
@@ -345,8 +345,8 @@ static void *engine_main(void *arg)
     bool stop = false;
     while (!stop) {
         double wait = turn(e) - kap_now();
-        CURLMcode rc = curl_multi_poll(e->multi, NULL, 0,
-                                       (int)kap_ms(wait, 60000), NULL);
+        CURLMcode rc =
+            curl_multi_poll(e->multi, NULL, 0, (int)kap_ms(wait, 60000), NULL);
         if (rc != CURLM_OK)
             fail_all(e, rc);
         pthread_mutex_lock(&e->lock);
@@ -509,8 +509,8 @@ static void wait_inline(kap_engine *e, double until)
         if (kap_engine_ready(e) || now >= until)
             return;
         double wait = (due < until ? due : until) - now;
-        CURLMcode rc = curl_multi_poll(e->multi, NULL, 0,
-                                       (int)kap_ms(wait, 60000), NULL);
+        CURLMcode rc =
+            curl_multi_poll(e->multi, NULL, 0, (int)kap_ms(wait, 60000), NULL);
         e->last_turn = kap_now();
         if (rc != CURLM_OK)
             fail_all(e, rc);

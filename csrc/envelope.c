@@ -15,7 +15,8 @@ static bool raw_is(const char *at, const char *end, const char *word)
 static bool holds_objects(const char *at, const char *end)
 {
     at++;
-    while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
+    while (at < end &&
+           (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
         at++;
     return at < end && *at == '{';
 }

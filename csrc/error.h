@@ -14,8 +14,8 @@ _Noreturn void kapL_nomem(lua_State *L);
 #if defined(__GNUC__)
 __attribute__((format(printf, 4, 5)))
 #endif
-_Noreturn void kapL_argerror(lua_State *L, int arg, const char *func,
-                             const char *fmt, ...);
+_Noreturn void
+kapL_argerror(lua_State *L, int arg, const char *func, const char *fmt, ...);
 
 /* Pushes {kind, message, status, retryable, attempts, retry_after, body};
  * `ids` is set by the caller. */

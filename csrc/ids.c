@@ -83,7 +83,8 @@ static bool give_number(lua_State *L, int idx, kap_id_sink sink, void *arg)
     int n;
 #if KAP_LUA_INTEGERS
     if (lua_isinteger(L, idx)) {
-        n = snprintf(text, sizeof text, "%lld", (long long)lua_tointeger(L, idx));
+        n = snprintf(text, sizeof text, "%lld",
+                     (long long)lua_tointeger(L, idx));
         return give(text, (size_t)n, sink, arg);
     }
 #endif

@@ -159,8 +159,8 @@ static bool build_headers(kap_message *m, const kap_settings *s)
 static bool check(const kap_settings *s, kap_failure *why)
 {
     if (s->unusable != NULL) {
-        kap_failure_set(why, KAP_KIND_CONFIG, "%s: it holds a control character",
-                        s->unusable);
+        kap_failure_set(why, KAP_KIND_CONFIG,
+                        "%s: it holds a control character", s->unusable);
         return false;
     }
     if (s->body_unencoded) {
@@ -178,8 +178,8 @@ static const char *const environment[] = {"KAPTURE_BASE_URL",
 
 static const char *from_environment(const kap_settings *s, int i)
 {
-    bool open = i == 2 ? s->token == NULL
-                       : s->base_url == NULL && s->subdomain == NULL;
+    bool open =
+        i == 2 ? s->token == NULL : s->base_url == NULL && s->subdomain == NULL;
     const char *value = open ? getenv(environment[i]) : NULL;
     return value != NULL ? value : "";
 }

@@ -104,9 +104,9 @@ static const option options[] = {
 
 /* What this module sets itself. */
 static const char *const own_headers[] = {
-    "Authorization",     "Content-Type", "Content-Length",
-    "Host",              "Cookie",       "Transfer-Encoding",
-    "Expect",            "User-Agent",   "Accept-Encoding",
+    "Authorization", "Content-Type", "Content-Length",
+    "Host",          "Cookie",       "Transfer-Encoding",
+    "Expect",        "User-Agent",   "Accept-Encoding",
 };
 
 typedef struct parse {
@@ -136,8 +136,8 @@ static size_t distance(const char *a, const char *b)
                 best = up[j] + 1;
             if (now[j - 1] + 1 < best)
                 best = now[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                row[(i - 2) % 3][j - 2] + 1 < best)
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+                a[i - 2] == b[j - 1] && row[(i - 2) % 3][j - 2] + 1 < best)
                 best = row[(i - 2) % 3][j - 2] + 1;
             now[j] = best;
         }
@@ -157,22 +157,22 @@ _Noreturn static void unknown_option(parse *p, const char *name)
         }
     }
     if (near != NULL)
-        FAIL(p, "unknown option '%.60s', did you mean '%s'?", name,
-                    near);
+        FAIL(p, "unknown option '%.60s', did you mean '%s'?", name, near);
     FAIL(p, "unknown option '%.60s'", name);
 }
 
-_Noreturn static void wrong(parse *p, const option *o, int idx, const char *expected)
+_Noreturn static void wrong(parse *p, const option *o, int idx,
+                            const char *expected)
 {
     int type = lua_type(p->L, idx);
     if (type == LUA_TNUMBER)
         FAIL(p, "option '%s': %s expected, got %.14g", o->name, expected,
-                    lua_tonumber(p->L, idx));
+             lua_tonumber(p->L, idx));
     if (type == LUA_TSTRING && o->type != TOKEN)
-        FAIL(p, "option '%s': %s expected, got the string '%.40s'",
-                    o->name, expected, lua_tostring(p->L, idx));
+        FAIL(p, "option '%s': %s expected, got the string '%.40s'", o->name,
+             expected, lua_tostring(p->L, idx));
     FAIL(p, "option '%s': %s expected, got %s", o->name, expected,
-                luaL_typename(p->L, idx));
+         luaL_typename(p->L, idx));
 }
 
 static bool has_control(const char *s, size_t n)
@@ -202,7 +202,8 @@ static void parse_string(parse *p, const option *o, int idx)
     size_t n;
     const char *s;
     if (lua_type(p->L, idx) != LUA_TSTRING) {
-        wrong(p, o, idx, o->type == TOKEN ? "a string or function" : "a string");
+        wrong(p, o, idx,
+              o->type == TOKEN ? "a string or function" : "a string");
         return;
     }
     s = lua_tolstring(p->L, idx, &n);
@@ -234,7 +235,7 @@ static void parse_number(parse *p, const option *o, int idx)
     if (lua_type(p->L, idx) != LUA_TNUMBER || isnan(v) || v < 0 ||
         (v == 0 && o->type != PAUSE)) {
         wrong(p, o, idx,
-              o->type == PAUSE ? "a number of seconds >= 0"
+              o->type == PAUSE  ? "a number of seconds >= 0"
               : o->type == RATE ? "a number > 0 (requests a second)"
                                 : "a number of seconds > 0");
         return;
@@ -312,9 +313,7 @@ static void parse_param(parse *p, const option *o, int idx)
         if (memchr(s, '\0', n) != NULL)
             FAIL(p, "option '%s': it holds a NUL byte", o->name);
         break;
-    default:
-        wrong(p, o, idx, "a string, boolean or number");
-        return;
+    default: wrong(p, o, idx, "a string, boolean or number"); return;
     }
     if (!kap_settings_string(&p->s->params[o->at], s, n))
         kapL_nomem(p->L);
@@ -336,8 +335,9 @@ static void check_header(parse *p)
     size_t n;
     const char *name;
     if (lua_type(L, -2) != LUA_TSTRING)
-        FAIL(p, "option 'headers': a table of name = value expected, got a "
-                "%s key",
+        FAIL(p,
+             "option 'headers': a table of name = value expected, got a "
+             "%s key",
              luaL_typename(L, -2));
     name = lua_tolstring(L, -2, &n);
     if (has_control(name, n)) {
@@ -418,14 +418,15 @@ static void parse_fields(parse *p, const option *o, int idx)
         const char *path;
         lua_rawgeti(L, idx, (int)i);
         if (lua_type(L, -1) != LUA_TSTRING)
-            FAIL(p, "option 'fields': a string expected at [%d], got %s", (int)i,
-                 luaL_typename(L, -1));
+            FAIL(p, "option 'fields': a string expected at [%d], got %s",
+                 (int)i, luaL_typename(L, -1));
         path = lua_tolstring(L, -1, &len);
         kap_fields_status rc = kap_fields_add(p->s->fields, path, len);
         if (rc == KAP_FIELDS_NOMEM)
             kapL_nomem(L);
         if (rc != KAP_FIELDS_OK)
-            FAIL(p, "option 'fields': an empty name in the path '%.60s' at [%d]",
+            FAIL(p,
+                 "option 'fields': an empty name in the path '%.60s' at [%d]",
                  path, (int)i);
         lua_pop(L, 1);
     }
@@ -436,8 +437,9 @@ static void check_body_keys(parse *p, int idx)
     lua_State *L = p->L;
     for (lua_pushnil(L); lua_next(L, idx) != 0; lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
-            FAIL(p, "option 'body': a table of name = value expected, got a %s "
-                    "key",
+            FAIL(p,
+                 "option 'body': a table of name = value expected, got a %s "
+                 "key",
                  luaL_typename(L, -2));
         const char *name = lua_tostring(L, -2);
         if (strcmp(name, "ticket_ids") == 0)
@@ -499,9 +501,9 @@ static void parse_hook(parse *p, const option *o, int idx)
 }
 
 static void (*const parsers[])(parse *, const option *, int) = {
-    [STRING] = parse_string, [TOKEN] = parse_token,   [SECONDS] = parse_number,
-    [PAUSE] = parse_number,  [RATE] = parse_number,   [COUNT] = parse_count,
-    [SIZE] = parse_size,     [FLAG] = parse_flag,     [PARAM] = parse_param,
+    [STRING] = parse_string,   [TOKEN] = parse_token, [SECONDS] = parse_number,
+    [PAUSE] = parse_number,    [RATE] = parse_number, [COUNT] = parse_count,
+    [SIZE] = parse_size,       [FLAG] = parse_flag,   [PARAM] = parse_param,
     [HEADERS] = parse_headers, [BODY] = parse_body,   [FIELDS] = parse_fields,
     [HOOK] = parse_hook,
 };
@@ -543,7 +545,8 @@ void kapL_options(lua_State *L, int idx, kap_settings *into, int functions,
         const option *o;
         int value = lua_gettop(L);
         if (lua_type(L, -2) != LUA_TSTRING)
-            FAIL(&p, "option names are strings, got a %s", luaL_typename(L, -2));
+            FAIL(&p, "option names are strings, got a %s",
+                 luaL_typename(L, -2));
         o = find(lua_tostring(L, -2));
         if (o == NULL) {
             unknown_option(&p, lua_tostring(L, -2));
@@ -560,13 +563,19 @@ void kapL_options(lua_State *L, int idx, kap_settings *into, int functions,
 int kapL_options_describe(lua_State *L)
 {
     static const char *const types[] = {
-        [STRING] = "string",   [TOKEN] = "string|function",
-        [SECONDS] = "number",  [PAUSE] = "number",
-        [RATE] = "number",     [COUNT] = "integer",
-        [SIZE] = "integer",    [FLAG] = "boolean",
+        [STRING] = "string",
+        [TOKEN] = "string|function",
+        [SECONDS] = "number",
+        [PAUSE] = "number",
+        [RATE] = "number",
+        [COUNT] = "integer",
+        [SIZE] = "integer",
+        [FLAG] = "boolean",
         [PARAM] = "string|boolean|number",
-        [HEADERS] = "table",   [BODY] = "table",
-        [FIELDS] = "string[]", [HOOK] = "function",
+        [HEADERS] = "table",
+        [BODY] = "table",
+        [FIELDS] = "string[]",
+        [HOOK] = "function",
     };
     lua_createtable(L, (int)OPTION_COUNT, 0);
     for (size_t i = 0; i < OPTION_COUNT; i++) {

@@ -30,8 +30,8 @@ kap_request *kapL_request_new(lua_State *L)
 }
 
 void kapL_request_options(lua_State *L, kap_request *r,
-                          const kap_settings *defaults, int functions,
-                          int opts, int arg, const char *func)
+                          const kap_settings *defaults, int functions, int opts,
+                          int arg, const char *func)
 {
     int me = lua_gettop(L);
     kapL_getuservalue(L, me);
@@ -292,9 +292,7 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, kap_next next,
     if (gone(b))
         return;
     switch (next) {
-    case KAP_NEXT_RETRY:
-        kap_call_retry(c, b, delay);
-        break;
+    case KAP_NEXT_RETRY: kap_call_retry(c, b, delay); break;
     case KAP_NEXT_FAIL: {
         kap_failure f = b->failure;
         kap_call_fail(c, b);
@@ -519,8 +517,8 @@ static int request_tostring(lua_State *L)
 void kapL_request_register(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"done", request_done},     {"result", request_result},
-        {"wait", request_wait},     {"cancel", request_cancel},
+        {"done", request_done}, {"result", request_result},
+        {"wait", request_wait}, {"cancel", request_cancel},
         {NULL, NULL},
     };
     luaL_newmetatable(L, REQUEST_TYPE);

@@ -16,10 +16,10 @@ typedef struct kap_request {
     kap_evidence evidence;
     bool submitted; /* by client:submit: counted and reported by step */
     bool in_ended;
-    uint32_t extras;   /* tickets that were not asked for */
+    uint32_t extras;        /* tickets that were not asked for */
     uint32_t looked, moved; /* how far the result is put together */
-    unsigned failures; /* entries in the list of them */
-    kap_failure fault; /* what kept it from starting; kind NONE: nothing */
+    unsigned failures;      /* entries in the list of them */
+    kap_failure fault;      /* what kept it from starting; kind NONE: nothing */
     char shown[KAP_SHOWN_MAX]; /* the value that is no id */
 } kap_request;
 
@@ -45,8 +45,8 @@ kap_request *kapL_request_new(lua_State *L);
  * the opts table at `opts`. Raises argument errors.
  */
 void kapL_request_options(lua_State *L, kap_request *r,
-                          const kap_settings *defaults, int functions,
-                          int opts, int arg, const char *func);
+                          const kap_settings *defaults, int functions, int opts,
+                          int arg, const char *func);
 /* Settles what goes on the wire, as `c` did for the call before if nothing has
  * changed; what fails goes into r->fault. */
 void kapL_request_message(lua_State *L, kap_request *r, kap_client *c);

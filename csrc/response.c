@@ -34,14 +34,10 @@ static bool contains(const char *text, size_t len, const char *words)
 static kap_kind kind_by_status(long status)
 {
     switch (status) {
-    case 401:
-        return KAP_KIND_AUTH;
-    case 403:
-        return KAP_KIND_FORBIDDEN;
-    case 404:
-        return KAP_KIND_NOT_FOUND;
-    case 429:
-        return KAP_KIND_RATE_LIMITED;
+    case 401: return KAP_KIND_AUTH;
+    case 403: return KAP_KIND_FORBIDDEN;
+    case 404: return KAP_KIND_NOT_FOUND;
+    case 429: return KAP_KIND_RATE_LIMITED;
     default:
         if (status >= 500)
             return KAP_KIND_SERVER;

@@ -26,14 +26,14 @@ typedef enum {
 typedef struct kap_response {
     kap_response_phase phase;
     kap_decode decode;
-    bool more;      /* an element has been read: "," or "]" comes next */
-    char *rest;     /* where the envelope ends; NULL: the array is all */
+    bool more;  /* an element has been read: "," or "]" comes next */
+    char *rest; /* where the envelope ends; NULL: the array is all */
     size_t head_len;
     char head[KAP_RESPONSE_HEAD]; /* as it came: decoding changes the body */
 } kap_response;
 
 typedef enum {
-    KAP_RESPONSE_AGAIN, /* time is up: call again */
+    KAP_RESPONSE_AGAIN,   /* time is up: call again */
     KAP_RESPONSE_TICKETS, /* all of them have been handed over */
     KAP_RESPONSE_FAILED   /* *f says why; tickets handed over do not count */
 } kap_response_result;

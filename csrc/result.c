@@ -131,8 +131,8 @@ static void adopt_extras(lua_State *L, kap_request *r, int table)
         const char *id;
         lua_rawgeti(L, top + 3, k);
         id = lua_tolstring(L, -1, &len);
-        uint32_t i = id == NULL ? KAP_IDSET_NONE
-                                : kap_idset_find(&c->ids, id, len, 0);
+        uint32_t i =
+            id == NULL ? KAP_IDSET_NONE : kap_idset_find(&c->ids, id, len, 0);
         if (i != KAP_IDSET_NONE && c->state[i] != KAP_ID_GOT) {
             lua_rawgeti(L, top + 2, k);
             lua_rawseti(L, top + 1, (int)i + 1);
@@ -279,8 +279,8 @@ static void push_info(lua_State *L, kap_request *r, int table)
 static void push_call_error(lua_State *L, kap_request *r, int table)
 {
     const kap_call *c = &r->call;
-    bool ended = c->stop.kind == KAP_KIND_CANCELLED ||
-                 c->stop.kind == KAP_KIND_CLOSED;
+    bool ended =
+        c->stop.kind == KAP_KIND_CANCELLED || c->stop.kind == KAP_KIND_CLOSED;
     if (ended || r->failures == 0) {
         kapL_push_failure(L, ended ? &c->stop : &r->fault);
     } else {
@@ -346,7 +346,8 @@ int kapL_request_result(lua_State *L, int idx)
         build(L, r, table);
         lua_pushvalue(L, -1);
         lua_rawseti(L, table, KAP_REQUEST_RESULT);
-        for (int slot = KAP_REQUEST_TICKETS; slot < KAP_REQUEST_RESULT; slot++) {
+        for (int slot = KAP_REQUEST_TICKETS; slot < KAP_REQUEST_RESULT;
+             slot++) {
             lua_pushnil(L); /* the result has it all */
             lua_rawseti(L, table, slot);
         }

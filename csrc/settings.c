@@ -5,9 +5,9 @@
 #include <string.h>
 
 const char *const kap_param_names[KAP_PARAM_COUNT] = {
-    "conversation_type", "history_type", "assigned",
-    "disposed",          "response",     "landing_queue",
-    "create",            "resolved",     "include_emailbody",
+    "conversation_type", "history_type",  "assigned", "disposed",
+    "response",          "landing_queue", "create",   "resolved",
+    "include_emailbody",
 };
 
 void kap_wipe(void *p, size_t len)
@@ -48,9 +48,11 @@ void kap_settings_clear_headers(kap_settings *s)
 }
 
 /* The string options, for copying and freeing alike. */
+/* clang-format off */
 #define STRINGS(X)                                                            \
     X(base_url) X(subdomain) X(token) X(cookie) X(body) X(ca_file) X(ca_path) \
     X(cert) X(key) X(proxy) X(user_agent)
+/* clang-format on */
 
 static void release(kap_settings *s)
 {

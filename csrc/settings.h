@@ -24,15 +24,15 @@ typedef struct kap_settings {
     char *token;
     bool token_function;
     char *cookie;
-    char **headers; /* "Name: value" lines, NULL-terminated */
+    char **headers;                /* "Name: value" lines, NULL-terminated */
     char *params[KAP_PARAM_COUNT]; /* NULL: "" */
-    char *body;     /* members to merge, as `"k":v,...`, no braces */
-    bool body_unencoded; /* `body` was given and lua-cjson not found */
+    char *body;           /* members to merge, as `"k":v,...`, no braces */
+    bool body_unencoded;  /* `body` was given and lua-cjson not found */
     const char *unusable; /* a string option with a control character */
     kap_fields *fields;
     double timeout, connect_timeout, deadline; /* seconds; INFINITY: none */
     double backoff, max_backoff;
-    double rate;    /* requests a second; INFINITY: no limit */
+    double rate; /* requests a second; INFINITY: no limit */
     int retries, batch_size, concurrency;
     size_t max_response_bytes;
     bool partial, isolate, compression, verify, hook;

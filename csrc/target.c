@@ -78,8 +78,8 @@ bool kap_target_loopback_proxy(const char *proxy)
     if (at != NULL)
         host = at + 1;
     size_t n = host_length(host);
-    return is_loopback(host, n) && (host[n] == '\0' || host[n] == ':' ||
-                                    host[n] == '/');
+    return is_loopback(host, n) &&
+           (host[n] == '\0' || host[n] == ':' || host[n] == '/');
 }
 
 static bool bad(kap_failure *why, const char *url, const char *what)
@@ -137,8 +137,9 @@ static bool check_base_url(const char *url, kap_failure *why)
     for (; *p != '\0'; p++)
         if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7f ||
             strchr("\\\"<>^`{|}", *p) != NULL)
-            return bad(why, url, "its path holds a character that must be "
-                                 "percent-encoded");
+            return bad(why, url,
+                       "its path holds a character that must be "
+                       "percent-encoded");
     return true;
 }
 

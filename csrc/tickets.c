@@ -24,15 +24,15 @@ typedef struct chunk {
 } chunk;
 
 typedef struct iterator {
-    kap_request *model;  /* has the options and the message; never sent */
+    kap_request *model; /* has the options and the message; never sent */
     kap_client *client;
     kap_lane *lane;
-    chunk *ring;         /* `concurrency` chunks */
+    chunk *ring; /* `concurrency` chunks */
     uint32_t room, used, first;
-    long position;       /* in a table source; -1: another kind of source */
+    long position; /* in a table source; -1: another kind of source */
     bool drained, closed, prepared;
-    double turned;       /* when the engine last had its turn */
-    kap_failure stop;    /* after this, nothing more is sent */
+    double turned;    /* when the engine last had its turn */
+    kap_failure stop; /* after this, nothing more is sent */
 } iterator;
 
 /* Slots of the iterator's table. */
@@ -146,7 +146,7 @@ typedef struct filling {
     lua_State *L;
     iterator *it;
     chunk *chunk;
-    uint32_t at;   /* the chunk's place in the ring */
+    uint32_t at; /* the chunk's place in the ring */
     int table;
     uint32_t limit;
     bool nomem;
@@ -455,8 +455,8 @@ static void give_turn(iterator *it)
 /* A chunk that ended as a whole call would end: nothing more is sent. */
 static void note_stop(iterator *it, const kap_request *r)
 {
-    const kap_failure *f = r->fault.kind != KAP_KIND_NONE ? &r->fault
-                                                          : &r->call.stop;
+    const kap_failure *f =
+        r->fault.kind != KAP_KIND_NONE ? &r->fault : &r->call.stop;
     if (it->stop.kind != KAP_KIND_NONE || f->kind == KAP_KIND_NONE ||
         !kap_kind_ends_call(f->kind))
         return;

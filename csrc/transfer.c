@@ -212,8 +212,7 @@ static CURLcode set_fixed(CURL *easy, const kap_settings *s, bool secure)
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
-    SET(CURLOPT_CONNECTTIMEOUT_MS,
-        kap_ms(s->connect_timeout, TIMEOUT_MAX_MS));
+    SET(CURLOPT_CONNECTTIMEOUT_MS, kap_ms(s->connect_timeout, TIMEOUT_MAX_MS));
     if (s->max_response_bytes < (size_t)INT64_MAX)
         SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)s->max_response_bytes);
     rc = set_tls(easy, s);
@@ -226,8 +225,7 @@ static CURLcode set_request(kap_transfer *t, CURL *easy)
     if (left < limit)
         limit = left > 0.001 ? left : 0.001;
     t->limit = limit;
-    SET(CURLOPT_TIMEOUT_MS,
-        isinf(limit) ? 0L : kap_ms(limit, TIMEOUT_MAX_MS));
+    SET(CURLOPT_TIMEOUT_MS, isinf(limit) ? 0L : kap_ms(limit, TIMEOUT_MAX_MS));
     SET(CURLOPT_URL, t->message->url);
     SET(CURLOPT_HTTPHEADER, t->message->headers);
     SET(CURLOPT_POSTFIELDS, t->post);
@@ -296,8 +294,7 @@ void kap_transfer_finish(kap_transfer *t, CURLcode code)
 static kap_kind kind_of(CURLcode code)
 {
     switch (code) {
-    case CURLE_OPERATION_TIMEDOUT:
-        return KAP_KIND_TIMEOUT;
+    case CURLE_OPERATION_TIMEDOUT: return KAP_KIND_TIMEOUT;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
@@ -312,20 +309,16 @@ static kap_kind kind_of(CURLcode code)
     case CURLE_SSL_ENGINE_SETFAILED:
     case CURLE_SSL_ENGINE_INITFAILED:
     case CURLE_SSL_SHUTDOWN_FAILED:
-    case CURLE_USE_SSL_FAILED:
-        return KAP_KIND_TLS;
+    case CURLE_USE_SSL_FAILED: return KAP_KIND_TLS;
     case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is not HTTP */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
-    case CURLE_HTTP_RETURNED_ERROR:
-        return KAP_KIND_PROTOCOL;
+    case CURLE_HTTP_RETURNED_ERROR: return KAP_KIND_PROTOCOL;
     case CURLE_URL_MALFORMAT:
     case CURLE_NOT_BUILT_IN:
     case CURLE_UNKNOWN_OPTION:
-    case CURLE_BAD_FUNCTION_ARGUMENT:
-        return KAP_KIND_CONFIG;
-    default:
-        return KAP_KIND_NETWORK;
+    case CURLE_BAD_FUNCTION_ARGUMENT: return KAP_KIND_CONFIG;
+    default: return KAP_KIND_NETWORK;
     }
 }
 
@@ -357,7 +350,7 @@ void kap_transfer_failure(const kap_transfer *t, kap_failure *f)
         kap_failure_set(f, kind_of(t->code), "%s",
                         t->error[0] != '\0' ? t->error
                                             : curl_easy_strerror(t->code));
-        f->retryable = f->kind == KAP_KIND_NETWORK ||
-                       f->kind == KAP_KIND_TIMEOUT;
+        f->retryable =
+            f->kind == KAP_KIND_NETWORK || f->kind == KAP_KIND_TIMEOUT;
     }
 }

@@ -39,7 +39,7 @@ typedef struct kap_transfer {
     /* the engine's, while it has the transfer */
     CURL *easy;
     bool running, cancelled;
-    double limit; /* seconds it may take */
+    double limit;        /* seconds it may take */
     atomic_bool started; /* its request has gone out, or is about to */
 
     /* the result, once it is done */

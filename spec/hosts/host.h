@@ -11,18 +11,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define HOST_FAIL(...)                                                         \
-    do {                                                                       \
-        fprintf(stderr, "%s:%d: ", __FILE__, __LINE__);                        \
-        fprintf(stderr, __VA_ARGS__);                                          \
-        fputc('\n', stderr);                                                   \
-        exit(1);                                                               \
+#define HOST_FAIL(...)                                  \
+    do {                                                \
+        fprintf(stderr, "%s:%d: ", __FILE__, __LINE__); \
+        fprintf(stderr, __VA_ARGS__);                   \
+        fputc('\n', stderr);                            \
+        exit(1);                                        \
     } while (0)
 
-#define HOST_CHECK(what)                                                       \
-    do {                                                                       \
-        if (!(what))                                                           \
-            HOST_FAIL("%s", #what);                                            \
+#define HOST_CHECK(what)            \
+    do {                            \
+        if (!(what))                \
+            HOST_FAIL("%s", #what); \
     } while (0)
 
 /* Makes `require "kapture"` find the module that is linked in. */
