@@ -172,6 +172,19 @@ static void leave_multi(kap_engine *e, kap_transfer *t)
     handle_put(e, t, ok);
 }
 
+/* Ends a transfer that somebody cancelled. Over HTTP/2, libcurl (7.88) resets
+ * the stream only with whatever it sends next on the connection: one that
+ * carries nothing else is closed instead. */
+static void cut(kap_engine *e, kap_transfer *t)
+{
+    handle h = {t->easy, NULL, false};
+    t->easy = NULL;
+    curl_easy_setopt(h.easy, CURLOPT_FORBID_REUSE, 1L);
+    curl_multi_remove_handle(e->multi, h.easy);
+    handle_drop(&h);
+    discard(t);
+}
+
 static CURLcode from_multi(CURLMcode rc)
 {
     return rc == CURLM_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY
@@ -246,7 +259,7 @@ static double start_due(kap_engine *e, double now)
 /* Takes in what was submitted and throws out what was cancelled. */
 static void absorb(kap_engine *e)
 {
-    kap_list swept = {0};
+    kap_list swept = {0}, running = {0};
     kap_transfer *t, *next;
     pthread_mutex_lock(&e->lock);
     while ((t = e->inbox.first) != NULL) {
@@ -258,14 +271,19 @@ static void absorb(kap_engine *e)
         for (t = e->active.first; t != NULL; t = next) {
             next = t->next;
             if (t->cancelled) {
-                leave_multi(e, t);
-                kap_list_push(&swept, t);
+                kap_list_remove(&e->active, t);
+                kap_list_push(&running, t);
             }
         }
-        e->cancels -= (int)swept.n;
+        e->cancels -= (int)(swept.n + running.n);
     }
     pthread_mutex_unlock(&e->lock);
     free_list(&swept);
+    /* not under the lock: the host must not wait for libcurl */
+    while ((t = running.first) != NULL) {
+        kap_list_remove(&running, t);
+        cut(e, t);
+    }
 }
 
 static void reap(kap_engine *e)
@@ -393,14 +411,15 @@ bool kap_engine_start(kap_engine *e, const char **why)
     sigfillset(&all);
     int rc = pthread_sigmask(SIG_SETMASK, &all, &before);
     if (rc == 0) {
+        e->threaded = true; /* the thread reads it, too */
         rc = pthread_create(&e->thread, NULL, engine_main, e);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
     if (rc != 0) {
+        e->threaded = false;
         *why = strerror(rc);
         return false;
     }
-    e->threaded = true;
     return true;
 }
 
