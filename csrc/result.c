@@ -341,6 +341,16 @@ int kapL_request_result(lua_State *L, int idx)
     kapL_getuservalue(L, idx);
     int table = lua_gettop(L);
     lua_rawgeti(L, table, KAP_REQUEST_RESULT);
+    if (!lua_istable(L, -1) && r->call.settings == NULL) {
+        /* asked by a finalizer that comes after the request's own */
+        kap_failure f;
+        kap_failure_clear(&f);
+        kap_failure_set(&f, KAP_KIND_CANCELLED, "the request was collected");
+        lua_pushnil(L);
+        lua_pushstring(L, f.message);
+        kapL_push_failure(L, &f);
+        return 3;
+    }
     if (!lua_istable(L, -1)) {
         lua_pop(L, 1);
         build(L, r, table);
