@@ -183,6 +183,11 @@ $(OUT)/kapture_floor.so: bench/decode/floor.c $(OUT)/flags
 	$(say) LINK $@
 	$(Q)$(CC) $(ALL_CFLAGS) -Icsrc $(ALL_LDFLAGS) -o $@ $<
 
+# Others need nothing of ours: kapture_host is a host's poll(2) and clock.
+$(OUT)/kapture_host.so: spec/support/kapture_host.c $(OUT)/flags
+	$(say) LINK $@
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
+
 # A C file in spec/support is a module for the specs.
 probes: $(patsubst spec/support/%.c,$(OUT)/%.so,$(wildcard spec/support/*.c))
 
