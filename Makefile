@@ -12,6 +12,7 @@
 #   make sandbox           the stand-in for the service, until Ctrl-C
 #   make lint              every linter; lint-format, lint-lua, ... for one
 #   make check-valgrind    the specs under valgrind
+#   make check-threads    a state a thread, under ThreadSanitizer
 #   make check-symbols     luaopen_kapture is all that is exported
 #   make format            csrc/ as .clang-format has it
 #   make deps              the system packages behind demo and test
@@ -37,7 +38,7 @@ OS  := $(shell uname -s)
 OUT := $(BUILD)/$(ABI)
 
 .PHONY: default static all nvim probes hosts install uninstall clean
-.PHONY: deps demo sandbox test check-valgrind check-symbols
+.PHONY: deps demo sandbox test check-valgrind check-threads check-symbols
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
 .PHONY: has-lua FORCE
 
@@ -269,11 +270,18 @@ test: deps
 # The interpreter under valgrind: an error, or a block that is lost for good,
 # fails the run.
 VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full \
-            --show-leak-kinds=definite --errors-for-leak-kinds=definite
+            --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+            --suppressions=spec/support/valgrind.supp
 VALGRIND_ABIS ?= 5.4 5.1
 check-valgrind: deps
 	+$(call each_abi,default probes hosts)
 	@WRAP='$(VALGRIND)' spec/run $(VALGRIND_ABIS)
+
+TSAN := CFLAGS='-O1 -g -fsanitize=thread' LDFLAGS=-fsanitize=thread
+check-threads:
+	+$(Q)$(MAKE) --no-print-directory hosts BUILD=$(BUILD)/tsan $(TSAN)
+	@KAPTURE_HOSTS=$(BUILD)/tsan/$(ABI) spec/run --tags=threads $(ABI) \
+	  spec/hosts_spec.lua
 
 check-symbols: $(OUT)/kapture.so $(OUT)/libkapture.a
 	@for f in $^; do case $$f in *.so) dyn=-D;; *) dyn=;; esac; \

@@ -48,6 +48,7 @@ struct kap_engine {
     /* the caller's */
     bool threaded;
     pthread_t thread;
+    kap_engine *abandoned; /* another one, see kap_engine_abandon */
 };
 
 static void discard(kap_transfer *t)
@@ -456,7 +457,13 @@ void kap_engine_free(kap_engine *e)
 
 void kap_engine_abandon(kap_engine *e)
 {
+    /* Kept, or a leak checker in the child would call it lost: it can't be
+     * freed, the thread that is gone may have held the lock, or libcurl. */
+    static _Atomic(kap_engine *) abandoned;
+    if (e == NULL)
+        return;
     kap_notify_close(&e->notify);
+    e->abandoned = atomic_exchange(&abandoned, e);
 }
 
 void kap_engine_submit(kap_engine *e, kap_transfer *t, kap_lane *lane)

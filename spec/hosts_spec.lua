@@ -42,13 +42,24 @@ describe("a host", function()
         fine "states"
     end)
 
-    it("has a state a thread, eight at once", function()
+    it("has a state a thread, eight at once #threads", function()
         fine "threads"
     end)
 
     it("forks, and both go on", function()
         fine("fork", sandbox.url("delay,ms=700", { on = "https1" }))
     end)
+
+    if not os.getenv "WRAP" and (abi == "5.4" or abi == "5.1") then
+        it("forks, and neither does what valgrind minds", function()
+            local text, status = run(command("valgrind -q --error-exitcode=99 --leak-check=full "
+                .. "--show-leak-kinds=definite --errors-for-leak-kinds=definite "
+                .. "--suppressions=spec/support/valgrind.supp " .. build .. "/hosts/fork",
+                sandbox.url("delay,ms=2000", { on = "https1" })))
+            assert.equal("fine\n", text)
+            assert.equal(0, status)
+        end)
+    end
 
     it("closes a state with calls in flight", function()
         fine("closing", sandbox.url "hang,s=30")
