@@ -4,6 +4,7 @@
 #include "error.h"
 #include "event.h"
 #include "options.h"
+#include "peer.h"
 #include "request.h"
 #include "result.h"
 #include "tickets.h"
@@ -403,6 +404,8 @@ static int client_step(lua_State *L)
     kap_client *c = kapL_client_check(L, 1);
     double seconds = luaL_optnumber(L, 2, 0);
     double until = kap_now() + (seconds > 0 ? seconds : 0);
+    if (c->engine != NULL)
+        kap_engine_heard(c->engine);
     for (;;) {
         kapL_client_work(L, 1, kap_now() + STEP_SECONDS);
         double left = until - kap_now();
@@ -482,8 +485,9 @@ void kapL_client_register(lua_State *L)
         {NULL, NULL},
     };
     luaL_newmetatable(L, CLIENT_TYPE);
-    lua_createtable(L, 0, 12);
+    lua_createtable(L, 0, 16);
     kapL_setfuncs(L, methods, 0);
+    kapL_peer_register(L);
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, client_close);
     lua_setfield(L, -2, "__gc");

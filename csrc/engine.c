@@ -130,11 +130,43 @@ void kap_engine_quiet(kap_engine *e)
 int kap_engine_fd(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    if (e->notify.reader < 0 && kap_notify_open(&e->notify) &&
-        (e->outbox.n > 0 || e->news))
+    if (e->notify.reader < 0 && !e->notify.distant &&
+        kap_notify_open(&e->notify) && (e->outbox.n > 0 || e->news))
         kap_notify_mark(&e->notify);
     pthread_mutex_unlock(&e->lock);
     return e->notify.reader;
+}
+
+const char *kap_engine_listen(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    bool ok = kap_notify_listen(&e->notify);
+    pthread_mutex_unlock(&e->lock);
+    return ok ? e->notify.path : NULL;
+}
+
+bool kap_engine_accept(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    bool ok = kap_notify_accept(&e->notify);
+    if (ok && (e->outbox.n > 0 || e->news))
+        kap_notify_mark(&e->notify);
+    pthread_mutex_unlock(&e->lock);
+    return ok;
+}
+
+void kap_engine_heard(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    kap_notify_heard(&e->notify);
+    pthread_mutex_unlock(&e->lock);
+}
+
+void kap_engine_hang_up(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    kap_notify_hang_up(&e->notify);
+    pthread_mutex_unlock(&e->lock);
 }
 
 /* the driver ------------------------------------------------------------- */
@@ -404,7 +436,7 @@ bool kap_engine_start(kap_engine *e, const char **why)
     sigset_t all, before;
     if (e->threaded)
         return true;
-    if (kap_engine_fd(e) < 0) {
+    if (!e->notify.distant && kap_engine_fd(e) < 0) {
         *why = strerror(errno);
         return false;
     }
@@ -462,7 +494,7 @@ void kap_engine_abandon(kap_engine *e)
     static _Atomic(kap_engine *) abandoned;
     if (e == NULL)
         return;
-    kap_notify_close(&e->notify);
+    kap_notify_abandon(&e->notify);
     e->abandoned = atomic_exchange(&abandoned, e);
 }
 
@@ -545,7 +577,9 @@ static void wait_inline(kap_engine *e, double until)
 
 static void wait_threaded(kap_engine *e, double until)
 {
+    /* With a peer there is none, and nobody waits here but by mistake. */
     struct pollfd p = {.fd = e->notify.reader, .events = POLLIN};
+    double longest = p.fd < 0 ? 0.002 : IDLE_SECONDS;
     while (!kap_engine_ready(e)) {
         double left = until - kap_now();
         if (left <= 0)
@@ -553,6 +587,8 @@ static void wait_threaded(kap_engine *e, double until)
         /* With the mark standing (work of the caller's own), the descriptor
          * says nothing: don't wait on it. */
         kap_engine_quiet(e);
+        if (left > longest)
+            left = longest;
         if (poll(&p, 1, (int)kap_ms(left, 60000)) < 0 && errno != EINTR)
             return;
     }

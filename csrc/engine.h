@@ -52,4 +52,15 @@ void kap_engine_notify(kap_engine *e);
 /* Takes the mark back, unless a transfer waits to be taken. */
 void kap_engine_quiet(kap_engine *e);
 
+/*
+ * The same for a loop that can connect to a unix socket but not be given a
+ * descriptor: listen (NULL: errno), let it connect, accept; from then on there
+ * is no descriptor but the peer's. It reads what it is sent and then calls
+ * heard. hang_up ends that; listening again begins anew.
+ */
+const char *kap_engine_listen(kap_engine *e);
+bool kap_engine_accept(kap_engine *e);
+void kap_engine_heard(kap_engine *e);
+void kap_engine_hang_up(kap_engine *e);
+
 #endif

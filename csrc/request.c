@@ -495,6 +495,17 @@ static int request_cancel(lua_State *L)
     return 0;
 }
 
+/* As cancel, but `closed`: for resty.kapture, whose clients are shared. */
+static int request_shut(lua_State *L)
+{
+    kap_request *r = check(L);
+    kap_client *c = r->client;
+    kap_request_end(r, KAP_KIND_CLOSED, luaL_checkstring(L, 2));
+    if (c != NULL)
+        kap_client_settle_mark(c);
+    return 0;
+}
+
 static int request_gc(lua_State *L)
 {
     kap_request *r = check(L);
@@ -517,12 +528,12 @@ static int request_tostring(lua_State *L)
 void kapL_request_register(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"done", request_done}, {"result", request_result},
-        {"wait", request_wait}, {"cancel", request_cancel},
-        {NULL, NULL},
+        {"done", request_done},  {"result", request_result},
+        {"wait", request_wait},  {"cancel", request_cancel},
+        {"_shut", request_shut}, {NULL, NULL},
     };
     luaL_newmetatable(L, REQUEST_TYPE);
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 5);
     kapL_setfuncs(L, methods, 0);
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, request_gc);

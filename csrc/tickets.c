@@ -471,37 +471,62 @@ static void note_stop(iterator *it, const kap_request *r)
     }
 }
 
-static int one_round(lua_State *L, iterator *it, int table)
+/* The chunk whose turn it is, with all sent that may be; NULL: the end. */
+static chunk *front(lua_State *L, iterator *it, int table)
 {
     for (;;) {
         read_ahead(L, it, table);
         if (it->closed || it->used == 0)
-            return 0;
-        uint32_t at = it->first;
-        chunk *c = &it->ring[at];
-        if (c->given == c->taken) {
-            drop_first(L, it, table);
-            continue;
-        }
-        uint32_t i = c->order[c->given];
-        if (i == INVALID)
-            return give_invalid(L, table, at * CHUNK_MAX + c->given++);
-        kap_request *r = c->request;
-        lua_rawgeti(L, table, ITERATOR_CLIENT);
-        lua_rawgeti(L, table, (int)(ITERATOR_CHUNKS + at));
-        int request = lua_gettop(L);
-        if (!r->call.done) {
-            kapL_client_drive(L, request - 1, r, HUGE_VAL);
-        } else {
-            /* what is in flight gets its turn while the caller works */
-            give_turn(it);
-        }
-        if (it->closed)
-            return 0;
-        note_stop(it, r);
-        c->given++;
-        return give_id(L, r, request, i);
+            return NULL;
+        chunk *c = &it->ring[it->first];
+        if (c->given < c->taken)
+            return c;
+        drop_first(L, it, table);
     }
+}
+
+static int one_round(lua_State *L, iterator *it, int table)
+{
+    chunk *c = front(L, it, table);
+    if (c == NULL)
+        return 0;
+    uint32_t at = it->first, i = c->order[c->given];
+    if (i == INVALID)
+        return give_invalid(L, table, at * CHUNK_MAX + c->given++);
+    kap_request *r = c->request;
+    lua_rawgeti(L, table, ITERATOR_CLIENT);
+    lua_rawgeti(L, table, (int)(ITERATOR_CHUNKS + at));
+    int request = lua_gettop(L);
+    if (!r->call.done) {
+        kapL_client_drive(L, request - 1, r, HUGE_VAL);
+    } else {
+        /* what is in flight gets its turn while the caller works */
+        give_turn(it);
+    }
+    if (it->closed)
+        return 0;
+    note_stop(it, r);
+    c->given++;
+    return give_id(L, r, request, i);
+}
+
+/* On the first round: the token function, the url. */
+static void prepare(lua_State *L, iterator *it, int table)
+{
+    if (it->prepared)
+        return;
+    lua_rawgeti(L, table, ITERATOR_MODEL);
+    if (it->client->closed)
+        kap_failure_set(&it->model->fault, KAP_KIND_CLOSED,
+                        "the client is closed");
+    else
+        kapL_request_message(L, it->model, it->client);
+    lua_pop(L, 1);
+    it->prepared = true;
+    if (it->stop.kind == KAP_KIND_NONE)
+        it->stop = it->model->fault;
+    if (it->stop.kind != KAP_KIND_NONE) /* one id, to say so */
+        read_chunk(L, it, table, 1);
 }
 
 static int round_protected(lua_State *L)
@@ -510,20 +535,25 @@ static int round_protected(lua_State *L)
     kapL_getuservalue(L, 1);
     lua_insert(L, 2);
     lua_settop(L, 2);
-    if (!it->prepared) { /* on the first round: the token function, the url */
-        lua_rawgeti(L, 2, ITERATOR_MODEL);
-        if (it->client->closed)
-            kap_failure_set(&it->model->fault, KAP_KIND_CLOSED,
-                            "the client is closed");
-        else
-            kapL_request_message(L, it->model, it->client);
-        lua_pop(L, 1);
-        it->prepared = true;
-        it->stop = it->model->fault;
-        if (it->stop.kind != KAP_KIND_NONE) /* one id, to say so */
-            read_chunk(L, it, 2, 1);
-    }
+    prepare(L, it, 2);
     return one_round(L, it, 2);
+}
+
+static int advance_protected(lua_State *L)
+{
+    iterator *it = lua_touserdata(L, 1);
+    lua_settop(L, 1);
+    kapL_getuservalue(L, 1);
+    prepare(L, it, 2);
+    front(L, it, 2);
+    return 0;
+}
+
+static void close_here(lua_State *L, iterator *it)
+{
+    kapL_getuservalue(L, 1);
+    close_iterator(L, it, lua_gettop(L));
+    lua_pop(L, 1);
 }
 
 static int iterator_call(lua_State *L)
@@ -536,14 +566,54 @@ static int iterator_call(lua_State *L)
     lua_pushvalue(L, 1);
     int status = lua_pcall(L, 1, LUA_MULTRET, 0);
     int n = lua_gettop(L) - 1;
-    if (status != 0 || n == 0) {
-        kapL_getuservalue(L, 1);
-        close_iterator(L, it, lua_gettop(L));
-        lua_pop(L, 1);
-    }
+    if (status != 0 || n == 0)
+        close_here(L, it);
     if (status != 0)
         return lua_error(L);
     return n;
+}
+
+/* For resty.kapture, whose rounds wait by yielding ------------------------------ */
+
+/* Whether the next round, as things stand, would have to wait. */
+static int iterator_pending(lua_State *L)
+{
+    const iterator *it = check(L);
+    const chunk *c = it->closed || it->used == 0 ? NULL : &it->ring[it->first];
+    lua_pushboolean(L, c != NULL && c->given < c->taken &&
+                           c->order[c->given] != INVALID &&
+                           !c->request->call.done);
+    return 1;
+}
+
+/* All of a round but the waiting and the giving; then as pending. */
+static int iterator_advance(lua_State *L)
+{
+    iterator *it = check(L);
+    lua_settop(L, 1);
+    if (!it->closed) {
+        lua_pushcfunction(L, advance_protected);
+        lua_pushvalue(L, 1);
+        if (lua_pcall(L, 1, 0, 0) != 0) {
+            close_here(L, it);
+            return lua_error(L);
+        }
+    }
+    return iterator_pending(L);
+}
+
+/* What is left comes out as `closed`, with these words. */
+static int iterator_shut(lua_State *L)
+{
+    iterator *it = check(L);
+    const char *words = luaL_checkstring(L, 2);
+    if (it->closed || it->stop.kind != KAP_KIND_NONE)
+        return 0;
+    kap_failure_set(&it->stop, KAP_KIND_CLOSED, "%s", words);
+    for (uint32_t i = 0; i < it->used; i++)
+        kap_request_end(it->ring[(it->first + i) % it->room].request,
+                        KAP_KIND_CLOSED, words);
+    return 0;
 }
 
 static int iterator_close(lua_State *L)
@@ -572,10 +642,16 @@ static int iterator_tostring(lua_State *L)
 
 void kapL_tickets_register(lua_State *L)
 {
+    static const luaL_Reg methods[] = {
+        {"close", iterator_close},
+        {"_pending", iterator_pending},
+        {"_advance", iterator_advance},
+        {"_shut", iterator_shut},
+        {NULL, NULL},
+    };
     luaL_newmetatable(L, ITERATOR_TYPE);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, iterator_close);
-    lua_setfield(L, -2, "close");
+    lua_createtable(L, 0, 4);
+    kapL_setfuncs(L, methods, 0);
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, iterator_call);
     lua_setfield(L, -2, "__call");

@@ -1,0 +1,47 @@
+#include "peer.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int peer_listen(lua_State *L)
+{
+    kap_client *c = kapL_client_check(L, 1);
+    kap_engine *e = kapL_client_engine(L, c);
+    const char *path = e != NULL ? kap_engine_listen(e) : NULL;
+    if (path == NULL) {
+        lua_pushnil(L);
+        lua_pushstring(L, e != NULL ? strerror(errno) : "the client is closed");
+        return 2;
+    }
+    lua_pushstring(L, path);
+    return 1;
+}
+
+static int peer_accept(lua_State *L)
+{
+    kap_client *c = kapL_client_check(L, 1);
+    bool ok = c->engine != NULL && kap_engine_accept(c->engine);
+    if (ok)
+        kap_client_settle_mark(c);
+    lua_pushboolean(L, ok);
+    return 1;
+}
+
+static int peer_hang_up(lua_State *L)
+{
+    kap_client *c = kapL_client_check(L, 1);
+    if (c->engine != NULL)
+        kap_engine_hang_up(c->engine);
+    return 0;
+}
+
+void kapL_peer_register(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"_listen", peer_listen},
+        {"_accept", peer_accept},
+        {"_hang_up", peer_hang_up},
+        {NULL, NULL},
+    };
+    kapL_setfuncs(L, methods, 0);
+}
