@@ -47,6 +47,7 @@ build = {
                 "csrc/module.c",
                 "csrc/notify.c",
                 "csrc/options.c",
+                "csrc/peer.c",
                 "csrc/queue.c",
                 "csrc/request.c",
                 "csrc/response.c",
