@@ -1,0 +1,159 @@
+--- Tickets in luv's event loop, and in whatever is built on it.
+---
+---     local client = require("kapture.luv").new { subdomain = "acme" }
+---     client:get_ticket("713516551148", nil, function(tickets, message_or_info, err)
+---         if not tickets then return print(err.kind, message_or_info) end
+---         print(tickets[1].task_details.title)
+---     end)
+---     uv.run()
+---
+--- Everything happens on the loop's own thread; network, TLS and names are the
+--- engine's business, and a large response is decoded a few milliseconds at a
+--- time. The loop is kept alive while calls are pending, and only then.
+
+local kapture = require "kapture"
+
+local M = {}
+
+---@alias kapture.luv.Callback fun(tickets: table[]|nil, message_or_info: string|table, err: table|nil)
+
+---@class kapture.luv.Handle
+---@field cancel fun() ends the call, with kind `cancelled`, if it is still going on; its callback comes soon after
+---@field done fun(): boolean whether it has ended
+
+---@class kapture.luv.Client
+---@field private inner table the module's client
+---@field private uv table
+---@field private defer fun(f: fun()) has the loop call f, soon, and not from here
+---@field private poll table|nil the watcher, while anything is pending
+---@field private callbacks table<table, kapture.luv.Callback> by request
+---@field private pending integer
+---@field private closed boolean
+local Client = {}
+Client.__index = Client
+
+--- Calls f from the loop's next round. An error in it is the loop's to handle.
+local function defer_with_timer(uv)
+    return function(f)
+        local timer = uv.new_timer()
+        timer:start(0, 0, function()
+            timer:close()
+            f()
+        end)
+    end
+end
+
+local function traced(e)
+    if type(e) ~= "string" then return e end
+    return debug.traceback(e, 2)
+end
+
+--- Hands a result over. What a callback raises is raised again from a round of
+--- its own: the loop's error handling sees it, and the other callbacks come.
+function Client:deliver(callback, request)
+    local ok, e = xpcall(function() callback(request:result()) end, traced)
+    if not ok then
+        self.defer(function() error(e, 0) end)
+    end
+end
+
+function Client:stop_watching()
+    local poll = self.poll
+    self.poll = nil
+    if poll and not poll:is_closing() then
+        poll:stop()
+        poll:close()
+    end
+end
+
+function Client:take(request)
+    local callback = self.callbacks[request]
+    if callback then
+        self.callbacks[request] = nil
+        self.pending = self.pending - 1
+    end
+    return callback
+end
+
+function Client:deliver_soon(request)
+    self.defer(function()
+        local callback = self:take(request)
+        if callback then self:deliver(callback, request) end
+    end)
+end
+
+function Client:on_readable()
+    local _, ended = self.inner:step()
+    local callbacks = {}
+    for i, request in ipairs(ended) do callbacks[i] = self:take(request) end
+    if self.pending == 0 then self:stop_watching() end
+    for i, request in ipairs(ended) do
+        if callbacks[i] then self:deliver(callbacks[i], request) end
+    end
+end
+
+--- The watcher exists while calls are pending: an idle client costs the loop
+--- nothing, and can be collected. False: there is none to be had.
+function Client:watch()
+    if self.poll then return true end
+    local fd = self.inner:fd()
+    self.poll = fd and self.uv.new_poll(fd) or nil
+    return self.poll ~= nil and self.poll:start("r", function() self:on_readable() end) == 0
+end
+
+--- Starts a call. The callback comes once, from the loop, never from in here;
+--- it is given what `kapture.get_ticket` would have returned.
+---@param ids string|integer|(string|integer)[]
+---@param opts table|nil
+---@param callback kapture.luv.Callback
+---@return kapture.luv.Handle
+function Client:get_ticket(ids, opts, callback)
+    if type(callback) ~= "function" then
+        error(("bad argument #3 to 'get_ticket' (function expected, got %s)"):format(
+            callback == nil and "no value" or type(callback)), 2)
+    end
+    local ok, request = pcall(self.inner.submit, self.inner, ids, opts)
+    if not ok then
+        error((tostring(request):gsub("'submit'", "'get_ticket'")), 2)
+    end
+    self.callbacks[request] = callback
+    self.pending = self.pending + 1
+    if not self:watch() then
+        request:cancel() -- unless it has ended already, as with a closed client
+        self:deliver_soon(request)
+    end
+    return {
+        cancel = function() request:cancel() end,
+        done = function() return request:done() end,
+    }
+end
+
+--- Ends everything with kind `closed`; the callbacks of what was pending come
+--- from the loop, soon.
+function Client:close()
+    if self.closed then return end
+    self.closed = true
+    self:stop_watching()
+    self.inner:close()
+    for request in pairs(self.callbacks) do self:deliver_soon(request) end
+end
+
+--- A client on the default loop (of `vim.uv` in Neovim).
+---@param opts table|nil as for `kapture.new`: defaults for every call
+---@return kapture.luv.Client
+function M.new(opts)
+    local vim = rawget(_G, "vim")
+    local uv = vim and (vim.uv or vim.loop) or require "luv"
+    local ok, inner = pcall(kapture.new, opts)
+    if not ok then error(inner, 2) end
+    return setmetatable({
+        inner = inner,
+        uv = uv,
+        defer = defer_with_timer(uv),
+        callbacks = {},
+        pending = 0,
+        closed = false,
+    }, Client)
+end
+
+return M
