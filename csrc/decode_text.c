@@ -288,6 +288,8 @@ static inline bool take_bracket(brackets *b, const char *p)
             b->curly[b->depth / 64] = 0;
         if (*p == '{')
             b->curly[b->depth / 64] |= bit;
+        else /* another may have been open at this depth before */
+            b->curly[b->depth / 64] &= ~bit;
         b->depth++;
         return true;
     }
