@@ -28,7 +28,7 @@ local function ids_of(body)
     return list
 end
 
-describe("sandbox: the service", function()
+describe("sandbox: the service #once", function()
     it("gives the vendor's sample, its keys in their order", function()
         local r = curl.post(sandbox.https, "713516551148")
         assert.equal(200, r.status)
@@ -183,7 +183,7 @@ describe("sandbox: the service", function()
     end)
 end)
 
-describe("sandbox: the log", function()
+describe("sandbox: the log #once", function()
     it("has a request as it came, and never the token", function()
         local key = sandbox.key()
         local long = table.concat(sandbox.ids(100), ",")

@@ -9,7 +9,7 @@ local trace = require "trace"
 local M = {}
 
 local function refuse(ctx, message)
-    ctx.acted = "refused"
+    ctx.acted, ctx.plan = "refused", {}
     return send(ctx, { status = 400, type = "text/plain", body = "sandbox: " .. message .. "\n" })
 end
 

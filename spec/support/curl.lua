@@ -17,7 +17,8 @@ end
 
 -- Runs curl with these words: its output and its exit code.
 function curl.run(words)
-    local text = read("curl -sS --cacert " .. quoted(sandbox.ca) .. " " .. words .. " 2>&1; code=$?; echo; echo $code")
+    local command = "curl -sS --cacert %s %s 2>/dev/null; code=$?; echo; echo $code"
+    local text = read(command:format(quoted(sandbox.ca), words))
     local output, code = text:match "^(.*)\n(%d+)\n$"
     return output, tonumber(code)
 end
