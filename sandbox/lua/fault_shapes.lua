@@ -21,7 +21,7 @@ M.duplicates = {
     list = function(_, p, resp)
         local t = resp.tickets
         for i = 1, math.min(p.n, #t) do
-            t[#t + 1] = t[i]:gsub('"title":"[^"]*"', '"title":"second"', 1)
+            t[#t + 1] = ngx.re.sub(t[i], [["title":"(?:[^"\\]|\\.)*"]], '"title":"second"', "jo")
         end
     end,
 }
