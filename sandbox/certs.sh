@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by run: make_certs DIR makes a throwaway certificate authority and
 # one certificate for each listener. EC keys, so that it takes a blink.
 

@@ -4,7 +4,7 @@ local sandbox = require "spec.support.sandbox"
 
 describe("spec.support.json", function()
     it("reads what the log may hold", function()
-        local text = [[{"a":[1,-2.5,1e3,[],{}],"b":"x\n\u00e9\ud83d\ude00\"\/","c":true,"d":false,"e":null , "f" : " "}]]
+        local text = [[{"a":[1,-2.5,1e3,[],{}],"b":"x\n\u00e9\ud83d\ude00\"\/","c":true,"d":false,"e":null,"f": " "}]]
         local expected = { a = { 1, -2.5, 1000, {}, {} }, c = true, d = false, f = " " }
         expected.b = 'x\n\195\169\240\159\152\128"/'
         assert.same(expected, json.decode(text))

@@ -35,13 +35,7 @@ local function words_for(base, ids, o)
     return table.concat(words, " ")
 end
 
--- One POST to a base url: { code = curl's, status =, version =, headers =
--- (names in lower case), body =, text = all of it }. `o` may change auth, type,
--- body, path, seconds; times = N sends it N times on one connection (then only
--- text and code tell); more = further words for curl.
-function curl.post(base, ids, o)
-    o = o or {}
-    local text, code = curl.run("-i " .. words_for(base, ids, o))
+local function parse(text, code)
     local answer = { code = code, text = text, headers = {} }
     local head, rest = text:match "^(HTTP/.-\r\n)\r\n(.*)$"
     while head and head:find "^HTTP/1.1 1" do head, rest = rest:match "^(HTTP/.-\r\n)\r\n(.*)$" end
@@ -52,6 +46,29 @@ function curl.post(base, ids, o)
         for name, value in head:gmatch "\n([^:\n]+): ([^\r]*)" do answer.headers[name:lower()] = value end
     end
     return answer
+end
+
+-- One POST to a base url: { code = curl's, status =, version =, headers =
+-- (names in lower case), body =, text = all of it }. `o` may change auth, type,
+-- body, path, seconds; times = N sends it N times on one connection (then only
+-- text and code tell); more = further words for curl.
+function curl.post(base, ids, o)
+    return parse(curl.run("-i " .. words_for(base, ids, o or {})))
+end
+
+-- The same POST to several base urls, by one curl: an answer for each.
+function curl.each(bases, ids, o)
+    local mark = "\n@@end "
+    local words = { "-i -w '\\n@@end %{exitcode}@@'", words_for(bases[1], ids, o or {}) }
+    for i = 2, #bases do words[#words + 1] = quoted(bases[i] .. curl.PATH) end
+    local list, text, from = {}, curl.run(table.concat(words, " ")), 1
+    for i = 1, #bases do
+        local stop, last = text:find(mark, from, true)
+        local code, next_one = text:match("^(%d+)@@()", last + 1)
+        list[i] = parse(text:sub(from, stop - 1), tonumber(code))
+        from = next_one
+    end
+    return list
 end
 
 -- The body alone, byte for byte.
