@@ -68,7 +68,12 @@ double kap_random(uint64_t *state)
 
 bool kap_evidence_healthy(const kap_evidence *e)
 {
-    return e->success && e->failures < DOUBT;
+    return e->success && !kap_evidence_doubtful(e);
+}
+
+bool kap_evidence_doubtful(const kap_evidence *e)
+{
+    return e->failures >= DOUBT;
 }
 
 void kap_evidence_success(kap_evidence *e)

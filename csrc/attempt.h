@@ -44,6 +44,8 @@ typedef struct kap_evidence {
 } kap_evidence;
 
 bool kap_evidence_healthy(const kap_evidence *e);
+/* Whether so many failed in a row that all of them may. */
+bool kap_evidence_doubtful(const kap_evidence *e);
 void kap_evidence_success(kap_evidence *e);
 void kap_evidence_failure(kap_evidence *e);
 

@@ -125,9 +125,11 @@ static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
 
 bool kap_call_pump(kap_call *c, kap_engine *e)
 {
-    /* Enough in the engine to keep it busy while nobody steps, and no more:
-     * what has arrived waits in memory. */
-    unsigned window = 2 * (unsigned)c->settings->concurrency;
+    /* Enough in the engine to keep it busy while nobody steps, and while some
+     * pause before they are tried again; and no more: what has arrived waits in
+     * memory, and where all of them pause, the service wants to be left alone.
+     */
+    unsigned window = 2 * (unsigned)c->settings->concurrency + 8;
     if (c->done || c->stop.kind != KAP_KIND_NONE)
         return true;
     for (kap_batch *b = c->batches; b != NULL && c->flying < window;
@@ -206,6 +208,9 @@ kap_next kap_call_decide(kap_call *c, kap_batch *b, double *delay)
     kap_evidence_failure(c->evidence);
     if (!c->settings->isolate || b->count == 1)
         return KAP_NEXT_FAIL;
+    b->not_before = f->retry_after > 0 ? kap_now() + f->retry_after : 0;
+    if (b->not_before >= b->deadline) /* for its halves as well */
+        return KAP_NEXT_FAIL;
     if (kap_evidence_healthy(c->evidence))
         return KAP_NEXT_SPLIT;
     return KAP_NEXT_PARK;
@@ -253,6 +258,7 @@ bool kap_call_split(kap_call *c, kap_batch *b)
     }
     one->half = two->half = true;
     one->deadline = two->deadline = b->deadline;
+    one->not_before = two->not_before = b->not_before;
     one->probe = two->probe = !kap_evidence_healthy(c->evidence);
     c->bottom = one->probe && b->count == 2;
     batch_insert(c, one, b);
@@ -302,10 +308,11 @@ kap_batch *kap_call_unpark(kap_call *c, bool *split)
     if (!*split || kap_evidence_healthy(c->evidence))
         return pick;
     /* In doubt: down one line of halves, the smallest first. When the last two
-     * single ids of it have failed like all before them, nothing works. */
+     * single ids of it have failed like all before them, and these were not
+     * just a few, nothing works. */
     if (probing)
         return NULL;
-    if (c->bottom)
+    if (c->bottom && kap_evidence_doubtful(c->evidence))
         c->evidence->outage = true;
     if (c->evidence->outage)
         *split = false;

@@ -1,0 +1,248 @@
+-- What is tried again, when, and for how long.
+local kapture = require "kapture"
+local calls = require "spec.support.calls"
+local sandbox = require "spec.support.sandbox"
+
+local options, ids_of = calls.options, calls.ids_of
+local id = sandbox.id(1)
+
+-- Requests that arrived, where each of them fails with this.
+local function attempts(faults, extra)
+    local o, key = options(faults, extra)
+    local tickets, _, err = kapture.get_ticket(id, o)
+    assert.is_nil(tickets)
+    return sandbox.stats(key).requests, err
+end
+
+describe("retries", function()
+    it("bring what fails at first", function()
+        for _, fault in ipairs {
+            "status,code=500,times=2", "status,code=502,body=html,times=2", "status,code=503,body=none,times=2",
+            "status,code=504,body=html,times=2", "status,code=429,times=2", "close,times=2", "reset,times=2",
+            "truncate,times=2", "reset,at=0.5,times=2", "error,name=ServerFailure,times=2",
+        } do
+            local o, key = options(fault, { on = "https1" })
+            local client = kapture.new() -- without kept connections, on which libcurl sends once more
+            local tickets, info = client:get_ticket(id, o)
+            client:close()
+            assert(tickets, fault .. ": " .. tostring(info))
+            assert.same({ id }, ids_of(tickets))
+            assert.equal(2, info.retries, fault)
+            assert.equal(3, info.requests, fault)
+            assert.equal(3, sandbox.stats(key).requests, fault)
+        end
+    end)
+
+    it("bring what takes longer than the timeout", function()
+        local o = options("hang,times=1", { timeout = 0.3 })
+        local _, info = assert(kapture.get_ticket(id, o))
+        assert.equal(1, info.retries)
+    end)
+
+    it("are as many as asked for, and the failure says so", function()
+        for _, n in ipairs { 0, 1, 2, 5 } do
+            local requests, err = attempts("status,code=503", { retries = n })
+            assert.equal(n + 1, requests)
+            assert.equal(n + 1, err.attempts)
+            assert.equal("server", err.kind)
+            assert.is_true(err.retryable)
+        end
+        assert.equal(3, (attempts "outage"))
+    end)
+
+    it("are not spent on what stays as it is", function()
+        local kinds = {
+            { "status,code=400", "bad_request" }, { "status,code=403", "forbidden" },
+            { "status,code=404", "not_found" }, { "status,code=405", "bad_request" },
+            { "status,code=408", "bad_request" }, { "status,code=409", "bad_request" },
+            { "status,code=413,body=html", "bad_request" }, { "status,code=414", "bad_request" },
+            { "status,code=501", "server" }, { "status,code=505", "server" },
+            { "status,code=401", "auth" }, { "error,name=APIExpired", "auth" },
+            { "error,name=ReqFieldMissing", "bad_request" }, { "html,code=200", "protocol" },
+            { "notjson", "protocol" }, { "empty", "protocol" }, { "redirect", "protocol" },
+            { "oversized,bytes=5000", "too_large", { max_response_bytes = 4000 } },
+        }
+        for _, case in ipairs(kinds) do
+            local requests, err = attempts(case[1], case[3])
+            assert.equal(case[2], err.kind, case[1])
+            assert.equal(1, requests, case[1])
+            assert.equal(1, err.attempts, case[1])
+            assert.is_false(err.retryable, case[1])
+        end
+    end)
+
+    it("pause at random, twice as long at most each time", function()
+        local seen = {}
+        for _ = 1, 6 do
+            local r = calls.recorder()
+            attempts("status,code=503", { retries = 4, backoff = 0.04, max_backoff = 0.08, hook = r.hook })
+            local delays = r.of "retry"
+            assert.equal(4, #delays)
+            for i, e in ipairs(delays) do
+                local most = math.min(0.04 * 2 ^ (i - 1), 0.08)
+                assert.is_true(e.delay >= 0 and e.delay <= most, ("delay %d is %g"):format(i, e.delay))
+                seen[#seen + 1] = e.delay / most
+            end
+        end
+        local low, high = 1, 0
+        for _, share in ipairs(seen) do low, high = math.min(low, share), math.max(high, share) end
+        assert.is_true(low < 0.3 and high > 0.7, "no jitter")
+    end)
+
+    it("wait as long as they said", function()
+        local r = calls.recorder()
+        local started = calls.now()
+        attempts("status,code=503", { retries = 3, backoff = 0.2, hook = r.hook })
+        local sum = 0
+        for _, e in ipairs(r.of "retry") do sum = sum + e.delay end
+        assert.is_true(calls.now() - started >= sum)
+    end)
+
+    it("let other batches go on meanwhile", function()
+        local ids = sandbox.ids(30)
+        local first = {}
+        for i = 1, 6 do first[i] = ids[i] end
+        -- more of them in a pause than may be in flight
+        local o = options("retry-after,code=503,after=1,times=6,ifid=" .. table.concat(first, "+"),
+            { batch_size = 1, concurrency = 2 })
+        local r = calls.recorder()
+        o.hook = r.hook
+        local started = calls.now()
+        assert.same(ids, ids_of(assert(kapture.get_ticket(ids, o))))
+        local meanwhile = 0
+        for _, e in ipairs(r.of "response") do
+            if e.status == 200 and e.seen - started < 1 then meanwhile = meanwhile + 1 end
+        end
+        assert.equal(24, meanwhile)
+    end)
+end)
+
+describe("Retry-After", function()
+    it("in seconds is a minimum", function()
+        local r = calls.recorder()
+        local o = options("retry-after,code=429,after=1,times=1", { hook = r.hook })
+        local started = calls.now()
+        local _, info = assert(kapture.get_ticket(id, o))
+        assert.equal(1, info.retries)
+        assert.is_true(calls.now() - started >= 1)
+        assert.is_true(r.of "retry"[1].delay >= 1)
+    end)
+
+    it("as a date of each form is one too", function()
+        for _, form in ipairs { "date", "rfc850", "asctime" } do
+            local r = calls.recorder()
+            local o = options("retry-after,code=503,after=40,times=1,form=" .. form, { deadline = 20, hook = r.hook })
+            local _, _, err = kapture.get_ticket(id, o)
+            assert.is_true(err.retry_after > 30 and err.retry_after <= 41, form)
+        end
+        local o = options("retry-after,code=503,after=1.5,times=1,form=date")
+        local started = calls.now()
+        assert(kapture.get_ticket(id, o))
+        local took = calls.now() - started
+        assert.is_true(took >= 1 and took < 8)
+    end)
+
+    it("does not shorten the pause", function()
+        local longest = 0
+        for _ = 1, 8 do
+            local r = calls.recorder()
+            attempts("retry-after,after=0", { backoff = 0.1, retries = 1, hook = r.hook })
+            longest = math.max(longest, r.of "retry"[1].delay)
+        end
+        assert.is_true(longest > 0.02)
+    end)
+
+    it("in the past, or of no known form, means nothing", function()
+        for _, after in ipairs { "after=-5", "after=soon", "after=1e3", "after=", "after=-10,form=date" } do
+            local o = options("retry-after,times=1," .. after)
+            local started = calls.now()
+            local _, info = kapture.get_ticket(id, o)
+            assert.equal(1, info.retries, after)
+            assert.is_true(calls.now() - started < 0.9, after)
+        end
+    end)
+
+    it("beyond the deadline fails at once", function()
+        for _, code in ipairs { 429, 503 } do
+            for _, form in ipairs { "seconds", "date" } do
+                local started = calls.now()
+                local o, key = options(("retry-after,code=%d,after=60,form=%s"):format(code, form), { deadline = 20 })
+                local tickets, _, err = kapture.get_ticket(sandbox.ids(8), o)
+                assert.is_nil(tickets)
+                assert.is_true(calls.now() - started < 5)
+                assert.equal(1, sandbox.stats(key).requests)
+                assert.equal(code, err.status)
+                assert.equal(code == 429 and "rate_limited" or "server", err.kind)
+                assert.is_true(err.retryable)
+                assert.is_true(err.retry_after > 50 and err.retry_after <= 61)
+                assert.same(sandbox.ids(8), err.ids)
+            end
+        end
+    end)
+
+    it("holds for the halves as well", function()
+        local o, key = options("retry-after,code=503,after=1,times=1", { retries = 0 })
+        local started = calls.now()
+        assert(kapture.get_ticket(sandbox.ids(2), o))
+        assert.is_true(calls.now() - started >= 1)
+        assert.equal(3, sandbox.stats(key).requests)
+    end)
+end)
+
+describe("the budget", function()
+    it("keeps an outage from being amplified", function()
+        local client = kapture.new(options("outage", { batch_size = 1, concurrency = 16, retries = 5 }))
+        local tickets, _, err = client:get_ticket(sandbox.ids(300))
+        assert.is_nil(tickets)
+        assert.equal(300, #err.ids)
+        local requests = 0
+        for _, f in ipairs(err.failed) do requests = requests + f.attempts end
+        assert.equal(400, requests) -- 100 retries are all there is
+        local _, _, again = client:get_ticket(sandbox.id(1))
+        assert.equal(1, again.attempts)
+        client:close()
+    end)
+
+    it("is the client's own, and comes back with success", function()
+        local client = kapture.new(options(nil, { batch_size = 1, concurrency = 16, retries = 1 }))
+        client:get_ticket(sandbox.ids(120), (options "outage"))
+        local down = options "status,code=503"
+        down.isolate = false
+        assert.equal(1, select(3, client:get_ticket(id, down)).attempts)
+        assert(client:get_ticket(sandbox.ids(5)))
+        assert.equal(2, select(3, client:get_ticket(id, down)).attempts)
+        assert.equal(1, select(3, client:get_ticket(id, down)).attempts)
+        client:close()
+    end)
+end)
+
+describe("a stale kept-alive connection", function()
+    it("is nobody's failure", function()
+        local client = kapture.new(options(nil, { on = "https1" }))
+        for _ = 1, 3 do
+            local o, key = options("close,ifconn=kept", { on = "https1", retries = 0 })
+            local _, info = assert(client:get_ticket(id, o))
+            assert.equal(0, info.retries)
+            assert.is_true(#sandbox.requests(key) >= 1)
+        end
+        client:close()
+    end)
+
+    it("that is reset is none either", function()
+        local client = kapture.new(options(nil, { on = "https1" }))
+        assert(client:get_ticket(id))
+        local o = options("reset,ifconn=kept", { on = "https1", retries = 0 })
+        local _, info = assert(client:get_ticket(id, o))
+        assert.equal(0, info.retries)
+        client:close()
+    end)
+
+    it("after a restart of all of them costs no retry and no pause", function()
+        local client = kapture.new(options("delay,ms=30", { on = "https1", batch_size = 1, concurrency = 4 }))
+        assert(client:get_ticket(sandbox.ids(8)))
+        local o = options("close,ifconn=kept", { on = "https1", retries = 0, batch_size = 1, concurrency = 4 })
+        local _, info = assert(client:get_ticket(sandbox.ids(8), o))
+        assert.equal(0, info.retries)
+        client:close()
+    end)
+end)
