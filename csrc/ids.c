@@ -148,6 +148,16 @@ static bool collect(void *arg, const kap_id_item *item)
     return true;
 }
 
+/* Whether the array has something behind its first n: a hole is between, and
+ * where Lua says that it ends is a matter of chance. */
+static bool has_hole(lua_State *L, int idx, size_t n)
+{
+    size_t numbers = 0;
+    for (lua_pushnil(L); lua_next(L, idx) != 0; lua_pop(L, 1))
+        numbers += lua_type(L, -2) == LUA_TNUMBER;
+    return numbers > n;
+}
+
 bool kapL_ids(lua_State *L, int idx, kap_idset *set, kap_failure *f,
               char shown[KAP_SHOWN_MAX], int arg, const char *func)
 {
@@ -168,6 +178,11 @@ bool kapL_ids(lua_State *L, int idx, kap_idset *set, kap_failure *f,
             lua_pop(L, 1);
             if (!ok)
                 return false;
+        }
+        if (has_hole(L, idx, n)) {
+            snprintf(shown, KAP_SHOWN_MAX, "nil");
+            kap_id_complain(f, shown, (long)n + 1);
+            return false;
         }
         break;
     }

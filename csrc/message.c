@@ -156,13 +156,29 @@ static bool build_headers(kap_message *m, const kap_settings *s)
     return ok;
 }
 
+static bool usable(const char *name, const char *value, kap_failure *why)
+{
+    if (value == NULL || !has_control(value, strlen(value)))
+        return true;
+    kap_failure_set(why, KAP_KIND_CONFIG, "%s: it holds a control character",
+                    name);
+    return false;
+}
+
 static bool check(const kap_settings *s, kap_failure *why)
 {
-    if (s->unusable != NULL) {
-        kap_failure_set(why, KAP_KIND_CONFIG,
-                        "%s: it holds a control character", s->unusable);
+    if (!usable("base_url", s->base_url, why) ||
+        !usable("subdomain", s->subdomain, why) ||
+        !usable("cookie", s->cookie, why) ||
+        !usable("user_agent", s->user_agent, why) ||
+        !usable("proxy", s->proxy, why) ||
+        !usable("ca_file", s->ca_file, why) ||
+        !usable("ca_path", s->ca_path, why) || !usable("cert", s->cert, why) ||
+        !usable("key", s->key, why))
         return false;
-    }
+    for (char **h = s->headers; h != NULL && *h != NULL; h++)
+        if (!usable("headers", *h, why))
+            return false;
     if (s->body_unencoded) {
         kap_failure_set(why, KAP_KIND_CONFIG,
                         "body: the module lua-cjson, which encodes it, was "

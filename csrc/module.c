@@ -96,21 +96,28 @@ void kapL_push_array_mt(lua_State *L)
     kapL_rawgetp(L, LUA_REGISTRYINDEX, &array_mt_key);
 }
 
+/* Pushes module.array_mt where that module is loaded and has one. */
+static bool array_mt_of(lua_State *L, int loaded, const char *module)
+{
+    lua_getfield(L, loaded, module);
+    if (lua_istable(L, -1)) {
+        lua_getfield(L, -1, "array_mt");
+        if (lua_istable(L, -1))
+            return true;
+    }
+    lua_settop(L, loaded);
+    return false;
+}
+
 /* Pushes the metatable of arrays: that of a lua-cjson loaded already, where it
  * has one, so that what it encodes is what was decoded; else our own. */
 static void make_array_mt(lua_State *L)
 {
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-    if (lua_istable(L, -1)) {
-        lua_getfield(L, -1, "cjson");
-        if (lua_istable(L, -1)) {
-            lua_getfield(L, -1, "array_mt");
-            if (lua_istable(L, -1))
-                goto found;
-        }
-    }
-    lua_newtable(L);
-found:
+    int loaded = lua_gettop(L);
+    if (!lua_istable(L, loaded) || (!array_mt_of(L, loaded, "cjson") &&
+                                    !array_mt_of(L, loaded, "cjson.safe")))
+        lua_newtable(L);
     lua_pushvalue(L, -1);
     kapL_rawsetp(L, LUA_REGISTRYINDEX, &array_mt_key);
 }
@@ -132,7 +139,8 @@ int luaopen_kapture(lua_State *L)
     kapL_tickets_register(L);
     lua_createtable(L, 0, 8);
     int module = lua_gettop(L);
-    lua_newtable(L);
+    /* its room is made now, so that no memory error can tear a pair in two */
+    lua_createtable(L, 18, 0);
     kapL_setfuncs(L, functions, 1);
     lua_pushcfunction(L, new_client);
     lua_setfield(L, module, "new");

@@ -11,7 +11,7 @@
 #include <strings.h>
 
 typedef enum {
-    STRING,  /* control characters make it unusable: config */
+    STRING,  /* one with control characters is kept as UNUSABLE */
     TOKEN,   /* a string or a function */
     SECONDS, /* a number > 0 */
     PAUSE,   /* a number >= 0 */
@@ -165,10 +165,13 @@ _Noreturn static void wrong(parse *p, const option *o, int idx,
                             const char *expected)
 {
     int type = lua_type(p->L, idx);
-    if (type == LUA_TNUMBER)
+    /* others may hold a secret, be it of the wrong type */
+    bool shown = o->type == SECONDS || o->type == PAUSE || o->type == RATE ||
+                 o->type == COUNT || o->type == SIZE || o->type == FLAG;
+    if (shown && type == LUA_TNUMBER)
         FAIL(p, "option '%s': %s expected, got %.14g", o->name, expected,
              lua_tonumber(p->L, idx));
-    if (type == LUA_TSTRING && o->type != TOKEN)
+    if (shown && type == LUA_TSTRING)
         FAIL(p, "option '%s': %s expected, got the string '%.40s'", o->name,
              expected, lua_tostring(p->L, idx));
     FAIL(p, "option '%s': %s expected, got %s", o->name, expected,
@@ -183,11 +186,16 @@ static bool has_control(const char *s, size_t n)
     return false;
 }
 
-static void set_string(parse *p, char **slot, const char *name, const char *s,
-                       size_t n)
+/* What no header can carry, or no C string, is a config failure of the call,
+ * unless a nearer level says something else: this stands for it until then. */
+#define UNUSABLE "\1"
+
+static void set_string(parse *p, char **slot, const char *s, size_t n)
 {
-    if (has_control(s, n))
-        p->s->unusable = name;
+    if (has_control(s, n)) {
+        s = UNUSABLE;
+        n = sizeof UNUSABLE - 1;
+    }
     if (!kap_settings_string(slot, s, n))
         kapL_nomem(p->L);
 }
@@ -207,7 +215,7 @@ static void parse_string(parse *p, const option *o, int idx)
         return;
     }
     s = lua_tolstring(p->L, idx, &n);
-    set_string(p, string_slot(p->s, o), o->name, s, n);
+    set_string(p, string_slot(p->s, o), s, n);
 }
 
 static void set_function(parse *p, int slot, int idx)
@@ -280,13 +288,19 @@ static void parse_flag(parse *p, const option *o, int idx)
 }
 
 /* A number as an integer if it is one: 3 goes as "3", also where Lua has only
- * floats. Locale or not, %.14g of what is left writes a point. */
+ * floats. Locale or not, what is left has a point in it. */
 static size_t format_number(lua_State *L, int idx, char *out, size_t size)
 {
     double v = lua_tonumber(L, idx);
     int n;
-    if (v == floor(v) && fabs(v) < 1e15)
-        n = snprintf(out, size, "%.0f", v);
+#if KAP_LUA_INTEGERS
+    if (lua_isinteger(L, idx)) {
+        n = snprintf(out, size, "%lld", (long long)lua_tointeger(L, idx));
+        return n > 0 ? (size_t)n : 0;
+    }
+#endif
+    if (v == floor(v) && fabs(v) <= 9007199254740992.0)
+        n = snprintf(out, size, "%.0f", v == 0 ? 0.0 : v);
     else
         n = snprintf(out, size, "%.14g", v);
     for (char *c = out; *c != '\0'; c++)
@@ -340,11 +354,7 @@ static void check_header(parse *p)
              "%s key",
              luaL_typename(L, -2));
     name = lua_tolstring(L, -2, &n);
-    if (has_control(name, n)) {
-        p->s->unusable = "headers";
-        return;
-    }
-    if (!is_header_name(name, n))
+    if (!is_header_name(name, n) && !has_control(name, n))
         FAIL(p, "option 'headers': '%.40s' is no header name", name);
     for (size_t i = 0; i < sizeof own_headers / sizeof *own_headers; i++)
         if (strcasecmp(name, own_headers[i]) == 0)
@@ -363,13 +373,13 @@ static void add_header(parse *p, size_t at)
     lua_pushvalue(L, -1); /* tolstring would change a number in place */
     const char *value = lua_tolstring(L, -1, &len);
     const char *name = lua_tolstring(L, -3, &name_len);
-    if (has_control(value, len))
-        p->s->unusable = "headers";
-    line = malloc(name_len + len + 3);
+    line = malloc(name_len + len + sizeof UNUSABLE + 2);
     if (line == NULL)
         kapL_nomem(L);
     memcpy(line, name, name_len);
-    if (strspn(value, " ") == len) /* libcurl's notation for "no value" */
+    if (has_control(name, name_len) || has_control(value, len))
+        memcpy(line, UNUSABLE, sizeof UNUSABLE);
+    else if (strspn(value, " ") == len) /* libcurl's notation for "no value" */
         memcpy(line + name_len, ";", 2);
     else
         snprintf(line + name_len, len + 3, ": %s", value);
@@ -395,7 +405,7 @@ static void parse_headers(parse *p, const option *o, int idx)
         kapL_nomem(L);
     size_t at = 0;
     for (lua_pushnil(L); lua_next(L, idx) != 0; lua_pop(L, 1))
-        if (p->s->unusable == NULL && at < n)
+        if (at < n)
             add_header(p, at++);
 }
 
@@ -508,12 +518,18 @@ static void (*const parsers[])(parse *, const option *, int) = {
     [HOOK] = parse_hook,
 };
 
-static const option *find(const char *name)
+static const option *find(const char *name, size_t len)
 {
     for (size_t i = 0; i < OPTION_COUNT; i++)
-        if (strcmp(options[i].name, name) == 0)
+        if (strlen(options[i].name) == len &&
+            memcmp(options[i].name, name, len) == 0)
             return &options[i];
     return NULL;
+}
+
+static bool is_string(const option *o, size_t at)
+{
+    return o->type == STRING && o->at == at;
 }
 
 /* At one level base_url comes before subdomain; either hides what a farther
@@ -543,19 +559,22 @@ void kapL_options(lua_State *L, int idx, kap_settings *into, int functions,
     luaL_checkstack(L, 10, "options");
     for (lua_pushnil(L); lua_next(L, idx) != 0; lua_pop(L, 1)) {
         const option *o;
+        const char *name;
+        size_t len;
         int value = lua_gettop(L);
         if (lua_type(L, -2) != LUA_TSTRING)
             FAIL(&p, "option names are strings, got a %s",
                  luaL_typename(L, -2));
-        o = find(lua_tostring(L, -2));
+        name = lua_tolstring(L, -2, &len);
+        o = find(name, len);
         if (o == NULL) {
-            unknown_option(&p, lua_tostring(L, -2));
+            unknown_option(&p, name);
             return;
         }
         parsers[o->type](&p, o, value);
         lua_settop(L, value);
-        base_url = base_url || o == find("base_url");
-        subdomain = subdomain || o == find("subdomain");
+        base_url = base_url || is_string(o, AT(base_url));
+        subdomain = subdomain || is_string(o, AT(subdomain));
     }
     settle_target(&p, base_url, subdomain);
 }

@@ -109,7 +109,6 @@ kap_settings *kap_settings_new(const kap_settings *from)
     }
     s->token_function = from->token_function;
     s->body_unencoded = from->body_unencoded;
-    s->unusable = from->unusable;
     s->timeout = from->timeout;
     s->connect_timeout = from->connect_timeout;
     s->deadline = from->deadline;
@@ -160,8 +159,7 @@ bool kap_settings_same(const kap_settings *a, const kap_settings *b)
 {
     bool same = a->token_function == b->token_function &&
                 a->body_unencoded == b->body_unencoded &&
-                a->unusable == b->unusable && a->fields == b->fields &&
-                a->timeout == b->timeout &&
+                a->fields == b->fields && a->timeout == b->timeout &&
                 a->connect_timeout == b->connect_timeout &&
                 a->deadline == b->deadline && a->backoff == b->backoff &&
                 a->max_backoff == b->max_backoff && a->rate == b->rate &&

@@ -28,7 +28,6 @@ typedef struct kap_settings {
     char *params[KAP_PARAM_COUNT]; /* NULL: "" */
     char *body;           /* members to merge, as `"k":v,...`, no braces */
     bool body_unencoded;  /* `body` was given and lua-cjson not found */
-    const char *unusable; /* a string option with a control character */
     kap_fields *fields;
     double timeout, connect_timeout, deadline; /* seconds; INFINITY: none */
     double backoff, max_backoff;
