@@ -24,6 +24,10 @@ external_dependencies = {
 build = {
     type = "builtin",
     modules = {
+        ["kapture.cqueues"] = "lua/kapture/cqueues.lua",
+        ["kapture.luv"] = "lua/kapture/luv.lua",
+        ["kapture.ticket"] = "lua/kapture/ticket.lua",
+        ["resty.kapture"] = "lua/resty/kapture.lua",
         kapture = {
             sources = {
                 "csrc/attempt.c",
