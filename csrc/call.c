@@ -58,6 +58,8 @@ static void batch_remove(kap_call *c, kap_batch *b)
 
 void kap_batch_free(kap_batch *b)
 {
+    if (b->transfer != NULL && b->transfer->holding)
+        kap_lane_leave(b->transfer);
     kap_transfer_free(b->transfer);
     free(b);
 }
@@ -130,6 +132,9 @@ bool kap_call_pump(kap_call *c, kap_engine *e)
      * memory, and where all of them pause, the service wants to be left alone.
      */
     unsigned window = 2 * (unsigned)c->settings->concurrency + 8;
+    if (c->left)
+        kap_engine_wake(e);
+    c->left = false;
     if (c->done || c->stop.kind != KAP_KIND_NONE)
         return true;
     for (kap_batch *b = c->batches; b != NULL && c->flying < window;
@@ -218,6 +223,10 @@ kap_next kap_call_decide(kap_call *c, kap_batch *b, double *delay)
 
 static void drop_transfer(kap_batch *b)
 {
+    if (b->transfer != NULL && b->transfer->holding) {
+        kap_lane_leave(b->transfer);
+        b->call->left = true;
+    }
     kap_transfer_free(b->transfer);
     b->transfer = NULL;
     memset(&b->response, 0, sizeof b->response);

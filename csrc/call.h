@@ -63,6 +63,7 @@ typedef struct kap_call {
     kap_budget *budget;
     uint64_t *random;
     kap_evidence *evidence;
+    bool left;   /* a lane that the engine may go on with */
     bool bottom; /* the line of halves in doubt is down to single ids */
     double started, ended, deadline;
     unsigned requests, retries, successes;

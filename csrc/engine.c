@@ -53,9 +53,8 @@ struct kap_engine {
 
 static void discard(kap_transfer *t)
 {
-    kap_lane *l = t->lane;
+    kap_lane_leave(t);
     kap_transfer_free(t);
-    kap_lane_unref(l);
 }
 
 static void free_list(kap_list *l)
@@ -331,6 +330,8 @@ static void reap(kap_engine *e)
                               (char **)&t) != CURLE_OK)
             continue;
         kap_transfer_finish(t, code);
+        if (kap_transfer_may_refuse(t))
+            kap_lane_hold(t);
         if (t->http2 && !e->http2) {
             e->http2 = true;
             curl_multi_setopt(e->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
@@ -536,11 +537,15 @@ kap_transfer *kap_engine_take(kap_engine *e)
     if (t != NULL)
         kap_list_remove(&e->outbox, t);
     pthread_mutex_unlock(&e->lock);
-    if (t != NULL) {
-        kap_lane_unref(t->lane);
-        t->lane = NULL;
-    }
+    if (t != NULL && !t->holding)
+        kap_lane_leave(t);
     return t;
+}
+
+void kap_engine_wake(kap_engine *e)
+{
+    if (e->threaded)
+        curl_multi_wakeup(e->multi);
 }
 
 bool kap_engine_started(kap_engine *e)

@@ -31,8 +31,11 @@ void kap_engine_submit(kap_engine *e, kap_transfer *t, kap_lane *lane);
 /* Forgets the transfer, wherever it is; its socket is closed at once (threaded:
  * as soon as the thread wakes). The caller must not touch it again. */
 void kap_engine_cancel(kap_engine *e, kap_transfer *t);
-/* The next transfer that has ended, now the caller's; NULL: none. */
+/* The next transfer that has ended, now the caller's; NULL: none. One that
+ * holds its lane does so until the caller leaves the lane, and wakes the engine.
+ */
 kap_transfer *kap_engine_take(kap_engine *e);
+void kap_engine_wake(kap_engine *e);
 /* Whether a transfer of a watched lane has started since the last call. */
 bool kap_engine_started(kap_engine *e);
 /* Whether either has something to say. */

@@ -38,6 +38,7 @@ kap_lane *kap_lane_new(int concurrency, double rate, bool watched)
     if (l == NULL)
         return NULL;
     atomic_init(&l->refs, 1);
+    atomic_init(&l->held, 0);
     l->concurrency = concurrency;
     l->interval = isinf(rate) ? 0 : 1 / rate;
     l->watched = watched;
@@ -55,6 +56,21 @@ void kap_lane_unref(kap_lane *l)
     if (l != NULL &&
         atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) == 1)
         free(l);
+}
+
+void kap_lane_hold(kap_transfer *t)
+{
+    t->holding = true;
+    atomic_fetch_add_explicit(&t->lane->held, 1, memory_order_relaxed);
+}
+
+void kap_lane_leave(kap_transfer *t)
+{
+    if (t->holding)
+        atomic_fetch_sub_explicit(&t->lane->held, 1, memory_order_release);
+    t->holding = false;
+    kap_lane_unref(t->lane);
+    t->lane = NULL;
 }
 
 void kap_queue_push(kap_queue *q, kap_transfer *t)
@@ -105,6 +121,7 @@ static kap_transfer *lane_next(kap_queue *q, kap_lane *l, double now,
 {
     double slot = l->interval > 0 ? q->last_slot + l->interval : now;
     kap_transfer *found = NULL, *next;
+    bool held = atomic_load_explicit(&l->held, memory_order_acquire) > 0;
     for (kap_transfer *t = l->waiting.first; t != NULL; t = next) {
         next = t->next;
         if (t->deadline <= now) {
@@ -113,6 +130,8 @@ static kap_transfer *lane_next(kap_queue *q, kap_lane *l, double now,
             continue;
         }
         earlier(due, t->deadline);
+        if (held)
+            continue;
         if (t->not_before > now)
             earlier(due, t->not_before);
         else if (slot > now)

@@ -24,6 +24,8 @@ typedef struct kap_lane {
     double interval; /* seconds between two starts, at least */
     bool patient;    /* time in which nobody drives the engine does not count */
     bool watched;    /* somebody wants to hear of each start */
+    atomic_int held; /* answers that may be a refused token: nothing is to be
+                      * sent until the host has looked at them */
     /* the queue's */
     kap_list waiting;
     struct kap_lane *prev, *next; /* the ring of lanes with something waiting */
@@ -32,6 +34,11 @@ typedef struct kap_lane {
 kap_lane *kap_lane_new(int concurrency, double rate, bool watched);
 kap_lane *kap_lane_ref(kap_lane *l);
 void kap_lane_unref(kap_lane *l);
+
+/* Holds the lane of a transfer in the engine until it is let go. */
+void kap_lane_hold(kap_transfer *t);
+/* Lets go of the lane, on whichever side the transfer is. */
+void kap_lane_leave(kap_transfer *t);
 
 typedef struct kap_queue {
     kap_lane *ring;   /* the lane whose turn it is; NULL: nothing waits */

@@ -293,13 +293,12 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, kap_next next,
         return;
     switch (next) {
     case KAP_NEXT_RETRY: kap_call_retry(c, b, delay); break;
-    case KAP_NEXT_FAIL: {
-        kap_failure f = b->failure;
+    case KAP_NEXT_FAIL:
+        /* first, as long as the batch holds the engine back */
+        if (kap_kind_ends_call(b->failure.kind) || b->failure.deadline)
+            kap_call_stop(c, r->client->engine, &b->failure);
         kap_call_fail(c, b);
-        if (kap_kind_ends_call(f.kind) || f.deadline)
-            kap_call_stop(c, r->client->engine, &f);
         break;
-    }
     default: /* a split is decided when all that is known is known: unpark */
         kap_call_park(c, b);
         break;

@@ -291,6 +291,19 @@ void kap_transfer_finish(kap_transfer *t, CURLcode code)
         t->outcome = KAP_OUTCOME_FAILED;
 }
 
+bool kap_transfer_may_refuse(const kap_transfer *t)
+{
+    size_t i = 0;
+    if (t->outcome != KAP_OUTCOME_RESPONSE)
+        return false;
+    if (t->status >= 400)
+        return true;
+    while (i < t->len && (t->body[i] == ' ' || t->body[i] == '\n' ||
+                          t->body[i] == '\r' || t->body[i] == '\t'))
+        i++;
+    return i == t->len || t->body[i] != '[';
+}
+
 static kap_kind kind_of(CURLcode code)
 {
     switch (code) {

@@ -39,6 +39,7 @@ typedef struct kap_transfer {
     /* the engine's, while it has the transfer */
     CURL *easy;
     bool running, cancelled;
+    bool holding;        /* its lane: see kap_lane_hold */
     double limit;        /* seconds it may take */
     atomic_bool started; /* its request has gone out, or is about to */
 
@@ -69,6 +70,10 @@ bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
 void kap_transfer_extend(kap_transfer *t, double seconds);
 /* Reads the result off t->easy after libcurl said it is done. */
 void kap_transfer_finish(kap_transfer *t, CURLcode code);
+
+/* Whether a response may say that the token is refused: any but a list of
+ * tickets may. */
+bool kap_transfer_may_refuse(const kap_transfer *t);
 
 /* The failure that an outcome other than a response stands for. */
 void kap_transfer_failure(const kap_transfer *t, kap_failure *f);

@@ -1,0 +1,207 @@
+-- A bad id alone: requests that fail are taken apart.
+local kapture = require "kapture"
+local calls = require "spec.support.calls"
+local sandbox = require "spec.support.sandbox"
+
+local options, ids_of = calls.options, calls.ids_of
+
+local function log2(n)
+    local k = 0
+    while 2 ^ k < n do k = k + 1 end
+    return k
+end
+
+-- A call for `n` ids of which those at `bad` spoil each request they are in.
+local function with_bad(n, bad, extra, status)
+    local ids, list, good = sandbox.ids(n), {}, {}
+    local is_bad = {}
+    for i, at in ipairs(bad) do
+        list[i] = ids[at]
+        is_bad[ids[at]] = true
+    end
+    for _, id in ipairs(ids) do
+        if not is_bad[id] then good[#good + 1] = id end
+    end
+    local o, key = options(("badid,id=%s,status=%d"):format(table.concat(list, "+"), status or 400), extra)
+    local tickets, message, err = kapture.get_ticket(ids, o)
+    return { tickets = tickets, message = message, err = err, ids = ids, bad = list, good = good, key = key,
+        requests = sandbox.stats(key).requests }
+end
+
+local function alone(r)
+    assert.is_nil(r.tickets)
+    assert.same(r.good, ids_of(r.err.tickets))
+    assert.same({}, r.err.missing)
+    assert.same(r.bad, calls.failed_ids(r.err.failed))
+    assert.equal(#r.bad, #r.err.failed)
+    assert.same(r.bad, r.err.ids)
+end
+
+describe("isolate", function()
+    it("finds a bad id with two requests a halving", function()
+        for _, n in ipairs { 2, 3, 7, 16, 33, 50 } do
+            for _, at in ipairs { 1, math.ceil(n / 2), n } do
+                local r = with_bad(n, { at })
+                alone(r)
+                assert.equal("bad_request", r.err.kind)
+                assert.equal(400, r.err.status)
+                local extra = r.requests - 1
+                assert.is_true(extra <= 2 * log2(n), ("%d of %d: %d more requests"):format(at, n, extra))
+            end
+        end
+    end)
+
+    it("does so among many batches", function()
+        local r = with_bad(200, { 117 }, { batch_size = 50 })
+        alone(r)
+        assert.is_true(r.requests <= 4 + 2 * log2(50), r.requests)
+    end)
+
+    it("does so for each status it is for", function()
+        local kinds = { [400] = "bad_request", [404] = "not_found", [413] = "bad_request", [414] = "bad_request",
+            [422] = "bad_request", [500] = "server", [501] = "server", [503] = "server", [200] = "bad_request" }
+        for status, kind in pairs(kinds) do
+            local r = with_bad(9, { 5 }, { retries = 0 }, status)
+            alone(r)
+            assert.equal(kind, r.err.kind)
+            assert.is_true(r.requests <= 1 + 2 * log2(9))
+        end
+    end)
+
+    it("tries the bad id itself again, and no half", function()
+        local r = with_bad(8, { 3 }, { retries = 2 }, 500)
+        alone(r)
+        assert.equal(3, r.err.attempts)
+        assert.equal(3 + 2 * 3 + 2, r.requests)
+    end)
+
+    it("costs no more for several bad ids", function()
+        for _, bad in ipairs { { 1, 2 }, { 1, 50 }, { 10, 11, 40 }, { 5, 15, 25, 35, 45 } } do
+            local r = with_bad(50, bad)
+            alone(r)
+            assert.is_true(r.requests - 1 <= #bad * 2 * log2(50), r.requests)
+        end
+    end)
+
+    it("finds the one good id among a few", function()
+        for at = 1, 6 do
+            local bad = {}
+            for i = 1, 6 do
+                if i ~= at then bad[#bad + 1] = i end
+            end
+            alone(with_bad(6, bad))
+        end
+    end)
+
+    it("leaves what the service does not know alone", function()
+        local o = options("badid,id=" .. sandbox.id(2))
+        local ids = { calls.unknown(1), sandbox.id(2), sandbox.id(3), calls.unknown(2) }
+        local _, _, err = kapture.get_ticket(ids, o)
+        assert.same({ sandbox.id(3) }, ids_of(err.tickets))
+        assert.same({ calls.unknown(1), calls.unknown(2) }, err.missing)
+        assert.same({ sandbox.id(2) }, err.ids)
+    end)
+
+    it("halves until a request fits", function()
+        for _, status in ipairs { 413, 414 } do
+            for _, most in ipairs { 1, 10, 49 } do
+                local o, key = options(("maxids,n=%d,status=%d"):format(most, status))
+                local ids = sandbox.ids(100)
+                assert.same(ids, ids_of(assert(kapture.get_ticket(ids, o))))
+                for _, entry in ipairs(sandbox.requests(key)) do
+                    assert.equal(entry.count > most and status or 200, entry.status)
+                end
+            end
+        end
+    end)
+
+    it("may be turned off", function()
+        local r = with_bad(8, { 3 }, { isolate = false, batch_size = 4 })
+        assert.equal(2, r.requests)
+        assert.equal(1, #r.err.failed)
+        assert.same({ r.ids[1], r.ids[2], r.ids[3], r.ids[4] }, r.err.failed[1].ids)
+        assert.same({ r.ids[5], r.ids[6], r.ids[7], r.ids[8] }, ids_of(r.err.tickets))
+    end)
+
+    it("is for no other failure", function()
+        for _, fault in ipairs {
+            "status,code=403", "status,code=429", "close", "truncate", "html,code=200", "redirect", "empty",
+        } do
+            local o, key = options(fault, { retries = 0, on = "https1" })
+            local client = kapture.new()
+            local _, _, err = client:get_ticket(sandbox.ids(8), o)
+            client:close()
+            assert.equal(8, #err.ids, fault)
+            assert.equal(1, sandbox.stats(key).requests, fault)
+        end
+    end)
+
+    it("gives up early when nothing works", function()
+        for _, status in ipairs { 500, 400, 404, 503 } do
+            local o, key = options("outage,code=" .. status)
+            local ids = sandbox.ids(200)
+            local tickets, _, err = kapture.get_ticket(ids, o)
+            assert.is_nil(tickets)
+            assert.same(ids, err.ids)
+            assert.same(ids, calls.failed_ids(err.failed))
+            local requests = sandbox.stats(key).requests
+            assert.is_true(requests < 60, status .. ": " .. requests)
+        end
+    end)
+
+    it("gives up early in one large request too", function()
+        local o, key = options("outage", { batch_size = 200 })
+        local _, _, err = kapture.get_ticket(sandbox.ids(200), o)
+        assert.equal(200, #err.ids)
+        assert.is_true(sandbox.stats(key).requests < 60)
+    end)
+
+    it("goes on where an outage ends", function()
+        local o = options("outage,times=14", { retries = 0, concurrency = 1 })
+        local ids = sandbox.ids(400)
+        local _, _, err = kapture.get_ticket(ids, o)
+        if err then -- single ids may have met the outage alone
+            assert.is_true(#err.tickets >= 390, #err.tickets)
+        end
+    end)
+
+    it("does not amplify an outage that begins later", function()
+        local o, key = options("outage,skip=4", { retries = 0 })
+        local ids = sandbox.ids(800)
+        local _, _, err = kapture.get_ticket(ids, o)
+        assert.equal(200, #err.tickets)
+        assert.equal(600, #err.ids)
+        assert.is_true(sandbox.stats(key).requests < 80, sandbox.stats(key).requests)
+    end)
+
+    it("never takes a refused token for a bad id", function()
+        local o, key = options("expired,skip=2", { concurrency = 1, batch_size = 10 })
+        local ids = sandbox.ids(100)
+        local tickets, message, err = kapture.get_ticket(ids, o)
+        assert.is_nil(tickets)
+        assert.is_string(message)
+        assert.equal("auth", err.kind)
+        assert.equal(3, sandbox.stats(key).requests)
+        assert.equal(20, #err.tickets)
+        assert.equal(80, #err.ids)
+        for _, f in ipairs(err.failed) do assert.equal("auth", f.kind) end
+        assert.same({ (table.unpack or unpack)(ids, 21) }, calls.failed_ids(err.failed))
+    end)
+
+    it("tells hooks of each split", function()
+        local r = calls.recorder()
+        with_bad(8, { 3 }, { hook = r.hook })
+        assert.equal(3, r.count.split)
+        assert.equal(1, r.count.failure)
+        assert.equal(7, r.count.request)
+        assert.equal(7, r.count.response)
+        local sizes = {}
+        for i, e in ipairs(r.of "split") do
+            sizes[i] = #e.ids
+            assert.equal("bad_request", e.kind)
+            assert.equal(400, e.status)
+        end
+        assert.same({ 8, 4, 2 }, sizes)
+        assert.same({ sandbox.id(3) }, r.of "failure"[1].ids)
+    end)
+end)
