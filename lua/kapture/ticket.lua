@@ -121,6 +121,62 @@ local function parse_date(text)
   if not day then
     return nil
   end
+  local int = math.tointeger or function(n)
+    return n
+  end
+  local t = {
+    year = int(tonumber(year)), month = int(tonumber(month)), day = int(tonumber(day)),
+    hour = int(tonumber(hour)), min = int(tonumber(min)), sec = int(tonumber(sec)),
+  }
+  return is_date(t) and t or nil
+end
+
+-- Seconds east of Greenwich.
+local function offset_seconds(zone)
+  if type(zone) == "number" then
+    return zone
+  end
+  if zone == "Z" or zone == "z" then
+    return 0
+  end
+  local sign, hours, minutes = tostring(zone):match("^([+-])(%d%d):?(%d%d)$")
+  if not sign or tonumber(hours) > 14 or tonumber(minutes) > 59 then
+    return nil
+  end
+  local seconds = tonumber(hours) * 3600 + tonumber(minutes) * 60
+  return sign == "-" and -seconds or seconds
+end
+
+local function format_offset(seconds)
+  if seconds == 0 then
+    return "Z"
+  end
+  local minutes = math.floor(math.abs(seconds) / 60)
+  return ("%s%02d:%02d"):format(seconds < 0 and "-" or "+", math.floor(minutes / 60), minutes % 60)
+end
+
+--- One of the service's dates, or nil if the text is none.
+---@param text string
+---@param zone kapture.zone|nil
+---@return kapture.date|nil
+function M.date(text, zone)
+  local t = type(text) == "string" and parse_date(text) or nil
+  if not t then
+    return nil
+  end
+  local date = {
+    text = text,
+    iso = ("%04d-%02d-%02dT%02d:%02d:%02d"):format(t.year, t.month, t.day, t.hour, t.min, t.sec),
+  }
+  local given = zone
+  if type(zone) == "function" then
+    given = zone(t)
+  end
+  if given ~= nil then
+    local offset = offset_seconds(given)
+    if not offset then
+      error("zone: 'Z', an offset such as '+05:30' or seconds expected, got " .. tostring(given), 0)
+    end
     date.iso = date.iso .. format_offset(offset)
     date.epoch = days_from_civil(t.year, t.month, t.day) * 86400 + t.hour * 3600 + t.min * 60 + t.sec - offset
   end
