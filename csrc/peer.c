@@ -7,10 +7,15 @@ static int peer_listen(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     kap_engine *e = kapL_client_engine(L, c);
-    const char *path = e != NULL ? kap_engine_listen(e) : NULL;
+    const char *why = "the client is closed", *path = NULL;
+    /* An iterator's calls would be left to whoever waits: nobody does. */
+    if (e != NULL && kap_engine_start(e, &why)) {
+        path = kap_engine_listen(e);
+        why = strerror(errno);
+    }
     if (path == NULL) {
         lua_pushnil(L);
-        lua_pushstring(L, e != NULL ? strerror(errno) : "the client is closed");
+        lua_pushstring(L, why);
         return 2;
     }
     lua_pushstring(L, path);

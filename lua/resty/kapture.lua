@@ -26,14 +26,17 @@ local M = {
     --- Seconds that calls of requests may still take once the worker has been
     --- told to exit. Calls of timers end at once.
     drain = 10,
+    --- Seconds without a call after which the pump's timer ends; the next call
+    --- starts another. Connections are kept.
+    idle = 10,
 }
 
 -- How many option sets a worker keeps connections for when nobody holds a
 -- client of theirs; as the C module does.
 local KEPT = 8
 -- How often the pump looks for callers that are gone, and for the end of the
--- worker; how long it stays when there is nothing to do.
-local TICK, IDLE = 0.1, 10
+-- worker, while somebody waits.
+local TICK = 0.1
 -- How long a caller waits before it sees for itself whether the pump is well.
 local PATIENCE = 1
 -- A read without an end: nginx would log one that times out.
@@ -212,7 +215,7 @@ local function pump(_, entry)
     repeat
         ngx.sleep(entry.waiting > 0 and TICK or 5 * TICK)
         local leaving = look_around(entry)
-    until entry.deaf or entry.waiting == 0 and (leaving or now() - entry.used > IDLE)
+    until entry.deaf or entry.waiting == 0 and (leaving or now() - entry.used > M.idle)
     entry.pump = nil
     client:_hang_up()
     ngx.thread.wait(reader)

@@ -112,6 +112,7 @@ function nginx.start(o)
     self.child = assert(io.popen("sh -c " .. quoted(script), "w"))
     for _ = 1, 200 do
         if self:get "/ping" == "pong" then return self end
+        if read(self.dir .. "/output"):find("[emerg]", 1, true) then break end
         os.execute "sleep 0.05"
     end
     local why = read(self.dir .. "/output") .. self:log()
