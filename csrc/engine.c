@@ -32,7 +32,6 @@ struct kap_engine {
     handle kept[KEPT_HANDLES];
     int nkept;
     kap_queue queue;
-    kap_list active;
     double last_turn;
     long max_connects;
     bool http2;
@@ -198,7 +197,7 @@ static void fail(kap_engine *e, kap_transfer *t, kap_outcome outcome,
 static void leave_multi(kap_engine *e, kap_transfer *t)
 {
     t->running = false;
-    kap_list_remove(&e->active, t);
+    kap_queue_ended(&e->queue, t);
     /* a handle that the multi handle will not let go must not be used again */
     bool ok = curl_multi_remove_handle(e->multi, t->easy) == CURLM_OK;
     handle_put(e, t, ok);
@@ -262,7 +261,7 @@ static void start(kap_engine *e, kap_transfer *t)
         return;
     }
     t->running = true;
-    kap_list_push(&e->active, t);
+    kap_queue_started(&e->queue, t);
     atomic_store_explicit(&t->started, true, memory_order_release);
     if (t->lane->watched) {
         pthread_mutex_lock(&e->lock);
@@ -278,8 +277,7 @@ static double start_due(kap_engine *e, double now)
     double due = now + IDLE_SECONDS;
     kap_list expired = {0};
     kap_transfer *t;
-    while ((t = kap_queue_next(&e->queue, now, e->active.n, &due, &expired)) !=
-           NULL)
+    while ((t = kap_queue_next(&e->queue, now, &due, &expired)) != NULL)
         start(e, t);
     while ((t = expired.first) != NULL) {
         kap_list_remove(&expired, t);
@@ -300,10 +298,10 @@ static void absorb(kap_engine *e)
     }
     if (e->cancels > 0) {
         kap_queue_sweep(&e->queue, &swept);
-        for (t = e->active.first; t != NULL; t = next) {
+        for (t = e->queue.active.first; t != NULL; t = next) {
             next = t->next;
             if (t->cancelled) {
-                kap_list_remove(&e->active, t);
+                kap_queue_ended(&e->queue, t);
                 kap_list_push(&running, t);
             }
         }
@@ -349,7 +347,7 @@ static void reap(kap_engine *e)
 static void fail_all(kap_engine *e, CURLMcode rc)
 {
     kap_transfer *t;
-    while ((t = e->active.first) != NULL) {
+    while ((t = e->queue.active.first) != NULL) {
         leave_multi(e, t);
         fail(e, t,
              rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM : KAP_OUTCOME_FAILED,
@@ -362,11 +360,11 @@ static void fail_all(kap_engine *e, CURLMcode rc)
 static void forgive_pause(kap_engine *e)
 {
     double now = kap_now(), pause = now - e->last_turn;
-    bool idle = e->active.n == 0;
+    bool idle = e->queue.active.n == 0;
     e->last_turn = now;
     if (e->threaded || idle || pause < PAUSE_SECONDS)
         return;
-    for (kap_transfer *t = e->active.first; t != NULL; t = t->next)
+    for (kap_transfer *t = e->queue.active.first; t != NULL; t = t->next)
         if (t->lane->patient)
             kap_transfer_extend(t, pause);
 }
@@ -380,13 +378,13 @@ static double turn(kap_engine *e)
     absorb(e);
     for (;;) {
         due = start_due(e, kap_now());
-        size_t before = e->active.n;
+        size_t before = e->queue.active.n;
         CURLMcode rc = curl_multi_perform(e->multi, &running);
         if (rc != CURLM_OK)
             fail_all(e, rc);
         else
             reap(e);
-        if (e->active.n == before || e->queue.ring == NULL)
+        if (e->queue.active.n == before || e->queue.ring == NULL)
             return due;
     }
 }
@@ -416,7 +414,7 @@ kap_engine *kap_engine_new(void)
     if (e == NULL)
         return NULL;
     kap_notify_init(&e->notify);
-    e->queue.last_slot = -IDLE_SECONDS;
+    kap_queue_init(&e->queue);
     e->multi = curl_multi_init();
     if (e->multi == NULL || pthread_mutex_init(&e->lock, NULL) != 0) {
         if (e->multi != NULL)
@@ -468,8 +466,8 @@ void kap_engine_free(kap_engine *e)
         curl_multi_wakeup(e->multi);
         pthread_join(e->thread, NULL);
     }
-    while (e->active.first != NULL) {
-        kap_transfer *t = e->active.first;
+    while (e->queue.active.first != NULL) {
+        kap_transfer *t = e->queue.active.first;
         leave_multi(e, t);
         discard(t);
     }

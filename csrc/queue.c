@@ -42,6 +42,7 @@ kap_lane *kap_lane_new(int concurrency, double rate, bool watched)
     l->concurrency = concurrency;
     l->interval = isinf(rate) ? 0 : 1 / rate;
     l->watched = watched;
+    l->last_slot = -INFINITY;
     return l;
 }
 
@@ -113,15 +114,57 @@ static void earlier(double *due, double when)
         *due = when;
 }
 
+void kap_queue_init(kap_queue *q)
+{
+    q->last_slot = -INFINITY;
+    q->last_interval = INFINITY;
+}
+
+void kap_queue_started(kap_queue *q, kap_transfer *t)
+{
+    kap_list_push(&q->active, t);
+    t->lane->active++;
+}
+
+void kap_queue_ended(kap_queue *q, kap_transfer *t)
+{
+    kap_list_remove(&q->active, t);
+    t->lane->active--;
+}
+
+/* When the lane's `rate` lets it start; a lane without one is not held up. */
+static double next_slot(const kap_queue *q, const kap_lane *l)
+{
+    if (!(l->interval > 0))
+        return -INFINITY;
+    double shared =
+        q->last_interval < l->interval ? q->last_interval : l->interval;
+    double own = l->last_slot + l->interval;
+    shared += q->last_slot;
+    return own > shared ? own : shared;
+}
+
+static void take_slot(kap_queue *q, kap_lane *l, double now)
+{
+    double slot = next_slot(q, l);
+    if (!(l->interval > 0))
+        return;
+    if (slot < now - SLOT_SLACK)
+        slot = now;
+    l->last_slot = q->last_slot = slot;
+    q->last_interval = l->interval;
+}
+
 /* The first of the lane's that may start, still in it. The lane itself lives
  * on even when its last transfer has gone to `expired`: that one refers to it.
  */
-static kap_transfer *lane_next(kap_queue *q, kap_lane *l, double now,
-                               size_t active, double *due, kap_list *expired)
+static kap_transfer *lane_next(kap_queue *q, kap_lane *l, double now, bool room,
+                               double *due, kap_list *expired)
 {
-    double slot = l->interval > 0 ? q->last_slot + l->interval : now;
+    double slot = next_slot(q, l);
     kap_transfer *found = NULL, *next;
     bool held = atomic_load_explicit(&l->held, memory_order_acquire) > 0;
+    room = room && l->active < (size_t)l->concurrency;
     for (kap_transfer *t = l->waiting.first; t != NULL; t = next) {
         next = t->next;
         if (t->deadline <= now) {
@@ -136,7 +179,7 @@ static kap_transfer *lane_next(kap_queue *q, kap_lane *l, double now,
             earlier(due, t->not_before);
         else if (slot > now)
             earlier(due, slot);
-        else if (found == NULL && active < (size_t)l->concurrency)
+        else if (found == NULL && room)
             found = t;
     }
     return found;
@@ -155,20 +198,33 @@ static size_t count_lanes(const kap_queue *q)
     return n;
 }
 
-kap_transfer *kap_queue_next(kap_queue *q, double now, size_t active,
-                             double *due, kap_list *expired)
+/* Whether the client as a whole may have one more in flight. */
+static bool has_room(const kap_queue *q)
 {
+    const kap_lane *l = q->ring;
+    do {
+        if (q->active.n < (size_t)l->concurrency)
+            return true;
+        l = l->next;
+    } while (l != q->ring);
+    for (const kap_transfer *t = q->active.first; t != NULL; t = t->next)
+        if (q->active.n < (size_t)t->lane->concurrency)
+            return true;
+    return false;
+}
+
+kap_transfer *kap_queue_next(kap_queue *q, double now, double *due,
+                             kap_list *expired)
+{
+    bool room = q->ring != NULL && has_room(q);
     for (size_t lanes = count_lanes(q); lanes > 0 && q->ring != NULL; lanes--) {
         kap_lane *l = q->ring;
-        kap_transfer *t = lane_next(q, l, now, active, due, expired);
+        kap_transfer *t = lane_next(q, l, now, room, due, expired);
         if (q->ring == l) /* whoever had its turn goes last */
             q->ring = l->next;
         if (t == NULL)
             continue;
-        if (l->interval > 0 && q->last_slot + l->interval > now - SLOT_SLACK)
-            q->last_slot += l->interval;
-        else if (l->interval > 0 || now > q->last_slot)
-            q->last_slot = now;
+        take_slot(q, l, now);
         kap_queue_remove(q, t);
         return t;
     }

@@ -4,6 +4,11 @@
  *
  * A lane is one call's place in a client: lanes are served in turn, a start
  * each, so that a call of a thousand requests does not starve one of two.
+ *
+ * Where the calls of a client have limits of their own, the client as a whole
+ * keeps to the widest of those at work, and each call to its own besides: the
+ * strictest for all would let one cautious call stop the others, and its own
+ * over the client would leave it waiting for as long as the others go on.
  */
 #ifndef KAP_QUEUE_H
 #define KAP_QUEUE_H
@@ -27,6 +32,8 @@ typedef struct kap_lane {
     atomic_int held; /* answers that may be a refused token: nothing is to be
                       * sent until the host has looked at them */
     /* the queue's */
+    size_t active;    /* in flight */
+    double last_slot; /* the last start, where a `rate` allowed it */
     kap_list waiting;
     struct kap_lane *prev, *next; /* the ring of lanes with something waiting */
 } kap_lane;
@@ -41,20 +48,27 @@ void kap_lane_hold(kap_transfer *t);
 void kap_lane_leave(kap_transfer *t);
 
 typedef struct kap_queue {
-    kap_lane *ring;   /* the lane whose turn it is; NULL: nothing waits */
-    double last_slot; /* the last start that a `rate` allowed */
+    kap_lane *ring;       /* the lane whose turn it is; NULL: nothing waits */
+    kap_list active;      /* transfers in flight */
+    double last_slot;     /* the last start that a `rate` allowed... */
+    double last_interval; /* ...and how fast that one was */
 } kap_queue;
+
+void kap_queue_init(kap_queue *q);
 
 void kap_queue_push(kap_queue *q, kap_transfer *t);
 void kap_queue_remove(kap_queue *q, kap_transfer *t);
 
 /*
- * Takes out the next transfer that may start now, `active` being in flight, or
- * NULL; then *due says when one may. Those whose deadline has passed go to
- * `expired` instead.
+ * Takes out the next transfer that may start now, or NULL; then *due says when
+ * one may. Those whose deadline has passed go to `expired` instead.
  */
-kap_transfer *kap_queue_next(kap_queue *q, double now, size_t active,
-                             double *due, kap_list *expired);
+kap_transfer *kap_queue_next(kap_queue *q, double now, double *due,
+                             kap_list *expired);
+
+/* The transfer is in flight, and no more. */
+void kap_queue_started(kap_queue *q, kap_transfer *t);
+void kap_queue_ended(kap_queue *q, kap_transfer *t);
 
 /* Moves every transfer marked as cancelled to `out`. */
 void kap_queue_sweep(kap_queue *q, kap_list *out);
