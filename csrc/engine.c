@@ -1,7 +1,7 @@
 #include "engine.h"
 
 #include "clock.h"
-
+#include "handles.h"
 #include "notify.h"
 
 #include <errno.h>
@@ -15,22 +15,13 @@
 #define IDLE_SECONDS 60.0
 /* Connections over HTTP/2, each with many streams: more only cost handshakes */
 #define HTTP2_CONNECTIONS 4L
-#define KEPT_HANDLES 64
 /* Nobody drove the engine for so long: the caller was busy elsewhere. */
 #define PAUSE_SECONDS 0.25
-
-/* An easy handle at rest, with the settings it was last set up for. */
-typedef struct handle {
-    CURL *easy;
-    kap_settings *settings;
-    bool secure;
-} handle;
 
 struct kap_engine {
     /* the driver's */
     CURLM *multi;
-    handle kept[KEPT_HANDLES];
-    int nkept;
+    kap_handles handles;
     kap_queue queue;
     double last_turn;
     long max_connects;
@@ -63,49 +54,6 @@ static void free_list(kap_list *l)
         kap_list_remove(l, t);
         discard(t);
     }
-}
-
-/* easy handles ----------------------------------------------------------- */
-
-static void handle_drop(handle *h)
-{
-    curl_easy_cleanup(h->easy);
-    kap_settings_unref(h->settings);
-}
-
-/* One that served these settings before, if there is one. */
-static handle handle_get(kap_engine *e, const kap_transfer *t)
-{
-    handle h = {0};
-    if (e->nkept == 0) {
-        h.easy = curl_easy_init();
-        return h;
-    }
-    int i = e->nkept - 1;
-    while (i > 0 && (e->kept[i].settings != t->settings ||
-                     e->kept[i].secure != t->message->secure))
-        i--;
-    h = e->kept[i];
-    e->kept[i] = e->kept[--e->nkept];
-    if (h.secure != t->message->secure) {
-        kap_settings_unref(h.settings);
-        h.settings = NULL;
-    }
-    return h;
-}
-
-/* Takes the handle from a transfer that is out of the multi handle. */
-static void handle_put(kap_engine *e, kap_transfer *t, bool reusable)
-{
-    handle h = {t->easy, kap_settings_ref(t->settings), t->message->secure};
-    t->easy = NULL;
-    if (!reusable || e->nkept == KEPT_HANDLES ||
-        curl_easy_setopt(h.easy, CURLOPT_ERRORBUFFER, NULL) != CURLE_OK ||
-        curl_easy_setopt(h.easy, CURLOPT_HTTPHEADER, NULL) != CURLE_OK ||
-        curl_easy_setopt(h.easy, CURLOPT_POSTFIELDS, NULL) != CURLE_OK)
-        handle_drop(&h);
-    else
-        e->kept[e->nkept++] = h;
 }
 
 /* notification ----------------------------------------------------------- */
@@ -200,7 +148,7 @@ static void leave_multi(kap_engine *e, kap_transfer *t)
     kap_queue_ended(&e->queue, t);
     /* a handle that the multi handle will not let go must not be used again */
     bool ok = curl_multi_remove_handle(e->multi, t->easy) == CURLM_OK;
-    handle_put(e, t, ok);
+    kap_handles_return(&e->handles, t, ok);
 }
 
 /* Ends a transfer that somebody cancelled. Over HTTP/2, libcurl (7.88) resets
@@ -208,11 +156,9 @@ static void leave_multi(kap_engine *e, kap_transfer *t)
  * carries nothing else is closed instead. */
 static void cut(kap_engine *e, kap_transfer *t)
 {
-    handle h = {t->easy, NULL, false};
-    t->easy = NULL;
-    curl_easy_setopt(h.easy, CURLOPT_FORBID_REUSE, 1L);
-    curl_multi_remove_handle(e->multi, h.easy);
-    handle_drop(&h);
+    curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L);
+    curl_multi_remove_handle(e->multi, t->easy);
+    kap_handles_return(&e->handles, t, false);
     discard(t);
 }
 
@@ -238,26 +184,18 @@ static CURLMcode tune(kap_engine *e, const kap_transfer *t)
 
 static void start(kap_engine *e, kap_transfer *t)
 {
-    handle h = handle_get(e, t);
-    if (h.easy == NULL) {
-        fail(e, t, KAP_OUTCOME_NOMEM, CURLE_OUT_OF_MEMORY);
+    if (!kap_handles_equip(&e->handles, t)) {
+        deliver(e, t);
         return;
     }
-    bool ready = kap_transfer_prepare(t, h.easy, h.settings);
-    kap_settings_unref(h.settings);
-    CURLMcode rc = ready ? tune(e, t) : CURLM_OK;
-    if (ready && rc == CURLM_OK)
+    CURLMcode rc = tune(e, t);
+    if (rc == CURLM_OK)
         rc = curl_multi_add_handle(e->multi, t->easy);
-    if (!ready || rc != CURLM_OK) {
-        handle dropped = {t->easy, NULL, false};
-        t->easy = NULL;
-        handle_drop(&dropped);
-        if (ready) {
-            t->code = from_multi(rc);
-            t->outcome = rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM
-                                                   : KAP_OUTCOME_FAILED;
-        }
-        deliver(e, t);
+    if (rc != CURLM_OK) {
+        kap_handles_return(&e->handles, t, false);
+        fail(e, t, rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM
+                                             : KAP_OUTCOME_FAILED,
+             from_multi(rc));
         return;
     }
     t->running = true;
@@ -416,13 +354,14 @@ kap_engine *kap_engine_new(void)
     kap_notify_init(&e->notify);
     kap_queue_init(&e->queue);
     e->multi = curl_multi_init();
-    if (e->multi == NULL || pthread_mutex_init(&e->lock, NULL) != 0) {
-        if (e->multi != NULL)
-            curl_multi_cleanup(e->multi);
-        free(e);
-        return NULL;
-    }
-    return e;
+    if (e->multi != NULL && kap_handles_init(&e->handles) &&
+        pthread_mutex_init(&e->lock, NULL) == 0)
+        return e;
+    kap_handles_free(&e->handles);
+    if (e->multi != NULL)
+        curl_multi_cleanup(e->multi);
+    free(e);
+    return NULL;
 }
 
 bool kap_engine_threaded(const kap_engine *e)
@@ -478,8 +417,7 @@ void kap_engine_free(kap_engine *e)
     }
     free_list(&e->inbox);
     free_list(&e->outbox);
-    while (e->nkept > 0)
-        handle_drop(&e->kept[--e->nkept]);
+    kap_handles_free(&e->handles);
     curl_multi_cleanup(e->multi);
     kap_notify_close(&e->notify);
     pthread_mutex_destroy(&e->lock);

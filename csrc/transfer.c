@@ -238,13 +238,14 @@ static CURLcode set_request(kap_transfer *t, CURL *easy)
 }
 
 bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
-                          const kap_settings *served)
+                          const kap_settings *served, CURLSH *sessions)
 {
     CURLcode rc = CURLE_OK;
     t->easy = easy;
     if (served != t->settings) {
-        curl_easy_reset(easy);
         rc = set_fixed(easy, t->settings, t->message->secure);
+        if (rc == CURLE_OK)
+            rc = curl_easy_setopt(easy, CURLOPT_SHARE, sessions);
     }
     if (rc == CURLE_OK)
         rc = set_request(t, easy);

@@ -62,10 +62,10 @@ void kap_transfer_free(kap_transfer *t);
 
 /*
  * Sets `easy` up for it. A handle that served the same settings before keeps
- * what it has. False: t->outcome says why (a libcurl option refused, memory).
+ * what it has; another is as new (served is NULL). False: t->outcome says why (a libcurl option refused, memory).
  */
 bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
-                          const kap_settings *served);
+                          const kap_settings *served, CURLSH *sessions);
 /* Gives a running transfer so many seconds more. */
 void kap_transfer_extend(kap_transfer *t, double seconds);
 /* Reads the result off t->easy after libcurl said it is done. */

@@ -14,8 +14,19 @@
 #include <unistd.h>
 
 static int listener;
-static const uint8_t *answer;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static uint8_t answer[8192];
 static size_t answer_len;
+
+static void reply(int fd)
+{
+    uint8_t copy[sizeof answer];
+    pthread_mutex_lock(&lock);
+    size_t n = answer_len;
+    memcpy(copy, answer, n);
+    pthread_mutex_unlock(&lock);
+    send(fd, copy, n, MSG_NOSIGNAL);
+}
 
 static void *serve(void *arg)
 {
@@ -26,7 +37,7 @@ static void *serve(void *arg)
         if (fd < 0)
             continue;
         if (recv(fd, request, sizeof request, 0) > 0)
-            send(fd, answer, answer_len, MSG_NOSIGNAL);
+            reply(fd);
         shutdown(fd, SHUT_WR);
         while (recv(fd, request, sizeof request, 0) > 0)
             ;
@@ -72,8 +83,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     kap_failure f;
-    answer = data;
+    if (size > sizeof answer)
+        return 0;
+    pthread_mutex_lock(&lock);
+    memcpy(answer, data, size);
     answer_len = size;
+    pthread_mutex_unlock(&lock);
     kap_transfer *t = kap_transfer_new(message, settings, strdup("{}"), 2), *got;
     double until = kap_now() + 5;
     kap_engine_submit(engine, t, lane);
