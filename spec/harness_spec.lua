@@ -52,4 +52,22 @@ describe("spec.support.sandbox", function()
         assert.truthy(#sandbox.requests() >= 2)
         assert.same({ requests = 2, inflight = 0, most = 1 }, sandbox.stats(key))
     end)
+
+    it("starts a sandbox of its own, which ends with the process", function()
+        local abi = os.getenv "ABI" or "5.4"
+        local lua = abi:find "^5" and "lua" .. abi or abi
+        local pipe = io.popen(("env -u KAPTURE_SANDBOX_READY %s -e '%s'"):format(lua, [[
+            local s = require "spec.support.sandbox"
+            print(s.pid, s.dir, s.stats().requests)]]))
+        local pid, dir, n = pipe:read("*a"):match "^(%d+)%s+(%S+)%s+(%d+)"
+        pipe:close()
+        assert.equal("0", n)
+        local gone
+        for _ = 1, 100 do
+            gone = io.open(dir .. "/nginx.conf") == nil and io.open("/proc/" .. pid .. "/stat") == nil
+            if gone then break end
+            os.execute "sleep 0.05"
+        end
+        assert.is_true(gone)
+    end)
 end)

@@ -243,7 +243,7 @@ describe("sandbox: the log #once", function()
         for _, spec in ipairs {
             "tag", "bytes1", "drip,ms=1", "chunked", "oversized,bytes=3000000,length=no", "delay,ms=5,after=headers",
         } do
-            for i = 1, 10 do
+            for i = 1, 4 do
                 local key = sandbox.key()
                 assert.equal(0, curl.post(sandbox.url(spec, { key = key, http1 = i % 2 == 0 }), "1").code)
                 assert.equal(1, #sandbox.requests(key), spec)

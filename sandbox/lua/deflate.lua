@@ -45,25 +45,36 @@ local function little_endian(n)
     return string.char(n % 256, math.floor(n / 256) % 256, math.floor(n / 65536) % 256, math.floor(n / 16777216) % 256)
 end
 
+local blocks_of = {}
+
+-- A block of one unit: its length, its packed form and its checksum.
+local function block_of(unit)
+    local known = blocks_of[unit]
+    if not known then
+        local block = unit:rep(math.floor(BLOCK / #unit))
+        known = { size = #block, packed = compress(compressor(), block, Z_FULL_FLUSH), crc = z.crc32(0, block, #block) }
+        blocks_of[unit] = known
+    end
+    return known
+end
+
 -- Writes the gzip form of head, then `unit` until the whole would be `total`
 -- bytes long with tail, then tail.
 function M.repeated(write, head, unit, total, tail)
     local s = compressor()
     local fill = math.max(math.floor((total - #head - #tail) / #unit), 0)
-    local block = unit:rep(math.floor(BLOCK / #unit))
-    local per_block = #block / #unit
+    local block = block_of(unit)
+    local per_block = block.size / #unit
     local rest = unit:rep(fill % per_block)
     local crc = z.crc32(0, head, #head)
     write("\31\139\8\0\0\0\0\0\0\255" .. compress(s, head, Z_FULL_FLUSH))
-    local packed = compress(s, block, Z_FULL_FLUSH)
-    local block_crc = z.crc32(0, block, #block)
     local blocks = math.floor(fill / per_block)
     for _ = 1, blocks do
-        write(packed)
-        crc = z.crc32_combine(crc, block_crc, #block)
+        write(block.packed)
+        crc = z.crc32_combine(crc, block.crc, block.size)
     end
     crc = z.crc32(crc, rest .. tail, #rest + #tail)
-    local length = #head + blocks * #block + #rest + #tail
+    local length = #head + blocks * block.size + #rest + #tail
     write(compress(s, rest .. tail, Z_FINISH) .. little_endian(crc) .. little_endian(length % 4294967296))
 end
 
