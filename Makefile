@@ -10,6 +10,7 @@
 #   make nvim              lua/kapture.so: makes this directory a Neovim plugin
 #   make install           for one ABI; uninstall, too; PREFIX, DESTDIR, LIBDIR
 #   make sandbox           the stand-in for the service, until Ctrl-C
+#   make gateway           examples/openresty before a sandbox, until Ctrl-C
 #   make lint              every linter; lint-format, lint-lua, ... for one
 #   make check-valgrind    the specs under valgrind
 #   make check-threads    a state a thread, under ThreadSanitizer
@@ -38,7 +39,7 @@ OS  := $(shell uname -s)
 OUT := $(BUILD)/$(ABI)
 
 .PHONY: default static all nvim probes hosts install uninstall clean
-.PHONY: deps demo sandbox test check-valgrind check-threads check-symbols
+.PHONY: deps demo sandbox gateway test check-valgrind check-threads check-symbols
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
 .PHONY: has-lua FORCE
 
@@ -262,6 +263,10 @@ demo:
 sandbox:
 	@tools/deps demo
 	@sandbox/run
+
+gateway: deps
+	+@$(MAKE) --no-print-directory ABI=luajit
+	@tools/with-sandbox examples/openresty/run
 
 test: deps
 	+$(call each_abi,default static probes hosts check-symbols)

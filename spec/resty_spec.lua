@@ -37,7 +37,7 @@ local function fill(text)
 end
 
 -- The text with its KEY or MS filled in.
-local function with(text, name, value)
+local function put(text, name, value)
     return (text:gsub(name, value))
 end
 
@@ -235,7 +235,7 @@ describe("resty.kapture", function()
 
     it("shares one C client between clients of the same options", function()
         local key = sandbox.key()
-        start(with(content("/", [[
+        start(put(content("/", [[
             local o = { base_url = fault "tag,key=KEY", timeout = 7, fields = { "task_details" } }
             o.headers = { ["X-Number"] = ngx.var.arg_n }
             show(kapture.new(options(o)):get_ticket "713000000001")
@@ -307,8 +307,8 @@ describe("resty.kapture", function()
         local key, key2 = sandbox.key(), sandbox.key()
         local slow = [[client:get_ticket("1", { base_url = fault "tag,key=KEY/delay,ms=9000" })]]
         local loop = [[for _ in client:tickets("1", { base_url = fault "tag,key=KEY/delay,ms=9000" }) do end]]
-        start(content("/", with(slow, "KEY", key), "lua_check_client_abort on;")
-            .. content("/loop", with(loop, "KEY", key2), "lua_check_client_abort on;"))
+        start(content("/", put(slow, "KEY", key), "lua_check_client_abort on;")
+            .. content("/loop", put(loop, "KEY", key2), "lua_check_client_abort on;"))
         server:curl("--max-time 0.4", "/")
         server:curl("--max-time 0.4", "/loop")
         assert.is_true(given_up(key))
@@ -318,7 +318,7 @@ describe("resty.kapture", function()
 
     it("cancels the call of a light thread that is killed", function()
         local key = sandbox.key()
-        start(with(content("/", [[
+        start(put(content("/", [[
             local thread = ngx.thread.spawn(function()
                 client:get_ticket("1", { base_url = fault "tag,key=KEY/delay,ms=9000" })
             end)
@@ -382,7 +382,7 @@ describe("resty.kapture", function()
     describe("when the worker has to go", function()
         local slow = [[client:get_ticket("713000000001", { base_url = fault "delay,ms=MS" })]]
         local function locations(ms)
-            return with(content("/slow", "show(" .. slow .. ")") .. content("/job", with([[
+            return put(content("/slow", "show(" .. slow .. ")") .. content("/job", put([[
                 ngx.timer.at(0, function()
                     local tickets, message, err = SLOW
                     ngx.log(ngx.NOTICE, "job: ", err and err.kind, ": ", message)
@@ -462,9 +462,9 @@ describe("resty.kapture", function()
         local answers = {}
         for i = 1, 50 do answers[i] = server:start_get "/slow" end
         os.execute "sleep 0.2"
-        local with = math.min(p99(), p99(), p99())
+        local beside = math.min(p99(), p99(), p99())
         for i = 1, 50 do assert.are.same({ sandbox.id(1) }, json.decode(finished(answers[i])).ids) end
-        assert.is_true(with < without + 5, with .. " ms against " .. without .. " ms")
+        assert.is_true(beside < without + 5, beside .. " ms against " .. without .. " ms")
         stop()
     end)
 end)

@@ -136,8 +136,9 @@ end
 function nginx:start_get(path, words)
     self.started = (self.started or 0) + 1
     local name = self.dir .. "/answer" .. self.started
-    os.execute(("curl -s --max-time 20 -w '\\n%%{http_code}' --unix-socket %s/http.sock %s %s >%s.new && mv %s.new %s &")
-        :format(self.dir, words or "", quoted("http://localhost" .. path), name, name, name))
+    local command = "curl -s --max-time 20 -w '\\n%%{http_code}' --unix-socket %s/http.sock %s %s"
+        .. " >%s.new && mv %s.new %s &"
+    os.execute(command:format(self.dir, words or "", quoted("http://localhost" .. path), name, name, name))
     return name
 end
 
