@@ -15,6 +15,7 @@
 #   make check-valgrind    the specs under valgrind
 #   make check-threads    a state a thread, under ThreadSanitizer
 #   make check-symbols     luaopen_kapture is all that is exported
+#   make fuzz TIME=60       each fuzzer for so many seconds
 #   make format            csrc/ as .clang-format has it
 #   make deps              the system packages behind demo and test
 #   make clean
@@ -324,3 +325,10 @@ lint-shell:
 
 clean:
 	rm -rf $(BUILD) lua/kapture.so
+
+# --- Fuzzing -------------------------------------------------------------------
+
+.PHONY: fuzz
+TIME ?= 60
+fuzz:
+	spec/fuzz/run $(TIME)
