@@ -95,6 +95,21 @@ describe("sandbox faults: reading them #once", function()
         end
     end)
 
+    it("forgets a key's counters, and gives its log", function()
+        local key, other = sandbox.key(), sandbox.key()
+        local spec = "status,code=503,times=1,key="
+        local function ask(k)
+            return curl.post(sandbox.url(spec .. k, { on = "http" }), ID).status
+        end
+        assert.same({ 503, 200, 503 }, { ask(key), ask(key), ask(other) })
+        assert.equal("ok\n", curl.run(sandbox.http .. "/sandbox/reset?key=" .. key))
+        assert.same({ requests = 0, inflight = 0, most = 0 }, sandbox.stats(key))
+        assert.same({ 503, 200 }, { ask(key), ask(other) })
+        local lines = curl.run(sandbox.http .. "/sandbox/log?key=" .. key)
+        assert.equal(3, select(2, lines:gsub("\n", "")))
+        assert.equal(503, json.decode(lines:match "^[^\n]+").status)
+    end)
+
     it("does several, in their order", function()
         local key = sandbox.key()
         local url = sandbox.url("delay,ms=40", "status,code=429,times=1", "envelope,form=inline", { key = key })

@@ -31,8 +31,10 @@ end
 
 -- Forgets counters, those of faults too: of one key, or all.
 function pages.reset(args)
+    local wanted = args.key and ":" .. args.key .. ":"
     for _, name in ipairs(counts:get_keys(0)) do
-        if not name:find "^inflight:" and (not args.key or name:find(args.key, 1, true)) then counts:delete(name) end
+        local theirs = not wanted or (name .. ":"):find(wanted, 1, true)
+        if theirs and not name:find "^inflight:" then counts:delete(name) end
     end
     return "text/plain", "ok\n"
 end
