@@ -274,7 +274,10 @@ guessed:
     m.place = at;
     m.field = at->field;
     m.mark = at->mark;
-    if (at->plain) {
+    if ((unsigned char)*p <= ' ') {
+        /* More blanks than last time. */
+        p = kap_skip_blanks(p, end);
+    } else if (at->plain) {
         lua_pushvalue(L, at->slot);
         if (*p == '{' || *p == '[')
             goto container;
@@ -284,8 +287,7 @@ guessed:
         lua_rawset(L, -3);
         fr->count++;
         goto after_member;
-    }
-    if (at->skipped) {
+    } else if (at->skipped) {
         p = kap_skip_here(d, (unsigned)(fr - s->frames), p);
         if (p == NULL)
             goto failed;

@@ -286,6 +286,7 @@ static inline bool take_bracket(brackets *b, const char *p)
         bit = UINT64_C(1) << b->depth % 64;
         if (bit == 1)
             b->curly[b->depth / 64] = 0;
+        b->curly[b->depth / 64] &= ~bit;
         if (*p == '{')
             b->curly[b->depth / 64] |= bit;
         else /* another may have been open at this depth before */

@@ -12,8 +12,9 @@
  *   key(text)                    the member name at the start, and what is left
  *   starve(text, n)              decodes in a state of its own whose n-th
  *                                allocation fails: "ok" or "memory", dirty,
- *                                whether the text was left as it was,
- *                                bytes not freed at the end
+ *                                whether the text was left as it was, bytes
+ *                                not freed at the end, and whether, not
+ *                                dirty, it was then decoded after all
  *   null, array_mt
  *
  * A text is copied into a block that ends where it ends, so that valgrind and
@@ -297,6 +298,7 @@ static int probe_starve(lua_State *L)
     starved x;
     lua_State *S;
     int status;
+    bool dirty, untouched, again = false;
 
     memset(&x, 0, sizeof x);
     luaL_checkinteger(L, 2);
@@ -315,6 +317,14 @@ static int probe_starve(lua_State *L)
     x.left = (long)lua_tointeger(L, 2);
     status = lua_pcall(S, 1, 0, 0);
     x.left = -1;
+    dirty = x.d.dirty;
+    untouched = memcmp(x.copy, x.text, x.len) == 0;
+    if (status == LUA_ERRMEM && !dirty) {
+        lua_settop(S, 0);
+        lua_pushcfunction(S, starved_decode);
+        lua_pushlightuserdata(S, &x);
+        again = lua_pcall(S, 1, 0, 0) == 0;
+    }
     lua_close(S);
     if (status == 0)
         lua_pushliteral(L, "ok");
@@ -322,11 +332,12 @@ static int probe_starve(lua_State *L)
         lua_pushliteral(L, "memory");
     else
         lua_pushliteral(L, "another error");
-    lua_pushboolean(L, x.d.dirty);
-    lua_pushboolean(L, memcmp(x.copy, x.text, x.len) == 0);
+    lua_pushboolean(L, dirty);
+    lua_pushboolean(L, untouched);
     lua_pushinteger(L, (lua_Integer)x.in_use);
+    lua_pushboolean(L, again);
     free(x.copy);
-    return 4;
+    return 5;
 }
 
 static const luaL_Reg functions[] = {
