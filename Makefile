@@ -8,10 +8,12 @@
 #   make static            build/<ABI>/libkapture.a, for hosts that link it in
 #   make all               both, for every ABI whose headers are installed
 #   make nvim              lua/kapture.so: makes this directory a Neovim plugin
+#   make gnutls            build/gnutls/...: on libcurl's GnuTLS flavour
 #   make install           for one ABI; uninstall, too; PREFIX, DESTDIR, LIBDIR
 #   make sandbox           the stand-in for the service, until Ctrl-C
 #   make gateway           examples/openresty before a sandbox, until Ctrl-C
 #   make lint              every linter; lint-format, lint-lua, ... for one
+#   make test-gnutls       the specs on that flavour, OpenResty's LuaJIT
 #   make check-valgrind    the specs under valgrind
 #   make check-threads    a state a thread, under ThreadSanitizer
 #   make check-symbols     luaopen_kapture is all that is exported
@@ -20,9 +22,8 @@
 #   make deps              the system packages behind demo and test
 #   make clean
 #
-# Flags in the open: CC CFLAGS CPPFLAGS LDFLAGS LUA_INCDIR LUA_PC CURL_PC BUILD.
-# CURL_PC=libcurl-gnutls builds on another flavour of libcurl; V=1 shows the
-# commands.
+# Flags in the open: CC CFLAGS CPPFLAGS LDFLAGS LUA_INCDIR LUA_PC CURL_PC
+# CURL_LIBS BUILD. V=1 shows the commands.
 
 ABI     ?= 5.4
 CURL_PC ?= libcurl
@@ -40,7 +41,7 @@ OS  := $(shell uname -s)
 OUT := $(BUILD)/$(ABI)
 
 .PHONY: default static all nvim probes hosts install uninstall clean
-.PHONY: deps demo sandbox gateway test check-valgrind check-threads check-symbols
+.PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-threads check-symbols
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
 .PHONY: has-lua FORCE
 
@@ -272,6 +273,18 @@ gateway: deps
 test: deps
 	+$(call each_abi,default static probes hosts check-symbols)
 	@spec/run
+
+# Debian's packages for developing with the two flavours exclude each other, but
+# their headers are the same: the library is all that differs.
+GNUTLS_LIBS  ?= -l:libcurl-gnutls.so.4
+GNUTLS_BUILD := $(BUILD)/gnutls
+GNUTLS       := BUILD='$(GNUTLS_BUILD)' CURL_LIBS='$(GNUTLS_LIBS)'
+gnutls:
+	+$(Q)$(MAKE) --no-print-directory $(GNUTLS) default static
+
+test-gnutls: deps
+	+$(Q)$(MAKE) --no-print-directory ABI=luajit $(GNUTLS) default static probes hosts
+	@BUILD='$(GNUTLS_BUILD)' KAPTURE_HOSTS='$(GNUTLS_BUILD)/luajit' KAPTURE_TLS=GnuTLS spec/run luajit
 
 # The interpreter under valgrind: an error, or a block that is lost for good,
 # fails the run.

@@ -110,6 +110,12 @@ describe("resty.kapture", function()
         assert.is_nil(stop():find "%[error%]")
     end)
 
+    it("is built on the flavour of libcurl that was asked for", function()
+        start(content("/", "say(kapture.version())"))
+        assert.is_truthy(get "/".tls:find(os.getenv "KAPTURE_TLS" or "", 1, true))
+        stop()
+    end)
+
     it("says in other phases that it can't wait there, and what to do", function()
         start(content("/", "say(failed)") .. [[
             location = /phases {

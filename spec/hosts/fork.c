@@ -53,6 +53,9 @@ static int is_socket(int fd)
 int main(int argc, char **argv)
 {
     HOST_CHECK(argc == 2);
+    int inherited = 0; /* from whoever runs this */
+    for (int fd = 3; fd < 256; fd++)
+        inherited += is_socket(fd);
     lua_State *L = host_new();
     host_run(L, before, argv[1]);
     pid_t child = fork();
@@ -85,13 +88,13 @@ int main(int argc, char **argv)
              "");
 
     int sockets = 0;
-    for (int fd = 0; fd < 256; fd++)
+    for (int fd = 3; fd < 256; fd++)
         sockets += is_socket(fd);
     lua_close(L);
     int left = 0;
     for (int fd = 3; fd < 256; fd++)
         left += is_socket(fd);
-    HOST_CHECK(sockets > 0 && left == 0);
+    HOST_CHECK(sockets > inherited && left == inherited);
     puts("fine");
     return 0;
 }

@@ -5,7 +5,6 @@
 --       http = "init_by_lua_block { ... }",     -- into http { }
 --       server = "location / { ... }",          -- into server { }
 --       main = "env KAPTURE_TOKEN;",            -- at the top
---       modules = "build/luajit",               -- where kapture.so is
 --       env = { KAPTURE_TOKEN = "..." },        -- of the master
 --   }
 --   server:get("/path")            body, status (a number; 0: no answer)
@@ -87,7 +86,7 @@ function nginx.start(o)
     local values = {
         MODULES = modules, USER = user, DIR = self.dir, ROOT = output "pwd":match "[^\n]+",
         WORKERS = o.workers or 1, MAIN = o.main or "", HTTP = o.http or "", SERVER = o.server or "",
-        BUILD = o.modules or "build/luajit",
+        BUILD = (os.getenv "BUILD" or "build") .. "/luajit",
     }
     -- a second time: what is filled in may have such words as well
     local text = TEMPLATE:gsub("@(%u+)@", values):gsub("@(%u+)@", values)
