@@ -5,12 +5,14 @@ unused_args = false -- a callback's signature says what it is given
 exclude_files = { "build/**" }
 
 files["lua/resty"] = { std = "+ngx_lua" }
-files["lua/kapture/nvim.lua"] = { read_globals = { "vim" } }
-files["lua/kapture/health.lua"] = { read_globals = { "vim" } }
+files["lua/kapture/nvim.lua"] = { std = "luajit", globals = { "vim" } }
+files["lua/kapture/nvim"] = { std = "luajit", globals = { "vim" } }
+files["lua/kapture/health.lua"] = { std = "luajit", globals = { "vim" } }
 files["plugin"] = { globals = { "vim" } }
 files["sandbox"] = { std = "luajit+ngx_lua" }
 files["examples/openresty"] = { std = "luajit+ngx_lua" }
 files["examples/embed"] = { globals = { "want", "ticket" } }
 files["examples/nvim"] = { std = "luajit", globals = { "vim" } }
 files["spec"] = { std = "max+busted" }
+files["spec/nvim"] = { std = "luajit", globals = { "vim" } }
 files["rockspec"] = { std = "rockspec" }

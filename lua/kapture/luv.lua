@@ -25,6 +25,7 @@ local M = {}
 ---@field private inner table the module's client
 ---@field private uv table
 ---@field private defer fun(f: fun()) has the loop call f, soon, and not from here
+---@field private elsewhere boolean a watcher's callback is no place to work in: defer does that, too
 ---@field private poll table|nil the watcher, while anything is pending
 ---@field private callbacks table<table, kapture.luv.Callback> by request
 ---@field private pending integer
@@ -82,7 +83,7 @@ function Client:deliver_soon(request)
     end)
 end
 
-function Client:on_readable()
+function Client:turn()
     local _, ended = self.inner:step()
     local callbacks = {}
     for i, request in ipairs(ended) do callbacks[i] = self:take(request) end
@@ -92,13 +93,29 @@ function Client:on_readable()
     end
 end
 
+function Client:on_readable()
+    if not self.elsewhere then return self:turn() end
+    local poll = self.poll
+    poll:stop() -- the descriptor stays readable until there was a turn
+    self.defer(function()
+        if self.poll ~= poll then return end
+        local ok, e = pcall(self.turn, self)
+        if self.poll == poll then self:start_watching() end
+        if not ok then error(e, 0) end
+    end)
+end
+
+function Client:start_watching()
+    return self.poll:start("r", function() self:on_readable() end) == 0
+end
+
 --- The watcher exists while calls are pending: an idle client costs the loop
 --- nothing, and can be collected. False: there is none to be had.
 function Client:watch()
     if self.poll then return true end
     local fd = self.inner:fd()
     self.poll = fd and self.uv.new_poll(fd) or nil
-    return self.poll ~= nil and self.poll:start("r", function() self:on_readable() end) == 0
+    return self.poll ~= nil and self:start_watching()
 end
 
 --- Starts a call. The callback comes once, from the loop, never from in here;
@@ -138,22 +155,33 @@ function Client:close()
     for request in pairs(self.callbacks) do self:deliver_soon(request) end
 end
 
---- A client on the default loop (of `vim.uv` in Neovim).
----@param opts table|nil as for `kapture.new`: defaults for every call
+--- A client for a host that has its own way to call functions later, or nil
+--- for the loop's.
+---@param opts table|nil
+---@param defer nil|fun(f: fun()) where given, all work is done in what it calls
 ---@return kapture.luv.Client
-function M.new(opts)
+function M.new_for(opts, defer)
     local vim = rawget(_G, "vim")
     local uv = vim and (vim.uv or vim.loop) or require "luv"
     local ok, inner = pcall(kapture.new, opts)
-    if not ok then error(inner, 2) end
+    if not ok then error(inner, 3) end
     return setmetatable({
         inner = inner,
         uv = uv,
-        defer = defer_with_timer(uv),
+        defer = defer or defer_with_timer(uv),
+        elsewhere = defer ~= nil,
         callbacks = {},
         pending = 0,
         closed = false,
     }, Client)
+end
+
+--- A client on the default loop.
+---@param opts table|nil as for `kapture.new`: defaults for every call
+---@return kapture.luv.Client
+function M.new(opts)
+    local client = M.new_for(opts)
+    return client
 end
 
 return M

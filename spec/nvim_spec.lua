@@ -1,0 +1,61 @@
+-- The plugin in a real Neovim: each file of spec/nvim in one of its own, without
+-- a user's configuration, the module found on the runtimepath alone. Neovim has
+-- one Lua, so this runs once: with the LuaJIT build.
+if os.getenv "ABI" ~= "luajit" then return end
+
+local sandbox = require "spec.support.sandbox"
+local host = require "kapture_host"
+
+local function capture(command)
+    local pipe = assert(io.popen(command))
+    local text = pipe:read "*a"
+    pipe:close()
+    return (text:gsub("%s+$", ""))
+end
+
+local function run(name)
+    local root = capture "pwd"
+    local dir = capture "mktemp -d"
+    assert(os.execute(([[
+        mkdir -p %s/rtp/lua %s/home && ln -s %s/build/luajit/kapture.so %s/rtp/lua/kapture.so &&
+        mkdir %s/rtp/doc && cp %s/doc/kapture.txt %s/rtp/doc/
+    ]]):format(dir, dir, root, dir, dir, root, dir)))
+    local command = ([[
+        cd %s/home && env -u LUA_PATH -u LUA_CPATH -u KAPTURE_TOKEN -u NVIM HOME=%s/home XDG_CONFIG_HOME=%s/home/c \
+        XDG_DATA_HOME=%s/home/d XDG_STATE_HOME=%s/home/s XDG_CACHE_HOME=%s/home/h TERM=xterm-256color LC_ALL=C.UTF-8 \
+        KAPTURE_NVIM_ROOT=%s KAPTURE_NVIM_RTP=%s/rtp \
+        KAPTURE_NVIM_TEST=%s/spec/nvim/%s.lua KAPTURE_NVIM_REPORT=%s/report \
+        KAPTURE_SANDBOX_READY=%s timeout -k 5 120 nvim --headless -n -i NONE -u NORC \
+        --cmd "set rtp^=%s,%s/rtp" -c "luafile %s/spec/nvim/main.lua" 2>&1 </dev/null]]):format(
+        dir, dir, dir, dir, dir, dir, root, dir, root, name, dir, os.getenv "KAPTURE_SANDBOX_READY" or "",
+        root, dir, root)
+    local output = capture(command)
+    local results, ended = {}, false
+    local report = io.open(dir .. "/report")
+    if report then
+        for line in report:lines() do
+            local verdict, test, detail = line:match "^(%l%l)\t([^\t]*)\t(.*)$"
+            if verdict then results[#results + 1] = { verdict == "ok", test, (detail:gsub("\1", "\n")) } end
+            ended = ended or line == "end"
+        end
+        report:close()
+    end
+    os.execute("rm -rf " .. dir)
+    return results, ended, output
+end
+
+for _, name in ipairs { "client", "view" } do
+    describe("Neovim, " .. name .. ":", function()
+        local began = host.now()
+        local results, ended, output = run(name)
+        for _, result in ipairs(results) do
+            it(result[2], function() assert(result[1], result[3]) end)
+        end
+        it("the editor ended as it should", function()
+            assert(ended, ("after %.0f s, saying: %s"):format(host.now() - began, output))
+            assert.is_true(#results > 0)
+            assert.is_nil(output:find "E%d+:", output)
+        end)
+    end)
+end
+assert(sandbox.token)
