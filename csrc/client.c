@@ -373,8 +373,9 @@ static int client_fd(lua_State *L)
         kap_client_settle_mark(c);
     }
     if (fd < 0)
-        return 0;
-    lua_pushinteger(L, fd);
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, fd);
     return 1;
 }
 
@@ -448,15 +449,17 @@ static int client_events(lua_State *L)
 static int client_timeout(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
-    if (!kap_client_has_work(c) && c->ended == NULL)
-        return 0;
-    lua_pushnumber(L, 0);
+    if (kap_client_has_work(c) || c->ended != NULL)
+        lua_pushnumber(L, 0);
+    else
+        lua_pushnil(L);
     return 1;
 }
 
 static int client_getfd(lua_State *L)
 {
-    if (client_fd(L) == 0)
+    client_fd(L);
+    if (lua_isnil(L, -1))
         lua_pushinteger(L, -1);
     return 1;
 }
