@@ -46,6 +46,7 @@ bool kap_envelope_read(kap_decode *d, kap_envelope *e)
         e->end = d->p;
         return true;
     }
+    d->depth++; /* what follows is inside the object */
     for (;;) {
         if (kap_decode_peek(d) != '"')
             return kap_decode_fail(d, "a member's name expected");
@@ -68,6 +69,7 @@ bool kap_envelope_read(kap_decode *d, kap_envelope *e)
         if (c == '}')
             break;
     }
+    d->depth--;
     e->end = d->p;
     return true;
 }

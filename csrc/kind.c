@@ -1,5 +1,6 @@
 #include "kind.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,31 +85,83 @@ void kap_failure_set(kap_failure *f, kap_kind kind, const char *fmt, ...)
     va_end(ap);
 }
 
+static int hex_value(const char *s, size_t n)
+{
+    int value = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *digits = "0123456789abcdef", *at;
+        at = s[i] == '\0' ? NULL : strchr(digits, tolower((unsigned char)s[i]));
+        if (at == NULL)
+            return -1;
+        value = value * 16 + (int)(at - digits);
+    }
+    return value;
+}
+
+/* Length of "&#61;" or "&#x3d;" where it stands for c, else 0. */
+static size_t match_entity(const char *text, size_t len, char c)
+{
+    size_t i = 2, digits = 0;
+    int value = 0, base = 10;
+    if (len < 4 || text[1] != '#')
+        return 0;
+    if (text[i] == 'x' || text[i] == 'X') {
+        base = 16;
+        i++;
+    }
+    for (; i < len && text[i] != ';' && digits < 6; i++, digits++) {
+        int digit = hex_value(text + i, 1);
+        if (digit < 0 || digit >= base)
+            return 0;
+        value = value * base + digit;
+    }
+    return i < len && text[i] == ';' && value == c ? i + 1 : 0;
+}
+
+/* Length of what stands for c at text, as itself or as writers of JSON, URLs
+ * and HTML put it; 0: something else does. */
+static size_t match_char(const char *text, size_t len, char c)
+{
+    if (*text == c)
+        return 1;
+    switch (*text) {
+    case '\\':
+        if (len >= 2 && text[1] == c)
+            return 2;
+        return len >= 6 && text[1] == 'u' && hex_value(text + 2, 4) == c ? 6
+                                                                         : 0;
+    case '%': return len >= 3 && hex_value(text + 1, 2) == c ? 3 : 0;
+    case '&': return match_entity(text, len, c);
+    default: return 0;
+    }
+}
+
 /* Length of `secret` as it stands at text, or 0 where it does not. */
-static size_t match(const char *text, size_t len, const char *secret)
+static size_t match(const char *text, size_t len, const char *secret, bool cut)
 {
     size_t i = 0;
     for (; *secret != '\0'; secret++) {
-        if (*secret == '/' && i + 1 < len && text[i] == '\\' &&
-            text[i + 1] == '/')
-            i++;
-        if (i >= len || text[i] != *secret)
-            return 0;
-        i++;
+        if (i >= len)
+            return cut ? i : 0;
+        size_t n = match_char(text + i, len - i, *secret);
+        if (n == 0) /* an escape that is itself cut off? */
+            return cut && i > 0 && len - i < 6 &&
+                           strchr("\\%&", text[i]) != NULL
+                       ? len
+                       : 0;
+        i += n;
     }
     return i;
 }
 
-size_t kap_redact(char *text, size_t len, const char *secret)
+size_t kap_redact(char *text, size_t len, const char *secret, bool cut)
 {
     static const char stars[] = "***";
     if (secret == NULL || *secret == '\0')
         return len;
     size_t out = 0, in = 0;
     while (in < len) {
-        size_t hit = text[in] == *secret || text[in] == '\\'
-                         ? match(text + in, len - in, secret)
-                         : 0;
+        size_t hit = match(text + in, len - in, secret, cut);
         if (hit == 0) {
             text[out++] = text[in++];
             continue;

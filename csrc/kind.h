@@ -57,8 +57,10 @@ __attribute__((format(printf, 3, 4)))
 #endif
 void kap_failure_set(kap_failure *f, kap_kind kind, const char *fmt, ...);
 
-/* Replaces every `secret` in text[0..len) by asterisks; "/" may stand there as
- * "\/", as JSON writers like to put it. Returns the new length. */
-size_t kap_redact(char *text, size_t len, const char *secret);
+/* Replaces every `secret` in text[0..len) by asterisks, also one with escapes
+ * in it as writers of JSON, URLs and HTML like to put them. `cut`: the text went
+ * on, so what its end has in common with the secret is taken for it, too.
+ * Returns the new length. */
+size_t kap_redact(char *text, size_t len, const char *secret, bool cut);
 
 #endif

@@ -75,7 +75,7 @@ static void describe(const kap_response *r, const kap_transfer *t,
     char head[KAP_RESPONSE_HEAD];
     size_t n = r->head_len;
     memcpy(head, r->head, n);
-    n = kap_redact(head, n, t->message->token);
+    n = kap_redact(head, n, t->message->token, t->len > n);
     f->status = (int)t->status;
     f->body_len = n < KAP_BODY_MAX ? n : KAP_BODY_MAX;
     memcpy(f->body, head, f->body_len);
@@ -102,11 +102,12 @@ static const char *reason(long status)
     }
 }
 
-/* Copies a JSON string value's text as the message; false: it is none. */
-static bool message_from(lua_State *L, kap_response *r, char *value,
-                         kap_failure *f)
+/* Copies a JSON string value's text as the message: one line, fit for a log.
+ * False: it has none. */
+static bool message_from(lua_State *L, kap_response *r, const kap_transfer *t,
+                         char *value, kap_failure *f)
 {
-    size_t len;
+    size_t len, n = 0;
     const char *s;
     if (value == NULL || *value != '"')
         return false;
@@ -114,17 +115,23 @@ static bool message_from(lua_State *L, kap_response *r, char *value,
     if (!kapL_decode_value(L, &r->decode))
         return false;
     s = lua_tolstring(L, -1, &len);
-    if (s == NULL || len == 0) {
-        lua_pop(L, 1);
-        return false;
-    }
-    if (len >= sizeof f->message)
+    bool cut = s != NULL && len >= sizeof f->message;
+    if (cut) {
         len = sizeof f->message - 1;
-    for (size_t i = 0; i < len; i++) /* one line, fit for a log */
-        f->message[i] = iscntrl((unsigned char)s[i]) ? ' ' : s[i];
-    f->message[len] = '\0';
+        while (len > 0 && ((unsigned char)s[len] & 0xc0) == 0x80)
+            len--; /* not in the middle of a character */
+    }
+    for (size_t i = 0; s != NULL && i < len; i++) {
+        char c = iscntrl((unsigned char)s[i]) ? ' ' : s[i];
+        if (c != ' ' || n > 0)
+            f->message[n++] = c;
+    }
     lua_pop(L, 1);
-    return true;
+    n = kap_redact(f->message, n, t->message->token, cut);
+    while (n > 0 && f->message[n - 1] == ' ')
+        n--;
+    f->message[n] = '\0';
+    return n > 0;
 }
 
 /* A failure by status or by a "failed" envelope, with the service's words. */
@@ -140,13 +147,12 @@ static kap_response_result refuse(lua_State *L, kap_response *r,
     f->retryable = kind == KAP_KIND_RATE_LIMITED ||
                    (kind == KAP_KIND_SERVER &&
                     (t->status < 400 || status_is_retryable(t->status)));
-    if (e == NULL || (!message_from(L, r, e->message, f) &&
-                      !message_from(L, r, e->words, f)))
-        kap_failure_set(f, kind, "HTTP %ld %s", t->status, reason(t->status));
-    size_t n = strlen(f->message);
-    f->message[kap_redact(f->message, n, t->message->token)] = '\0';
-    while (n > 0 && f->message[strlen(f->message) - 1] == ' ')
-        f->message[--n] = '\0';
+    if (e == NULL || (!message_from(L, r, t, e->message, f) &&
+                      !message_from(L, r, t, e->words, f))) {
+        const char *words = reason(t->status);
+        kap_failure_set(f, kind, "HTTP %ld%s%s", t->status,
+                        *words != '\0' ? " " : "", words);
+    }
     return KAP_RESPONSE_FAILED;
 }
 
@@ -244,12 +250,14 @@ static kap_response_result object(lua_State *L, kap_response *r,
                                                         : NULL;
     if (!e.ticket && list != NULL) {
         r->decode.p = list + 1;
+        r->decode.depth = 2;
         r->phase = KAP_RESPONSE_ELEMENTS;
         return elements(L, r, t, until, sink, arg, f);
     }
     if (!e.ticket && e.message != NULL && *e.message == '{') {
         kap_envelope inner;
         r->decode.p = e.message;
+        r->decode.depth = 1;
         if (!kap_envelope_read(&r->decode, &inner))
             return not_json(r, f);
         if (inner.ticket) {
@@ -258,18 +266,17 @@ static kap_response_result object(lua_State *L, kap_response *r,
         }
     }
     if (e.ticket) {
+        r->decode.depth = start == e.message;
         r->decode.p = start;
         return one_ticket(L, r, t, sink, arg) ? finish(r, f) : not_json(r, f);
     }
-    if (e.success && message_from(L, r, e.message, f)) {
+    if (e.success && message_from(L, r, t, e.message, f)) {
         char words[KAP_MESSAGE_MAX];
         memcpy(words, f->message, sizeof words);
         kap_failure_set(f, KAP_KIND_PROTOCOL,
                         "the response says success and holds no tickets: "
                         "%.200s",
                         words);
-        f->message[kap_redact(f->message, strlen(f->message),
-                              t->message->token)] = '\0';
         return KAP_RESPONSE_FAILED;
     }
     return unknown(f, "the response is JSON of no known shape");
@@ -310,6 +317,7 @@ static kap_response_result first_look(lua_State *L, kap_response *r,
     }
     if (c == '[') {
         kap_decode_take(&r->decode);
+        r->decode.depth = 1;
         r->phase = KAP_RESPONSE_ELEMENTS;
         return elements(L, r, t, until, sink, arg, f);
     }

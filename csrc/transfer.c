@@ -267,6 +267,23 @@ void kap_transfer_extend(kap_transfer *t, double seconds)
         t->limit -= seconds; /* it keeps the limit it had */
 }
 
+/* A header line longer than its buffer may grow is "out of memory" to libcurl
+ * before 8.6: told apart by an answer that has begun, and by memory being there.
+ */
+static bool header_overflow(const kap_transfer *t)
+{
+    curl_off_t first_byte = 0;
+    void *probe;
+    if (t->len > 0 ||
+        curl_easy_getinfo(t->easy, CURLINFO_STARTTRANSFER_TIME_T,
+                          &first_byte) != CURLE_OK ||
+        first_byte <= 0)
+        return false;
+    probe = malloc(HEADER_BYTES_MAX);
+    free(probe);
+    return probe != NULL;
+}
+
 void kap_transfer_finish(kap_transfer *t, CURLcode code)
 {
     long version = 0;
@@ -285,7 +302,8 @@ void kap_transfer_finish(kap_transfer *t, CURLcode code)
     else if (code == CURLE_FILESIZE_EXCEEDED)
         t->outcome = KAP_OUTCOME_TOO_LARGE;
     else if (code == CURLE_OUT_OF_MEMORY)
-        t->outcome = KAP_OUTCOME_NOMEM;
+        t->outcome =
+            header_overflow(t) ? KAP_OUTCOME_HEADERS : KAP_OUTCOME_NOMEM;
     else if (code == CURLE_OPERATION_TIMEDOUT && kap_now() >= t->deadline)
         t->outcome = KAP_OUTCOME_DEADLINE;
     else
@@ -305,9 +323,9 @@ bool kap_transfer_may_refuse(const kap_transfer *t)
     return i == t->len || t->body[i] != '[';
 }
 
-static kap_kind kind_of(CURLcode code)
+static kap_kind kind_of(const kap_transfer *t)
 {
-    switch (code) {
+    switch (t->code) {
     case CURLE_OPERATION_TIMEDOUT: return KAP_KIND_TIMEOUT;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -324,6 +342,9 @@ static kap_kind kind_of(CURLcode code)
     case CURLE_SSL_ENGINE_INITFAILED:
     case CURLE_SSL_SHUTDOWN_FAILED:
     case CURLE_USE_SSL_FAILED: return KAP_KIND_TLS;
+    case CURLE_RECV_ERROR: /* has no code of its own */
+        return strstr(t->error, "chunked-encoding") != NULL ? KAP_KIND_PROTOCOL
+                                                            : KAP_KIND_NETWORK;
     case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is not HTTP */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
@@ -354,14 +375,13 @@ void kap_transfer_failure(const kap_transfer *t, kap_failure *f)
         break;
     case KAP_OUTCOME_HEADERS:
         kap_failure_set(f, KAP_KIND_PROTOCOL,
-                        "the response has more than %zu bytes of headers",
-                        HEADER_BYTES_MAX);
+                        "the response's headers are too long");
         break;
     case KAP_OUTCOME_NOMEM:
         kap_failure_set(f, KAP_KIND_NOMEM, "not enough memory");
         break;
     default:
-        kap_failure_set(f, kind_of(t->code), "%s",
+        kap_failure_set(f, kind_of(t), "%s",
                         t->error[0] != '\0' ? t->error
                                             : curl_easy_strerror(t->code));
         f->retryable =

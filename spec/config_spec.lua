@@ -1,0 +1,289 @@
+-- Where a call goes and who it is: base_url, subdomain, token, the environment,
+-- proxies; what is refused before anything is sent.
+local ask = require "spec.support.ask"
+local kapture = require "kapture"
+local sandbox = require "spec.support.sandbox"
+
+local function config(opts)
+    local tickets, message, err = kapture.get_ticket("1", opts)
+    assert.is_nil(tickets)
+    assert.are.equal("config", err.kind, message)
+    assert.are.equal(message, err.message)
+    assert.are.equal(0, err.attempts)
+    assert.is_false(err.retryable)
+    assert.are.equal("1", err.ids[1])
+    return message
+end
+
+-- What a url is judged to be: "config", or else how far it got.
+local function judge(base_url)
+    local opts = { base_url = base_url, token = "x", retries = 0, connect_timeout = 0.05, proxy = "" }
+    return select(3, kapture.get_ticket("1", opts)).kind
+end
+
+describe("base_url", function()
+    it("is https to anywhere", function()
+        for _, url in ipairs {
+            "https://localhost:1", "https://127.0.0.1:1", "https://[::1]:1", "HTTPS://LOCALHOST:1/",
+            "https://localhost:1/prefix", "https://localhost:1/a/b/", "https://localhost:1/a%20b;c=1,d",
+            "https://127.0.0.1:65535",
+        } do
+            assert.are_not.equal("config", judge(url), url)
+        end
+    end)
+
+    it("is plain http to loopback only", function()
+        for _, url in ipairs {
+            "http://localhost:1", "http://LocalHost:1", "http://127.0.0.1:1", "http://127.255.255.254:1",
+            "http://[::1]:1", "HTTP://localhost:1/x",
+        } do
+            assert.are_not.equal("config", judge(url), url)
+        end
+        for _, url in ipairs {
+            "http://example.com", "http://10.0.0.1", "http://128.0.0.1", "http://127.1", "http://127.0.1", "http://127",
+            "http://2130706433", "http://0x7f000001", "http://0x7f.0.0.1", "http://0177.0.0.1", "http://127.0.0.01",
+            "http://127.0.0.256", "http://127.0.0.1.", "http://127.0.0.1.example.com", "http://127.0.0.1.1",
+            "http://localhost.", "http://localhost.example.com", "http://notlocalhost", "http://[::2]",
+            "http://[::ffff:127.0.0.1]", "http://[0:0:0:0:0:0:0:1]", "http://[::1].example.com", "http://0.0.0.0",
+            "http://[::1%lo]", "http://localhost\\@example.com", "http://1270.0.1", "http://127..0.1",
+        } do
+            assert.are.equal("config", judge(url), url)
+        end
+    end)
+
+    it("is of no other form", function()
+        for _, url in ipairs {
+            "", "localhost", "//localhost", "https:", "https:/", "https://", "https:///x", "https://:443", "ftp://localhost",
+            "file:///etc/passwd", "httpss://localhost", "https//localhost", " https://localhost", "https://localhost ",
+            "https://user@localhost", "https://user:pass@localhost", "https://localhost/@x", "https://@localhost",
+            "https://localhost?x=1", "https://localhost/?", "https://localhost#x", "https://localhost/a#",
+            "https://localhost:", "https://localhost:0", "https://localhost:65536", "https://localhost:99999999999",
+            "https://localhost:x", "https://localhost:1x", "https://localhost:-1", "https://loc alhost", "https://a/b c",
+            "https://[::1", "https://[]", "https://[::1]x", "https://[zz]", "https://.x", "https://-x", "https://ex*mple",
+            "https://localhost/\"", "https://localhost/<", "https://localhost/é", "https://münchen.example",
+            "https://localhost/\n", "https://localhost\r\nX: y", "https://localhost/\0x", "https://a\127",
+            "https://localhost\\x", "https://localhost/{}", "https://localhost/|",
+        } do
+            assert.are.equal("config", judge(url), url)
+        end
+        judge("https://" .. ("a"):rep(100000))
+        judge("https://localhost:1/" .. ("a"):rep(100000))
+    end)
+
+    it("never shows a password", function()
+        local message = config { base_url = "https://me:hunter2@localhost", token = "x" }
+        assert.is_nil(message:find("hunter2", 1, true))
+    end)
+
+    it("may have a path prefix, with or without a slash behind", function()
+        for _, tail in ipairs { "", "/", "//" } do
+            local key = sandbox.key()
+            local base = sandbox.url("tag,key=" .. key) .. tail
+            assert.are.equal(1, #kapture.get_ticket("1", ask.opts { base_url = base }))
+            local path = sandbox.requests(key)[1].path
+            assert.is_nil(path:find("//", 1, true), path)
+        end
+    end)
+end)
+
+describe("subdomain", function()
+    it("is one DNS label", function()
+        for _, bad in ipairs { "", "a.b", "-a", "a-", "a_b", "a b", "é", "a/b", "a\nb", ("a"):rep(64), "a@b", "x:1", "a\0b" } do
+            config { subdomain = bad, token = "x" }
+        end
+        for _, good in ipairs { "nonexistent-label-for-tests", "A", "0", ("a"):rep(63) } do
+            local opts = { subdomain = good, token = "x", deadline = 0.001, proxy = "http://127.0.0.1:1" }
+            assert.are_not.equal("config", select(3, kapture.get_ticket("1", opts)).kind, good)
+        end
+    end)
+
+    it("names a host of kapturecrm.com over https", function()
+        -- a proxy of ours is asked for the tunnel and says no: nothing leaves the machine
+        local got = ask("1", { base_url = false, subdomain = "acme", proxy = sandbox.http })
+        assert.is_truthy(got.err)
+        local port = sandbox.http:match ":(%d+)$"
+        assert.is_truthy(port)
+    end)
+end)
+
+describe("what is missing", function()
+    it("is named", function()
+        assert.is_truthy(config { token = "x" }:find "subdomain")
+        assert.is_truthy(config { base_url = sandbox.https }:find "token")
+        assert.is_truthy(config { base_url = sandbox.https, token = "" }:find "token")
+        config { base_url = sandbox.https, token = "  " }
+        config { base_url = sandbox.https, token = "Basic " }
+        config { base_url = sandbox.https, token = "Basic" .. " " .. " " }
+    end)
+
+    it("may be a control character's fault", function()
+        for _, c in ipairs { "\n", "\r\n", "\0", "\1", "\127", "\t" } do
+            config { base_url = sandbox.https, token = "abc" .. c }
+            config { base_url = sandbox.https, token = "a" .. c .. "X-Header: y" }
+            config { base_url = sandbox.https, token = function() return "abc" .. c end }
+            config { base_url = sandbox.https, token = "x", cookie = "a" .. c .. "b" }
+            config { base_url = sandbox.https, token = "x", headers = { ["X-A"] = "a" .. c .. "b" } }
+            config { base_url = sandbox.https, token = "x", headers = { ["X" .. c .. "A"] = "a" } }
+            config { base_url = sandbox.https, token = "x", user_agent = "a" .. c .. "b" }
+        end
+    end)
+
+    it("of a client is mended by a call", function()
+        local client = kapture.new(ask.opts { cookie = "a\nb", token = "a\nb", headers = { ["X-A"] = "\n" } })
+        assert.are.equal("config", select(3, client:get_ticket "1").kind)
+        assert.are.equal("config", select(3, client:get_ticket("1", { cookie = "a" })).kind)
+        assert.are.equal("config", select(3, client:get_ticket("1", { cookie = "a", headers = {} })).kind)
+        assert.are.equal(1, #client:get_ticket("1", { cookie = "a", headers = {}, token = sandbox.token }))
+    end)
+
+    it("is the token function's to answer for", function()
+        local function with(token) return config { base_url = sandbox.https, token = token } end
+        assert.is_truthy(with(function() error("no keyring", 0) end):find "no keyring")
+        with(function() error {} end)
+        with(function() error() end)
+        with(function() end)
+        with(function() return nil, "why" end)
+        with(function() return 5 end)
+        with(function() return {} end)
+        with(function() return "" end)
+        with(coroutine.yield)
+        with(function() coroutine.yield() end)
+        coroutine.wrap(function() with(coroutine.yield) end)()
+    end)
+end)
+
+describe("the environment", function()
+    local function child(env, opts)
+        local program = ([[
+            local tickets, message, err = require "kapture".get_ticket("1", { ca_file = %q, retries = 0, %s })
+            print(tickets and #tickets or err.kind .. ": " .. message)
+        ]]):format(sandbox.ca, opts or "")
+        return (ask.child(program, env):gsub("\n$", ""))
+    end
+    local right = { KAPTURE_BASE_URL = sandbox.https, KAPTURE_TOKEN = sandbox.token }
+
+    it("is used where nothing is given", function()
+        assert.are.equal("1", child(right))
+        assert.is_truthy(child { KAPTURE_TOKEN = "x" }:find "^config: no subdomain")
+        assert.is_truthy(child { KAPTURE_BASE_URL = sandbox.https }:find "^config: no token")
+        assert.is_truthy(child { KAPTURE_SUBDOMAIN = "a.b", KAPTURE_TOKEN = "x" }:find "^config: subdomain 'a.b'")
+    end)
+
+    it("counts as unset where it is empty", function()
+        local env = { KAPTURE_BASE_URL = "", KAPTURE_SUBDOMAIN = "a_b", KAPTURE_TOKEN = "x" }
+        assert.is_truthy(child(env):find "^config: subdomain 'a_b'")
+        assert.is_truthy(child { KAPTURE_BASE_URL = "", KAPTURE_SUBDOMAIN = "", KAPTURE_TOKEN = "x" }:find "no subdomain")
+        assert.is_truthy(child { KAPTURE_BASE_URL = sandbox.https, KAPTURE_TOKEN = "" }:find "no token")
+    end)
+
+    it("comes last, and base_url before subdomain", function()
+        assert.are.equal("1", child({ KAPTURE_BASE_URL = sandbox.https, KAPTURE_SUBDOMAIN = "a_b",
+                                      KAPTURE_TOKEN = sandbox.token }))
+        assert.is_truthy(child(right, "subdomain = 'a_b'"):find "subdomain 'a_b'")
+        assert.is_truthy(child(right, "token = 'wrong'"):find "^auth")
+        assert.is_truthy(child(right, "base_url = 'x'"):find "^config: base_url 'x'")
+        assert.are.equal("1", child({ KAPTURE_BASE_URL = "x", KAPTURE_TOKEN = "x" },
+            ("base_url = %q, token = %q, subdomain = 'a_b'"):format(sandbox.https, sandbox.token)))
+    end)
+
+    it("is read at each call", function()
+        local output = ask.child(([[
+            local uv = require "luv"
+            local kapture = require "kapture"
+            local client = kapture.new { ca_file = %q, retries = 0 }
+            local function try()
+                for _, call in ipairs { kapture.get_ticket, function(...) return client:get_ticket(...) end } do
+                    local tickets, _, err = call("1", call == kapture.get_ticket and { ca_file = %q, retries = 0 } or nil)
+                    io.write(tickets and "ok" or err.kind, " ")
+                end
+            end
+            try()
+            uv.os_setenv("KAPTURE_BASE_URL", %q)
+            try()
+            uv.os_setenv("KAPTURE_TOKEN", "wrong")
+            try()
+            uv.os_setenv("KAPTURE_TOKEN", %q)
+            try()
+            try()
+            uv.os_setenv("KAPTURE_BASE_URL", "ftp://x")
+            try()
+        ]]):format(sandbox.ca, sandbox.ca, sandbox.https, sandbox.token))
+        assert.are.equal("config config config config auth auth ok ok ok ok config config ", output)
+    end)
+
+    it("is refused with a control character as options are", function()
+        assert.is_truthy(child { KAPTURE_BASE_URL = sandbox.https, KAPTURE_TOKEN = "a\nb" }:find "^config: token")
+        assert.is_truthy(child { KAPTURE_BASE_URL = "https://x\ny", KAPTURE_TOKEN = "a" }:find "^config: base_url")
+    end)
+end)
+
+describe("precedence", function()
+    it("is the call's options, then the client's", function()
+        local client = kapture.new(ask.opts { subdomain = "a_b" })
+        assert.are.equal(1, #client:get_ticket "1")
+        local function kind(opts) return (select(3, client:get_ticket("1", opts)) or {}).kind or "none" end
+        assert.are.equal("config", kind { subdomain = "a_b" })
+        assert.are.equal("none", kind { subdomain = "a_b", base_url = sandbox.https })
+        assert.are.equal("config", kind { base_url = "x" })
+        assert.are.equal("none", kind { include_emailbody = "1" })
+        assert.are.equal("none", kind { conversation_type = "1", fields = { "a" }, hook = print and function() end })
+        local other = kapture.new { subdomain = "a_b", token = sandbox.token, ca_file = sandbox.ca }
+        assert.are.equal("config", select(3, other:get_ticket("1", { include_emailbody = "1" })).kind)
+        assert.are.equal(1, #other:get_ticket("1", { base_url = sandbox.https }))
+    end)
+end)
+
+describe("a proxy", function()
+    it("of the environment is not used for plain http", function()
+        local output = ask.child(([[
+            local tickets, message = require "kapture".get_ticket("1", { base_url = %q, token = %q, retries = 0 })
+            print(tickets and #tickets or message)
+        ]]):format(sandbox.http, sandbox.token), {
+            http_proxy = "http://127.0.0.1:1", HTTP_PROXY = "http://127.0.0.1:1", ALL_PROXY = "http://127.0.0.1:1",
+            all_proxy = "socks5://127.0.0.1:1",
+        })
+        assert.are.equal("1\n", output)
+    end)
+
+    it("of the environment is used for https, unless no_proxy or proxy = '' say no", function()
+        local program = ([[
+            local tickets, _, err = require "kapture".get_ticket("1",
+                { base_url = %q, token = %q, ca_file = %q, retries = 0, proxy = PROXY })
+            print(tickets and #tickets or err.kind)
+        ]]):format(sandbox.https, sandbox.token, sandbox.ca)
+        local env = { https_proxy = "http://127.0.0.1:1" }
+        assert.are.equal("network\n", (ask.child(program, env)))
+        assert.are.equal("1\n", (ask.child("PROXY = ''\n" .. program, env)))
+        env.no_proxy = "localhost"
+        assert.are.equal("1\n", (ask.child(program, env)))
+    end)
+
+    it("is never sent a plain http request's token, but on loopback", function()
+        for _, proxy in ipairs {
+            "http://example.com:3128", "example.com:3128", "socks5://10.0.0.1", "http://example.com/@127.0.0.1",
+            "http://example.com?@127.0.0.1", "http://example.com#@127.0.0.1", "http://127.0.0.1.example.com",
+            "http://127.0.0.1@example.com", "http://[::1]@example.com", "localhost@example.com:1",
+        } do
+            assert.is_truthy(config { base_url = sandbox.http, token = "x", proxy = proxy }:find "proxy", proxy)
+        end
+        local got = ask("1", { proxy = "http://127.0.0.1:1" }, { on = "http" })
+        assert.are.equal("network", got.err.kind)
+    end)
+
+    it("that is refused is a network failure", function()
+        assert.are.equal("network", ask("1", { proxy = "http://127.0.0.1:1" }).err.kind)
+        assert.are.equal("network", ask("1", { proxy = "socks5h://127.0.0.1:1" }).err.kind)
+    end)
+end)
+
+describe("body without lua-cjson", function()
+    it("is a config failure", function()
+        local output = ask.child(([[
+            package.loaded.cjson = nil
+            package.preload.cjson = function() error "module 'cjson' not found" end
+            local _, message, err = require "kapture".get_ticket("1", { base_url = %q, token = "x", body = { a = 1 } })
+            print(err.kind, message)
+        ]]):format(sandbox.https))
+        assert.is_truthy(output:find "^config\tbody: .*cjson", output)
+    end)
+end)
