@@ -193,8 +193,8 @@ static void start(kap_engine *e, kap_transfer *t)
         rc = curl_multi_add_handle(e->multi, t->easy);
     if (rc != CURLM_OK) {
         kap_handles_return(&e->handles, t, false);
-        fail(e, t, rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM
-                                             : KAP_OUTCOME_FAILED,
+        fail(e, t,
+             rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM : KAP_OUTCOME_FAILED,
              from_multi(rc));
         return;
     }

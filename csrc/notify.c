@@ -124,7 +124,7 @@ bool kap_notify_listen(kap_notify *n)
     stop_listening(n);
     if (!make_directory(n->path))
         return false;
-    strcat(n->path, "/n");
+    memcpy(n->path + strlen(n->path), "/n", sizeof "/n");
     memcpy(address.sun_path, n->path, strlen(n->path) + 1);
     n->listener = socket(AF_UNIX, SOCK_STREAM, 0);
     if (n->listener >= 0) {

@@ -26,8 +26,8 @@ typedef struct kap_settings {
     char *cookie;
     char **headers;                /* "Name: value" lines, NULL-terminated */
     char *params[KAP_PARAM_COUNT]; /* NULL: "" */
-    char *body;           /* members to merge, as `"k":v,...`, no braces */
-    bool body_unencoded;  /* `body` was given and lua-cjson not found */
+    char *body;          /* members to merge, as `"k":v,...`, no braces */
+    bool body_unencoded; /* `body` was given and lua-cjson not found */
     kap_fields *fields;
     double timeout, connect_timeout, deadline; /* seconds; INFINITY: none */
     double backoff, max_backoff;

@@ -128,12 +128,8 @@ static void record(lua_State *L, tape *t)
 #endif
         add(L, t, REAL)->real = lua_tonumber(L, -1);
         break;
-    case LUA_TBOOLEAN:
-        add(L, t, BOOLEAN)->n = lua_toboolean(L, -1);
-        break;
-    default:
-        add(L, t, NIL);
-        break;
+    case LUA_TBOOLEAN: add(L, t, BOOLEAN)->n = lua_toboolean(L, -1); break;
+    default: add(L, t, NIL); break;
     }
     lua_pop(L, 1);
 }
@@ -189,24 +185,12 @@ static int floor_build(lua_State *L)
             }
             lua_pushvalue(L, 2 + s->n);
             continue;
-        case CLOSE:
-            level--;
-            break;
-        case TEXT:
-            lua_pushlstring(L, s->text, s->len);
-            break;
-        case INTEGER:
-            lua_pushinteger(L, s->integer);
-            break;
-        case REAL:
-            lua_pushnumber(L, s->real);
-            break;
-        case BOOLEAN:
-            lua_pushboolean(L, s->n);
-            break;
-        case NIL:
-            lua_pushlightuserdata(L, NULL);
-            break;
+        case CLOSE: level--; break;
+        case TEXT: lua_pushlstring(L, s->text, s->len); break;
+        case INTEGER: lua_pushinteger(L, s->integer); break;
+        case REAL: lua_pushnumber(L, s->real); break;
+        case BOOLEAN: lua_pushboolean(L, s->n); break;
+        case NIL: lua_pushlightuserdata(L, NULL); break;
         }
         if (kinds[level] == OBJECT)
             lua_rawset(L, -3);

@@ -88,7 +88,8 @@ static void compare_jansson(lua_State *L, int idx, const json_t *j)
     case JSON_INTEGER:
         if (!lua_isinteger(L, idx) ||
             lua_tointeger(L, idx) != json_integer_value(j))
-            FUZZ_FAIL("integer %s, jansson has %lld", luaL_tolstring(L, idx, NULL),
+            FUZZ_FAIL("integer %s, jansson has %lld",
+                      luaL_tolstring(L, idx, NULL),
                       (long long)json_integer_value(j));
         break;
     case JSON_REAL:

@@ -76,8 +76,8 @@ static int run(lua_State *L)
             is_part(L, 3, 2);
         if (whole.id_len != part.id_len ||
             memcmp(whole.id, part.id, whole.id_len) != 0)
-            FUZZ_FAIL("id '%.*s' with fields, '%.*s' without",
-                      (int)part.id_len, part.id, (int)whole.id_len, whole.id);
+            FUZZ_FAIL("id '%.*s' with fields, '%.*s' without", (int)part.id_len,
+                      part.id, (int)whole.id_len, whole.id);
     }
     kap_fields_free(f);
     return 0;

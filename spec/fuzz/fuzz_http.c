@@ -89,7 +89,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(answer, data, size);
     answer_len = size;
     pthread_mutex_unlock(&lock);
-    kap_transfer *t = kap_transfer_new(message, settings, strdup("{}"), 2), *got;
+    kap_transfer *t = kap_transfer_new(message, settings, strdup("{}"), 2),
+                 *got;
     double until = kap_now() + 5;
     kap_engine_submit(engine, t, lane);
     while ((got = kap_engine_take(engine)) == NULL && kap_now() < until)

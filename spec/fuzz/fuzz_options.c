@@ -32,7 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         lua_pushliteral(L, "http://127.0.0.1:1");
         lua_getfield(L, 1, "null");
         if (lua_pcall(L, 3, 3, 0) == 0) {
-            if (!lua_isnil(L, -3) || !lua_isstring(L, -2) || !lua_istable(L, -1))
+            if (!lua_isnil(L, -3) || !lua_isstring(L, -2) ||
+                !lua_istable(L, -1))
                 FUZZ_FAIL("neither nil, message, err nor an error");
             lua_getfield(L, -1, "kind");
             if (!lua_isstring(L, -1))
