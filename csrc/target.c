@@ -74,9 +74,13 @@ bool kap_target_loopback_proxy(const char *proxy)
 {
     const char *host = strstr(proxy, "://");
     host = host != NULL ? host + 3 : proxy;
-    const char *at = strrchr(host, '@');
-    if (at != NULL)
-        host = at + 1;
+    /* an "@" behind the authority is no end of a user's name */
+    const char *end = host + strcspn(host, "/?#\\");
+    if (*end == '\\')
+        return false;
+    for (const char *p = host; p < end; p++)
+        if (*p == '@')
+            host = p + 1;
     size_t n = host_length(host);
     return is_loopback(host, n) &&
            (host[n] == '\0' || host[n] == ':' || host[n] == '/');

@@ -342,9 +342,14 @@ static kap_kind kind_of(const kap_transfer *t)
     case CURLE_SSL_ENGINE_INITFAILED:
     case CURLE_SSL_SHUTDOWN_FAILED:
     case CURLE_USE_SSL_FAILED: return KAP_KIND_TLS;
-    case CURLE_RECV_ERROR: /* has no code of its own */
-        return strstr(t->error, "chunked-encoding") != NULL ? KAP_KIND_PROTOCOL
-                                                            : KAP_KIND_NETWORK;
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR: /* what has no code of its own */
+        if (strstr(t->error, "chunked-encoding") != NULL)
+            return KAP_KIND_PROTOCOL;
+        /* TLS 1.3 servers refuse a client after its side of the handshake */
+        return t->header_bytes == 0 && strstr(t->error, "alert") != NULL
+                   ? KAP_KIND_TLS
+                   : KAP_KIND_NETWORK;
     case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is not HTTP */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:

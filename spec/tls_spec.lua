@@ -4,9 +4,7 @@ local kapture = require "kapture"
 local sandbox = require "spec.support.sandbox"
 
 local function on(listener, opts)
-    local all = { base_url = sandbox[listener] }
-    for k, v in pairs(opts or {}) do all[k] = v end
-    return ask("1", all)
+    return ask("1", opts, { on = listener })
 end
 
 describe("a certificate", function()
@@ -17,7 +15,7 @@ describe("a certificate", function()
             assert.is_false(got.err.retryable)
             assert.are.equal(1, got.err.attempts)
             assert.is_nil(got.err.status)
-            assert.are.equal(0, #sandbox.requests { listener = defect, fault = "" })
+            assert.are.equal(0, #got.log)
         end)
 
         it("passes with verify = false, and only there: " .. defect, function()
@@ -35,10 +33,10 @@ describe("a certificate", function()
     end)
 
     it("must be for the host that was asked for", function()
-        local port = sandbox.https:match ":(%d+)$"
-        local listed = on("https", { base_url = "https://127.0.0.1:" .. port })
-        assert.is_true(listed.tickets ~= nil or listed.err.kind == "tls")
-        assert.are.equal("tls", on("https", { base_url = "https://127.0.0.2:" .. port }).err.kind)
+        local port = sandbox.wronghost:match ":(%d+)$"
+        for _, host in ipairs { "localhost", "LOCALHOST", "127.0.0.1" } do
+            assert.are.equal("tls", on("wronghost", { base_url = ("https://%s:%s"):format(host, port) }).err.kind)
+        end
     end)
 
     it("is checked for a client that others share the host with", function()
@@ -70,7 +68,15 @@ describe("a client's certificate", function()
     end)
 
     it("that is not there or not usable is a tls failure", function()
-        assert.are.equal("tls", on("clientcert").err.kind)
+        -- The refusal comes after the client's side of the handshake: what was
+        -- sent by then may have been lost before the alert could be read.
+        local kind
+        for _ = 1, 20 do
+            kind = on("clientcert").err.kind
+            if kind == "tls" then break end
+            assert.are.equal("network", kind)
+        end
+        assert.are.equal("tls", kind)
         assert.are.equal("tls", on("clientcert", { cert = "/nonexistent.pem" }).err.kind)
         assert.are.equal("tls", on("clientcert", { cert = sandbox.client_cert, key = sandbox.ca }).err.kind)
     end)
