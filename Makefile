@@ -297,10 +297,15 @@ check-valgrind: deps
 	@WRAP='$(VALGRIND)' spec/run $(VALGRIND_ABIS)
 
 TSAN := CFLAGS='-O1 -g -fsanitize=thread' LDFLAGS=-fsanitize=thread
-check-threads:
-	+$(Q)$(MAKE) --no-print-directory hosts BUILD=$(BUILD)/tsan $(TSAN)
+TSAN_LIB = $(shell $(CC) -print-file-name=libtsan.so.2)
+check-threads: deps
+	+$(Q)$(MAKE) --no-print-directory default probes hosts \
+	  BUILD=$(BUILD)/tsan $(TSAN)
 	@KAPTURE_HOSTS=$(BUILD)/tsan/$(ABI) spec/run --tags=threads $(ABI) \
 	  spec/hosts_spec.lua
+	@BUILD=$(BUILD)/tsan KAPTURE_STRESS_ROUNDS=3000 \
+	  WRAP='env LD_PRELOAD=$(TSAN_LIB) TSAN_OPTIONS=exitcode=66' \
+	  spec/run $(ABI) spec/stress_spec.lua
 
 check-symbols: $(OUT)/kapture.so $(OUT)/libkapture.a
 	@for f in $^; do case $$f in *.so) dyn=-D;; *) dyn=;; esac; \

@@ -36,7 +36,7 @@ local function run(seed, rounds)
         return kapture.new {
             base_url = sandbox.https, token = sandbox.token, ca_file = sandbox.ca,
             retries = random(3) - 1, backoff = 0.01, concurrency = random(8), batch_size = random(4),
-            deadline = 5, timeout = 4,
+            deadline = 2, timeout = 1,
         }
     end
 
@@ -127,7 +127,8 @@ local function run(seed, rounds)
                 end
             end
         elseif what == 32 then
-            c.client:get_ticket(sandbox.id(random(50)), { base_url = where[random(4)] })
+            -- it queues behind what hangs
+            c.client:get_ticket(sandbox.id(random(50)), { base_url = where[random(4)], deadline = 0.1 })
         elseif what == 33 then -- dropped while pending: collected, or reported to nobody
             local entry = live[random(math.max(1, #live))]
             if entry then
@@ -147,7 +148,7 @@ local function run(seed, rounds)
             end)
             assert(coroutine.resume(co))
         elseif what == 37 then
-            local it = c.client:tickets(sandbox.ids(random(20)), { base_url = where[random(4)] })
+            local it = c.client:tickets(sandbox.ids(random(20)), { base_url = where[random(4)], deadline = 0.1 })
             for _ = 1, random(5) do it() end
             if random(2) == 1 then it:close() end
         elseif what == 38 and random(6) == 1 then
@@ -195,9 +196,9 @@ local function run(seed, rounds)
 end
 
 describe("at random", function()
-    local rounds = tonumber(os.getenv "KAPTURE_STRESS_ROUNDS") or 1500
+    local rounds = tonumber(os.getenv "KAPTURE_STRESS_ROUNDS") or 1000
     local first = tonumber(os.getenv "KAPTURE_STRESS_SEED")
-    for seed = first or 1, first or 3 do
+    for seed = first or 1, first or 2 do
         it(("seed %d: every call ends once, with its own tickets"):format(seed), function()
             local counts = run(seed * 7919, rounds)
             assert.is_true(counts.submitted > rounds / 10)
