@@ -1,0 +1,105 @@
+--- `--where`: a Lua expression in which a ticket's fields are names, in a cage:
+--- no globals, no modules, no methods of strings, bounded work and memory.
+
+local M = {}
+
+local INSTRUCTIONS = 1000000
+local MEMORY_KB = 64 * 1024
+
+-- Pure functions of one's own: what an expression may call. Patterns that take
+-- for ever are stopped by no hook, so `match` is a plain search here.
+local function helpers()
+  return {
+    lower = function(s)
+      return string.lower(tostring(s))
+    end,
+    upper = function(s)
+      return string.upper(tostring(s))
+    end,
+    has = function(s, word)
+      return string.find(tostring(s), tostring(word), 1, true) ~= nil
+    end,
+    len = function(s)
+      return #s
+    end,
+    num = function(s)
+      return tonumber(s)
+    end,
+    str = function(s)
+      return tostring(s)
+    end,
+  }
+end
+
+local load_in = rawget(_G, "setfenv")
+    and function(code, env)
+      local f, err = loadstring(code, "=where") -- luacheck: ignore 113
+      return f and setfenv(f, env), err -- luacheck: ignore 113
+    end
+  or function(code, env)
+    return load(code, "=where", "t", env)
+  end
+
+-- A string value would bring the shared string metatable along, so that
+-- ("x"):rep(1e9) works: it is taken away while the expression runs.
+local function caged(f)
+  local strings = getmetatable("")
+  local index = strings.__index
+  local baseline = collectgarbage("count")
+  local used = 0
+  strings.__index = nil
+  debug.sethook(function()
+    used = used + 1000
+    if used > INSTRUCTIONS then
+      error("it takes too long", 0)
+    elseif collectgarbage("count") - baseline > MEMORY_KB then
+      error("it takes too much memory", 0)
+    end
+  end, "", 1000)
+  local ok, result = pcall(f)
+  debug.sethook()
+  strings.__index = index
+  return ok, result
+end
+
+--- Compiles an expression; nil and the reason if it is none.
+---@param code string
+---@return (fun(ticket: table): boolean|nil, string|nil)|nil
+---@return string|nil
+function M.compile(code)
+  if code:find("\27", 1, true) then
+    return nil, "it is not text"
+  end
+  local env = {}
+  local f, err = load_in("return (" .. code .. "\n)", env)
+  if not f then
+    return nil, (tostring(err):gsub("^where:%d+: ", ""))
+  end
+  -- Loops and function bodies could keep what they are given; an expression
+  -- with none of them leaves nothing behind.
+  if code:find("%f[%w_]function%f[^%w_]") then
+    return nil, "functions are not allowed in it"
+  end
+  return function(ticket)
+    for key in pairs(env) do
+      env[key] = nil
+    end
+    for key, value in pairs(helpers()) do
+      env[key] = value
+    end
+    for key, value in pairs(ticket) do
+      env[key] = value
+    end
+    for key, value in pairs(type(ticket.task_details) == "table" and ticket.task_details or {}) do
+      env[key] = value
+    end
+    env.ticket = ticket
+    local ok, result = caged(f)
+    if not ok then
+      return nil, (tostring(result):gsub("^where:%d+: ", ""))
+    end
+    return result and true or false
+  end
+end
+
+return M
