@@ -44,7 +44,7 @@ local function run(name)
     return results, ended, output
 end
 
-for _, name in ipairs { "client", "view" } do
+for _, name in ipairs { "client", "view", "health", "screen" } do
     describe("Neovim, " .. name .. ":", function()
         local began = host.now()
         local results, ended, output = run(name)

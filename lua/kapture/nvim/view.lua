@@ -1,7 +1,5 @@
 --- The buffers behind `:Kapture`: one for each ticket, `kapture://<id>`.
 
-local render = require "kapture.nvim.render"
-
 local M = {}
 
 local api = vim.api
@@ -43,6 +41,18 @@ local function set_highlights()
     } do
         api.nvim_set_hl(0, name, { link = link, default = true })
     end
+end
+
+-- Not before it is needed: it needs the C module.
+local render = setmetatable({}, {
+    __index = function(_, name) return require("kapture.nvim.render")[name] end,
+})
+
+-- Whether the C module is there; says so where it is not.
+local function usable()
+    local module, message = require("kapture.nvim").module()
+    if not module then require("kapture.nvim").notify(message) end
+    return module ~= nil
 end
 
 local function notify(...) require("kapture.nvim").notify(...) end
@@ -183,9 +193,7 @@ end
 local function fetch(view)
     cancel_view(view)
     local client = require("kapture.nvim").client()
-    if not client then
-        return show_failure(view, "The C module can't be used: see :checkhealth kapture.")
-    end
+    if not client then return show_failure(view, "No client could be made: see :messages.") end
     local serial = view.serial
     view.left = false
     if not view.loaded then put(view, render.note(view.id, { "Fetching the ticket …" }, "KaptureProgress")) end
@@ -261,6 +269,7 @@ end
 --- The autocommand of `kapture://` buffers.
 ---@param buf integer
 function M.read(buf)
+    if not usable() then return end
     set_highlights()
     local id = api.nvim_buf_get_name(buf):match "^kapture://(.*)$" or ""
     local view = views[buf] or make_view(buf, id)
@@ -330,6 +339,7 @@ end
 ---@param how {mods: string|nil, bang: boolean|nil}|nil
 function M.open(ids, how)
     how = how or {}
+    if not usable() then return end
     for _, id in ipairs(ids) do
         if #id > 64 or not id:find "^[%w_-]+$" then
             return notify(("invalid_ids: %q is no ticket id"):format(id))
