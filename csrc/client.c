@@ -332,6 +332,13 @@ static kap_request *request_from_args(lua_State *L, kap_client *c,
     kap_request *r = kapL_request_new(L);
     kapL_request_options(L, r, c->settings != NULL ? c->settings : none, 5, 3,
                          2, func);
+    /* Options of the call mostly say what those of the call before said: then
+     * the engine's handles need no new setting up. */
+    if (c->message != NULL && c->message->settings != r->call.settings &&
+        kap_settings_same(c->message->settings, r->call.settings)) {
+        kap_settings_unref(r->call.settings);
+        r->call.settings = kap_settings_ref(c->message->settings);
+    }
     if (c->closed)
         kap_failure_set(&r->fault, KAP_KIND_CLOSED, "the client is closed");
     else

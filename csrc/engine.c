@@ -439,9 +439,11 @@ void kap_engine_submit(kap_engine *e, kap_transfer *t, kap_lane *lane)
 {
     t->lane = kap_lane_ref(lane);
     pthread_mutex_lock(&e->lock);
+    /* what is in there already has woken the thread, which takes all of it */
+    bool first = e->inbox.n == 0;
     kap_list_push(&e->inbox, t);
     pthread_mutex_unlock(&e->lock);
-    if (e->threaded)
+    if (first && e->threaded)
         curl_multi_wakeup(e->multi);
 }
 

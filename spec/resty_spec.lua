@@ -473,4 +473,9 @@ describe("resty.kapture", function()
         assert.is_true(beside < without + 5, beside .. " ms against " .. without .. " ms")
         stop()
     end)
+
+    it("answers every request under load, faults and reloads", function()
+        local output = nginx.output "LUA_PATH='./?.lua;;' luajit bench/openresty/soak 6 50 2>&1"
+        assert.is_truthy(output:find "\nfine\n$", output)
+    end)
 end)
