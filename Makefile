@@ -41,7 +41,8 @@ OS  := $(shell uname -s)
 OUT := $(BUILD)/$(ABI)
 
 .PHONY: default static all nvim probes hosts install uninstall clean
-.PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-threads check-symbols
+.PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-threads check-symbols \
+        check-nvim
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
 .PHONY: has-lua FORCE
 
@@ -222,7 +223,8 @@ nvim:
 # --- Installation -------------------------------------------------------------
 
 VERSION := $(shell sed -n 's/.*KAPTURE_VERSION "\(.*\)"/\1/p' csrc/kapture.h)
-LUA_FILES := $(patsubst lua/%,%,$(wildcard lua/kapture/*.lua lua/resty/*.lua))
+LUA_FILES := $(patsubst lua/%,%,$(wildcard lua/kapture/*.lua \
+               lua/kapture/*/*.lua lua/resty/*.lua))
 ADIR  = $(LIBDIR)/kapture/$(ABI)
 PCDIR = $(LIBDIR)/pkgconfig
 
@@ -244,7 +246,8 @@ install: default static
 uninstall:
 	rm -f '$(DESTDIR)$(CMODDIR)/kapture.so' '$(DESTDIR)$(ADIR)/libkapture.a'
 	for f in $(LUA_FILES); do rm -f "$(DESTDIR)$(LMODDIR)/$$f"; done
-	for d in '$(DESTDIR)$(LMODDIR)/kapture' '$(DESTDIR)$(LMODDIR)/resty' \
+	for d in '$(DESTDIR)$(LMODDIR)/kapture/nvim' \
+	  '$(DESTDIR)$(LMODDIR)/kapture' '$(DESTDIR)$(LMODDIR)/resty' \
 	  '$(DESTDIR)$(ADIR)'; do \
 	  test ! -d "$$d" || rmdir "$$d" 2>/dev/null || true; done
 	if test ! -d '$(DESTDIR)$(LIBDIR)/kapture' || \
@@ -273,6 +276,11 @@ gateway: deps
 test: deps
 	+$(call each_abi,default static probes hosts check-symbols)
 	@spec/run
+
+# The plugin alone, in a real Neovim; `make test` has it, too.
+check-nvim: deps
+	+$(Q)$(MAKE) --no-print-directory ABI=luajit default probes
+	@spec/run luajit spec/nvim_spec.lua
 
 # Debian's packages for developing with the two flavours exclude each other, but
 # their headers are the same: the library is all that differs.

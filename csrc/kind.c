@@ -83,6 +83,10 @@ void kap_failure_set(kap_failure *f, kap_kind kind, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(f->message, sizeof f->message, fmt, ap);
     va_end(ap);
+    /* one line, fit for a log: the words may be a Lua error's, or libcurl's */
+    for (char *s = f->message; *s != '\0'; s++)
+        if (iscntrl((unsigned char)*s))
+            *s = ' ';
 }
 
 static int hex_value(const char *s, size_t n)
