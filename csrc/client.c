@@ -178,6 +178,8 @@ static int work_protected(lua_State *L)
 {
     work *w = lua_touserdata(L, 2);
     kap_batch *b = w->batch;
+    if (b != NULL && b->call == NULL)
+        return 0; /* a finalizer has ended its call since */
     if (!push_request(L, 1, w->request))
         return luaL_error(L, "kapture: a request has lost its userdata");
     if (b != NULL) {

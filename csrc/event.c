@@ -91,7 +91,9 @@ void kapL_event_announce(lua_State *L, kap_request *r, int request)
     while ((b = unannounced(r)) != NULL) {
         int first = lua_gettop(L) + 1;
         b->announced = true;
-        kapL_event(L, r, b, KAP_EVENT_REQUEST, 0);
+        /* a copy: a finalizer may close the client, and b is gone */
+        const kap_batch seen = *b;
+        kapL_event(L, r, &seen, KAP_EVENT_REQUEST, 0);
         kapL_event_tell(L, r, first, request);
     }
 }

@@ -313,10 +313,14 @@ static void unpark(lua_State *L, kap_request *r, int table)
     bool split;
     while (!r->call.done && (b = kap_call_unpark(&r->call, &split)) != NULL) {
         int first_event = lua_gettop(L) + 1;
+        /* a copy: a finalizer may close the client, and b is gone */
+        const kap_batch seen = *b;
         if (!split)
-            kapL_result_failure(L, r, &b->failure, b->first, b->count, table);
+            kapL_result_failure(L, r, &seen.failure, seen.first, seen.count,
+                                table);
         if (r->call.settings->hook)
-            kapL_event(L, r, b, split ? KAP_EVENT_SPLIT : KAP_EVENT_FAILURE, 0);
+            kapL_event(L, r, &seen, split ? KAP_EVENT_SPLIT : KAP_EVENT_FAILURE,
+                       0);
         if (r->call.done)
             return;
         if (!split)
