@@ -78,6 +78,7 @@ bool kap_evidence_doubtful(const kap_evidence *e)
 
 void kap_evidence_success(kap_evidence *e)
 {
+    e->news = e->news || !kap_evidence_healthy(e);
     e->success = true;
     e->outage = false;
     e->failures = 0;

@@ -38,9 +38,11 @@ double kap_random(uint64_t *state);
  * and the others wait; any success proves that the service answers.
  */
 typedef struct kap_evidence {
-    unsigned failures; /* in a row */
-    bool success;      /* at least one in this call */
-    bool outage;       /* taking apart led to nothing, down to single ids */
+    unsigned failures;  /* in a row */
+    bool success;       /* at least one in this call */
+    bool outage;        /* taking apart led to nothing, down to single ids */
+    const void *prober; /* the call that takes one apart, of an iterator's */
+    bool news;          /* what the others wait to hear */
 } kap_evidence;
 
 bool kap_evidence_healthy(const kap_evidence *e);

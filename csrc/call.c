@@ -80,8 +80,18 @@ static void batch_drop(kap_call *c, kap_batch *b, kap_engine *e)
     kap_batch_free(b);
 }
 
+/* Another of the iterator's calls may take apart what it has. */
+static void leave_probing(kap_call *c)
+{
+    if (!c->done && c->evidence->prober == c) {
+        c->evidence->prober = NULL;
+        c->evidence->news = true;
+    }
+}
+
 void kap_call_end(kap_call *c, kap_engine *e)
 {
+    leave_probing(c);
     while (c->batches != NULL) /* the first has no prev: it leaves the list */
         batch_drop(c, c->batches, e); /* NOLINT(clang-analyzer-unix.Malloc) */
     kap_lane_unref(c->lane);
@@ -319,11 +329,13 @@ kap_batch *kap_call_unpark(kap_call *c, bool *split)
     /* In doubt: down one line of halves, the smallest first. When the last two
      * single ids of it have failed like all before them, and these were not
      * just a few, nothing works. */
-    if (probing)
+    kap_evidence *e = c->evidence;
+    if (probing || (e->prober != NULL && e->prober != c && !e->outage))
         return NULL;
-    if (c->bottom && kap_evidence_doubtful(c->evidence))
-        c->evidence->outage = true;
-    if (c->evidence->outage)
+    e->prober = c;
+    if (c->bottom && kap_evidence_doubtful(e))
+        e->outage = e->news = true;
+    if (e->outage)
         *split = false;
     return pick;
 }
@@ -347,12 +359,20 @@ void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why)
     c->next = c->ids.n;
 }
 
+void kap_call_extend(kap_call *c, double seconds)
+{
+    c->deadline += seconds;
+    for (kap_batch *b = c->batches; b != NULL; b = b->next)
+        b->deadline += seconds;
+}
+
 bool kap_call_settle(kap_call *c)
 {
     if (c->done)
         return true;
     if (c->batches != NULL || c->next < c->ids.n)
         return false;
+    leave_probing(c);
     c->done = true;
     c->ended = kap_now();
     kap_lane_unref(c->lane);

@@ -115,6 +115,9 @@ void kap_batch_free(kap_batch *b);
 /* Nothing more is sent: batches not yet on the wire are dropped. */
 void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why);
 
+/* Gives it so many seconds more; the engine sees to what is in the engine. */
+void kap_call_extend(kap_call *c, double seconds);
+
 /* Whether nothing is left to happen; marks the end. */
 bool kap_call_settle(kap_call *c);
 

@@ -212,14 +212,23 @@ static void run(lua_State *L, int idx, work *w)
     }
 }
 
-/* Requests whose next batches could not be sent for want of memory. */
+static kap_request *to_be_fed(const kap_client *c)
+{
+    kap_request *r = c->requests;
+    while (r != NULL && r->looked_at == c->look)
+        r = r->next;
+    return r;
+}
+
 static void feed_starved(lua_State *L, int idx, kap_client *c)
 {
+    kap_request *r;
     c->starved = false;
-    kap_request *next;
-    for (kap_request *r = c->requests; r != NULL; r = next) {
+    c->look++;
+    /* a hook may change the list: begin anew after each */
+    while ((r = to_be_fed(c)) != NULL) {
         work w = {c, NULL, r, 0};
-        next = r->next;
+        r->looked_at = c->look;
         run(L, idx, &w);
     }
 }
@@ -261,9 +270,14 @@ void kapL_client_work(lua_State *L, int idx, double until)
     }
 }
 
+static bool feeds(const kap_client *c)
+{
+    return c->starved && c->requests != NULL;
+}
+
 bool kap_client_has_work(const kap_client *c)
 {
-    return c->arrived != NULL || c->starved ||
+    return c->arrived != NULL || feeds(c) ||
            (c->engine != NULL && kap_engine_ready(c->engine));
 }
 
@@ -271,7 +285,7 @@ void kap_client_settle_mark(kap_client *c)
 {
     if (c->engine == NULL)
         return;
-    if (c->ended != NULL || c->arrived != NULL || c->starved)
+    if (c->ended != NULL || c->arrived != NULL || feeds(c))
         kap_engine_notify(c->engine);
     else
         kap_engine_quiet(c->engine);

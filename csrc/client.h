@@ -23,7 +23,9 @@ typedef struct kap_client {
     struct kap_request *requests; /* all that are not done */
     struct kap_request *ended, *ended_last; /* submitted, not yet reported */
     kap_batch *arrived, *arrived_last;      /* to be decoded and dealt with */
-    bool starved; /* a pump ran out of memory: try again */
+    bool starved;  /* requests wait for a look: memory ran out, or one of an
+                    * iterator's has learned what the others wait to hear */
+    unsigned look; /* counts these */
 } kap_client;
 
 /* The client's table (its user value): requests by address as light userdata,

@@ -16,7 +16,7 @@
 /* Connections over HTTP/2, each with many streams: more only cost handshakes */
 #define HTTP2_CONNECTIONS 4L
 /* Nobody drove the engine for so long: the caller was busy elsewhere. */
-#define PAUSE_SECONDS 0.25
+#define PAUSE_SECONDS 0.05
 
 struct kap_engine {
     /* the driver's */
@@ -298,13 +298,41 @@ static void fail_all(kap_engine *e, CURLMcode rc)
 static void forgive_pause(kap_engine *e)
 {
     double now = kap_now(), pause = now - e->last_turn;
-    bool idle = e->queue.active.n == 0;
+    kap_lane *l = e->queue.ring;
     e->last_turn = now;
-    if (e->threaded || idle || pause < PAUSE_SECONDS)
+    if (e->threaded || pause < PAUSE_SECONDS)
         return;
     for (kap_transfer *t = e->queue.active.first; t != NULL; t = t->next)
         if (t->lane->patient)
             kap_transfer_extend(t, pause);
+    if (l == NULL)
+        return;
+    do {
+        for (kap_transfer *t = l->waiting.first; t != NULL; t = t->next)
+            if (l->patient)
+                t->deadline +=
+                    pause < now - t->submitted ? pause : now - t->submitted;
+        l = l->next;
+    } while (l != e->queue.ring);
+}
+
+/* Ends what was extended and has used that up. */
+static void expire(kap_engine *e, double now, double *due)
+{
+    kap_transfer *next;
+    for (kap_transfer *t = e->queue.active.first; t != NULL; t = next) {
+        next = t->next;
+        if (!(t->extended > 0))
+            continue;
+        if (t->expires > now) {
+            if (t->expires < *due)
+                *due = t->expires;
+            continue;
+        }
+        kap_transfer_finish(t, CURLE_OPERATION_TIMEDOUT);
+        leave_multi(e, t);
+        deliver(e, t);
+    }
 }
 
 /* Does all that can be done without waiting; returns when more is due. */
@@ -312,8 +340,8 @@ static double turn(kap_engine *e)
 {
     double due;
     int running;
-    forgive_pause(e);
     absorb(e);
+    forgive_pause(e);
     for (;;) {
         due = start_due(e, kap_now());
         size_t before = e->queue.active.n;
@@ -322,6 +350,7 @@ static double turn(kap_engine *e)
             fail_all(e, rc);
         else
             reap(e);
+        expire(e, kap_now(), &due);
         if (e->queue.active.n == before || e->queue.ring == NULL)
             return due;
     }
@@ -438,6 +467,7 @@ void kap_engine_abandon(kap_engine *e)
 void kap_engine_submit(kap_engine *e, kap_transfer *t, kap_lane *lane)
 {
     t->lane = kap_lane_ref(lane);
+    t->submitted = kap_now();
     pthread_mutex_lock(&e->lock);
     /* what is in there already has woken the thread, which takes all of it */
     bool first = e->inbox.n == 0;

@@ -272,6 +272,25 @@ static bool gone(kap_batch *b)
     return true;
 }
 
+/* Calls of the same iterator. */
+static bool has_siblings(const kap_client *c, const kap_call *call)
+{
+    for (const kap_request *o = c->requests; o != NULL; o = o->next)
+        if (&o->call != call && o->call.evidence == call->evidence)
+            return true;
+    return false;
+}
+
+/* What one chunk of an iterator has met holds for the others as well. */
+static void stop_siblings(kap_request *r, const kap_failure *why)
+{
+    for (kap_request *o = r->client->requests; o != NULL; o = o->next)
+        if (o != r && o->call.evidence == r->call.evidence) {
+            kap_call_stop(&o->call, r->client->engine, why);
+            r->client->starved = true; /* they are to be looked at */
+        }
+}
+
 /* Carries out what became of b. Everything Lua has to allocate is allocated
  * first, then the call changes, then hooks are told: they may do anything,
  * closing the client included. */
@@ -297,6 +316,8 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, kap_next next,
         /* first, as long as the batch holds the engine back */
         if (kap_kind_ends_call(b->failure.kind) || b->failure.deadline)
             kap_call_stop(c, r->client->engine, &b->failure);
+        if (kap_kind_ends_call(b->failure.kind))
+            stop_siblings(r, &b->failure);
         kap_call_fail(c, b);
         break;
     default: /* a split is decided when all that is known is known: unpark */
@@ -425,8 +446,13 @@ void kapL_request_advance(lua_State *L, kap_request *r)
         r->client->starved = true;
         kapL_nomem(L);
     }
+    kap_evidence *evidence = r->call.evidence;
+    kap_client *c = r->client;
     if (kap_call_settle(&r->call))
         kap_request_detach(r);
+    if (evidence->news && has_siblings(c, &r->call))
+        c->starved = true;
+    evidence->news = false;
 }
 
 /* methods ------------------------------------------------------------------ */

@@ -2,7 +2,7 @@
 
 #include "clock.h"
 #include "error.h"
-#include "request.h"
+#include "iterator.h"
 #include "result.h"
 
 #include <stdlib.h>
@@ -10,43 +10,12 @@
 
 #define ITERATOR_TYPE "kapture.iterator"
 
-/* What is not an index of a chunk's id. */
-#define INVALID UINT32_MAX
-
 /* How often what is in flight gets a turn while tickets are handed out. */
 #define TURN_SECONDS 0.001
+/* Away for so long: that is the caller's time, not the service's. */
+#define AWAY_SECONDS 0.05
 
-/* Some ids of the source, asked for together: a request of its own. */
-typedef struct chunk {
-    kap_request *request; /* anchored in the iterator's table */
-    uint32_t *order;      /* for each id taken: its index, or INVALID */
-    uint32_t taken, given;
-} chunk;
-
-typedef struct iterator {
-    kap_request *model; /* has the options and the message; never sent */
-    kap_client *client;
-    kap_lane *lane;
-    chunk *ring; /* `concurrency` chunks */
-    uint32_t room, used, first;
-    long position; /* in a table source; -1: another kind of source */
-    bool drained, closed, prepared;
-    double turned;    /* when the engine last had its turn */
-    kap_failure stop; /* after this, nothing more is sent */
-} iterator;
-
-/* Slots of the iterator's table. */
-enum {
-    ITERATOR_CLIENT = 1,
-    ITERATOR_MODEL,
-    ITERATOR_SOURCE,
-    ITERATOR_LEFT,    /* queue of ids split from one string, not yet taken */
-    ITERATOR_INVALID, /* what was no id: by 1000 * chunk + place */
-    ITERATOR_CHUNKS   /* request userdata of chunk i at ITERATOR_CHUNKS + i */
-};
-#define CHUNK_MAX 1000
-
-static iterator *check(lua_State *L)
+static kap_iterator *check(lua_State *L)
 {
     return luaL_checkudata(L, 1, ITERATOR_TYPE);
 }
@@ -62,23 +31,23 @@ int kapL_tickets_new(lua_State *L, int client, int source, int opts,
                       "string, integer, table or function of ids expected, got "
                       "%s",
                       luaL_typename(L, source));
-    iterator *it = lua_newuserdata(L, sizeof *it);
+    kap_iterator *it = lua_newuserdata(L, sizeof *it);
     int me = lua_gettop(L);
     memset(it, 0, sizeof *it);
     it->position = type == LUA_TTABLE ? 0 : -1;
     kap_failure_clear(&it->stop);
     luaL_getmetatable(L, ITERATOR_TYPE);
     lua_setmetatable(L, me);
-    lua_createtable(L, ITERATOR_CHUNKS, 0);
+    lua_createtable(L, KAP_ITERATOR_CHUNKS, 0);
     lua_pushvalue(L, client);
-    lua_rawseti(L, -2, ITERATOR_CLIENT);
+    lua_rawseti(L, -2, KAP_ITERATOR_CLIENT);
     lua_pushvalue(L, source);
-    lua_rawseti(L, -2, ITERATOR_SOURCE);
+    lua_rawseti(L, -2, KAP_ITERATOR_SOURCE);
     kap_request *model = kapL_request_new(L);
     kapL_request_options(L, model, defaults, functions, opts, arg + 1, func);
-    lua_rawseti(L, -2, ITERATOR_MODEL);
+    lua_rawseti(L, -2, KAP_ITERATOR_MODEL);
     lua_newtable(L);
-    lua_rawseti(L, -2, ITERATOR_INVALID);
+    lua_rawseti(L, -2, KAP_ITERATOR_INVALID);
     kapL_setuservalue(L, me);
     it->client = lua_touserdata(L, client);
     it->model = model;
@@ -101,7 +70,7 @@ int kapL_tickets_new(lua_State *L, int client, int source, int opts,
 }
 
 /* C only: also for __gc. The chunks' userdata go with the iterator's table. */
-static void shut(iterator *it)
+static void shut(kap_iterator *it)
 {
     it->closed = true;
     for (uint32_t i = 0; it->ring != NULL && i < it->room; i++) {
@@ -121,14 +90,14 @@ static void shut(iterator *it)
 static void forget_chunk(lua_State *L, int table, uint32_t at,
                          const kap_request *r)
 {
-    lua_rawgeti(L, table, ITERATOR_CLIENT);
+    lua_rawgeti(L, table, KAP_ITERATOR_CLIENT);
     kapL_client_forget(L, lua_gettop(L), r);
     lua_pushnil(L);
-    lua_rawseti(L, table, (int)(ITERATOR_CHUNKS + at));
+    lua_rawseti(L, table, (int)(KAP_ITERATOR_CHUNKS + at));
     lua_pop(L, 1);
 }
 
-static void close_iterator(lua_State *L, iterator *it, int table)
+static void close_iterator(lua_State *L, kap_iterator *it, int table)
 {
     if (it->closed)
         return;
@@ -138,135 +107,13 @@ static void close_iterator(lua_State *L, iterator *it, int table)
     /* (their memory is still there: nothing was allocated, so nothing was
      * collected in between) */
     shut(it);
-}
-
-/* the source ----------------------------------------------------------------- */
-
-typedef struct filling {
-    lua_State *L;
-    iterator *it;
-    chunk *chunk;
-    uint32_t at; /* the chunk's place in the ring */
-    int table;
-    uint32_t limit;
-    bool nomem;
-} filling;
-
-static bool chunk_add(filling *f, const kap_id_item *item)
-{
-    chunk *c = f->chunk;
-    uint32_t i = INVALID;
-    if (item->valid) {
-        i = kap_idset_add(&c->request->call.ids, item->text, item->len);
-        if (i == KAP_IDSET_NONE)
-            return false;
-    } else {
-        lua_rawgeti(f->L, f->table, ITERATOR_INVALID);
-        lua_pushlstring(f->L, item->text, item->len);
-        lua_rawseti(f->L, -2, (int)(f->at * CHUNK_MAX + c->taken));
-        lua_pop(f->L, 1);
-    }
-    c->order[c->taken++] = i;
-    return true;
-}
-
-/* Into the chunk while it has room, then onto the queue of what is left. */
-static bool take_item(void *arg, const kap_id_item *item)
-{
-    filling *f = arg;
-    lua_State *L = f->L;
-    if (f->chunk->taken < f->limit) {
-        f->nomem = !chunk_add(f, item);
-        return !f->nomem;
-    }
-    lua_rawgeti(L, f->table, ITERATOR_LEFT);
-    if (!lua_istable(L, -1)) {
-        lua_pop(L, 1);
-        lua_newtable(L);
-        lua_pushinteger(L, 1);
-        lua_setfield(L, -2, "next");
-        lua_pushvalue(L, -1);
-        lua_rawseti(L, f->table, ITERATOR_LEFT);
-    }
-    lua_pushlstring(L, item->text, item->len);
-    lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
-    lua_pop(L, 1);
-    return true;
-}
-
-/* From the queue: false if it is empty. */
-static bool take_left(filling *f)
-{
-    lua_State *L = f->L;
-    int top = lua_gettop(L);
-    lua_rawgeti(L, f->table, ITERATOR_LEFT);
-    if (!lua_istable(L, -1)) {
-        lua_settop(L, top);
-        return false;
-    }
-    lua_getfield(L, -1, "next");
-    int next = (int)lua_tointeger(L, -1);
-    lua_rawgeti(L, top + 1, next);
-    size_t len;
-    const char *s = lua_tolstring(L, -1, &len);
-    kap_id_item item = {kap_id_valid(s, len), len, ""};
-    memcpy(item.text, s, len + 1);
-    f->nomem = !chunk_add(f, &item);
-    if (next == (int)lua_rawlen(L, top + 1)) {
-        lua_pushnil(L);
-        lua_rawseti(L, f->table, ITERATOR_LEFT);
-    } else {
-        lua_pushinteger(L, next + 1);
-        lua_setfield(L, top + 1, "next");
-    }
-    lua_settop(L, top);
-    return true;
-}
-
-/* Pushes the source's next value, nil at its end. Errors of a source function
- * come out of here as they are. */
-static void push_next(filling *f)
-{
-    lua_State *L = f->L;
-    iterator *it = f->it;
-    lua_rawgeti(L, f->table, ITERATOR_SOURCE);
-    if (it->position >= 0) {
-        lua_rawgeti(L, -1, (int)++it->position);
-        lua_remove(L, -2);
-    } else if (lua_isfunction(L, -1)) {
-        lua_call(L, 0, 1);
-    } else { /* one string or number: only once */
-        lua_pushnil(L);
-        lua_rawseti(L, f->table, ITERATOR_SOURCE);
-    }
-}
-
-static void fill(filling *f)
-{
-    iterator *it = f->it;
-    lua_State *L = f->L;
-    while (!f->nomem && f->chunk->taken < f->limit) {
-        if (take_left(f))
-            continue;
-        if (it->drained)
-            break;
-        push_next(f);
-        if (it->closed) /* by the source itself */
-            break;
-        if (lua_isnil(L, -1))
-            it->drained = true;
-        else
-            kapL_ids_value(L, lua_gettop(L), true, take_item, f);
-        lua_pop(L, 1);
-    }
-    if (f->nomem)
-        kapL_nomem(L);
+    kap_client_settle_mark(it->client);
 }
 
 /* chunks ---------------------------------------------------------------------- */
 
 /* The call's own share of the model's options and message. */
-static void equip(kap_request *r, const iterator *it)
+static void equip(kap_request *r, const kap_iterator *it)
 {
     const kap_call *from = &it->model->call;
     r->call.settings = kap_settings_ref(from->settings);
@@ -278,17 +125,18 @@ static void equip(kap_request *r, const iterator *it)
 
 static void push_functions(lua_State *L, int table)
 {
-    lua_rawgeti(L, table, ITERATOR_MODEL);
+    lua_rawgeti(L, table, KAP_ITERATOR_MODEL);
     kapL_getuservalue(L, -1);
     lua_rawgeti(L, -1, KAP_REQUEST_FUNCTIONS);
     lua_replace(L, -3);
     lua_pop(L, 1);
 }
 
-static void read_chunk(lua_State *L, iterator *it, int table, uint32_t limit)
+static void read_chunk(lua_State *L, kap_iterator *it, int table,
+                       uint32_t limit, bool rest)
 {
     uint32_t at = (it->first + it->used) % it->room;
-    chunk *c = &it->ring[at];
+    kap_chunk *c = &it->ring[at];
     int top = lua_gettop(L);
     kap_request *r = kapL_request_new(L);
     kapL_getuservalue(L, -1);
@@ -296,7 +144,7 @@ static void read_chunk(lua_State *L, iterator *it, int table, uint32_t limit)
     lua_rawseti(L, -2, KAP_REQUEST_FUNCTIONS);
     lua_settop(L, top + 1);
     lua_pushvalue(L, top + 1);
-    lua_rawseti(L, table, (int)(ITERATOR_CHUNKS + at));
+    lua_rawseti(L, table, (int)(KAP_ITERATOR_CHUNKS + at));
     equip(r, it);
     c->request = r;
     c->taken = c->given = 0;
@@ -305,13 +153,12 @@ static void read_chunk(lua_State *L, iterator *it, int table, uint32_t limit)
                           sizeof *c->order);
     if (c->order == NULL)
         kapL_nomem(L);
-    filling f = {L, it, c, at, table, limit, false};
-    fill(&f);
+    kapL_source_fill(L, it, at, table, limit, rest);
     if (it->closed)
         return;
     it->used++;
     if (r->call.ids.n > 0) {
-        lua_rawgeti(L, table, ITERATOR_CLIENT);
+        lua_rawgeti(L, table, KAP_ITERATOR_CLIENT);
         lua_insert(L, top + 1);
         r->fault = it->stop;
         kapL_request_start(L, r, top + 1, false);
@@ -319,36 +166,50 @@ static void read_chunk(lua_State *L, iterator *it, int table, uint32_t limit)
     lua_settop(L, top);
 }
 
-static uint32_t ahead(const iterator *it)
+static uint32_t ahead(const kap_iterator *it)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < it->used; i++) {
-        const chunk *c = &it->ring[(it->first + i) % it->room];
+        const kap_chunk *c = &it->ring[(it->first + i) % it->room];
         n += c->taken - c->given;
     }
     return n;
 }
 
-static void read_ahead(lua_State *L, iterator *it, int table)
+/* After what ends a call, nothing more is sent, and nothing asked of the source.
+ */
+static void note_stop(kap_iterator *it)
 {
-    uint32_t size = (uint32_t)it->model->call.settings->batch_size;
-    uint32_t bound = size * it->room;
-    while (!it->closed && it->used < it->room &&
-           it->stop.kind == KAP_KIND_NONE) {
-        lua_rawgeti(L, table, ITERATOR_LEFT);
-        bool left = lua_istable(L, -1);
-        lua_pop(L, 1);
-        if ((it->drained && !left) || ahead(it) + size > bound)
-            return;
-        read_chunk(L, it, table, size);
+    for (uint32_t i = 0; i < it->used; i++) {
+        const kap_request *r = it->ring[(it->first + i) % it->room].request;
+        const kap_failure *f = &r->fault;
+        if (f->kind == KAP_KIND_NONE)
+            f = &r->call.stop;
+        if (it->stop.kind == KAP_KIND_NONE && kap_kind_ends_call(f->kind))
+            it->stop = *f;
     }
 }
 
-static void drop_first(lua_State *L, iterator *it, int table)
+static void read_ahead(lua_State *L, kap_iterator *it, int table)
 {
-    chunk *c = &it->ring[it->first];
+    uint32_t size = (uint32_t)it->model->call.settings->batch_size;
+    uint32_t bound = size * it->room;
+    note_stop(it);
+    while (!it->closed && it->used < it->room && ahead(it) + size <= bound) {
+        bool stopped = it->stop.kind != KAP_KIND_NONE;
+        if ((it->drained || stopped) && !kapL_source_has_rest(L, table))
+            return;
+        read_chunk(L, it, table, size, stopped);
+    }
+}
+
+static void drop_first(lua_State *L, kap_iterator *it, int table)
+{
+    kap_chunk *c = &it->ring[it->first];
     kap_request *r = c->request;
     forget_chunk(L, table, it->first, r);
+    /* not left to the collector: it does not know how much memory that is */
+    kap_call_free(&r->call, NULL);
     c->request = NULL;
     c->taken = c->given = 0;
     it->first = (it->first + 1) % it->room;
@@ -376,7 +237,7 @@ static void complete(lua_State *L)
 static int give_invalid(lua_State *L, int table, uint32_t key)
 {
     kap_failure f;
-    lua_rawgeti(L, table, ITERATOR_INVALID);
+    lua_rawgeti(L, table, KAP_ITERATOR_INVALID);
     lua_rawgeti(L, -1, (int)key);
     lua_pushnil(L);
     lua_rawseti(L, -3, (int)key);
@@ -441,7 +302,7 @@ static int give_id(lua_State *L, kap_request *r, int request, uint32_t i)
     return 3;
 }
 
-static void give_turn(iterator *it)
+static void give_turn(kap_iterator *it)
 {
     kap_engine *e = it->client->engine;
     double now = kap_now();
@@ -452,70 +313,73 @@ static void give_turn(iterator *it)
     kap_engine_wait(e, 0);
 }
 
-/* A chunk that ended as a whole call would end: nothing more is sent. */
-static void note_stop(iterator *it, const kap_request *r)
+/* The caller's own time, in the loop or in the source, counts against no
+ * deadline. */
+static void forgive_absence(kap_iterator *it)
 {
-    const kap_failure *f =
-        r->fault.kind != KAP_KIND_NONE ? &r->fault : &r->call.stop;
-    if (it->stop.kind != KAP_KIND_NONE || f->kind == KAP_KIND_NONE ||
-        !kap_kind_ends_call(f->kind))
+    double now = kap_now(), away = now - it->seen;
+    if (away < AWAY_SECONDS)
         return;
-    it->stop = *f;
     for (uint32_t i = 0; i < it->used; i++) {
-        kap_request *other = it->ring[(it->first + i) % it->room].request;
-        if (other->client == NULL)
-            continue;
-        kap_call_stop(&other->call, other->client->engine, f);
-        if (kap_call_settle(&other->call))
-            kap_request_detach(other);
+        kap_call *c = &it->ring[(it->first + i) % it->room].request->call;
+        double since = now - c->started;
+        if (!c->done)
+            kap_call_extend(c, away < since ? away : since);
     }
 }
 
+static void drive(lua_State *L, kap_iterator *it, int request)
+{
+    kap_request *r = lua_touserdata(L, request);
+    forgive_absence(it);
+    kapL_client_drive(L, request - 1, r, HUGE_VAL);
+    it->seen = kap_now();
+}
+
 /* The chunk whose turn it is, with all sent that may be; NULL: the end. */
-static chunk *front(lua_State *L, iterator *it, int table)
+static kap_chunk *front(lua_State *L, kap_iterator *it, int table)
 {
     for (;;) {
         read_ahead(L, it, table);
         if (it->closed || it->used == 0)
             return NULL;
-        chunk *c = &it->ring[it->first];
+        kap_chunk *c = &it->ring[it->first];
         if (c->given < c->taken)
             return c;
         drop_first(L, it, table);
     }
 }
 
-static int one_round(lua_State *L, iterator *it, int table)
+static int one_round(lua_State *L, kap_iterator *it, int table)
 {
-    chunk *c = front(L, it, table);
+    kap_chunk *c = front(L, it, table);
     if (c == NULL)
         return 0;
     uint32_t at = it->first, i = c->order[c->given];
-    if (i == INVALID)
-        return give_invalid(L, table, at * CHUNK_MAX + c->given++);
+    if (i == KAP_NO_ID)
+        return give_invalid(L, table, at * KAP_CHUNK_MAX + c->given++);
     kap_request *r = c->request;
-    lua_rawgeti(L, table, ITERATOR_CLIENT);
-    lua_rawgeti(L, table, (int)(ITERATOR_CHUNKS + at));
+    lua_rawgeti(L, table, KAP_ITERATOR_CLIENT);
+    lua_rawgeti(L, table, (int)(KAP_ITERATOR_CHUNKS + at));
     int request = lua_gettop(L);
     if (!r->call.done) {
-        kapL_client_drive(L, request - 1, r, HUGE_VAL);
+        drive(L, it, request);
     } else {
         /* what is in flight gets its turn while the caller works */
         give_turn(it);
     }
     if (it->closed)
         return 0;
-    note_stop(it, r);
     c->given++;
     return give_id(L, r, request, i);
 }
 
 /* On the first round: the token function, the url. */
-static void prepare(lua_State *L, iterator *it, int table)
+static void prepare(lua_State *L, kap_iterator *it, int table)
 {
     if (it->prepared)
         return;
-    lua_rawgeti(L, table, ITERATOR_MODEL);
+    lua_rawgeti(L, table, KAP_ITERATOR_MODEL);
     if (it->client->closed)
         kap_failure_set(&it->model->fault, KAP_KIND_CLOSED,
                         "the client is closed");
@@ -526,12 +390,12 @@ static void prepare(lua_State *L, iterator *it, int table)
     if (it->stop.kind == KAP_KIND_NONE)
         it->stop = it->model->fault;
     if (it->stop.kind != KAP_KIND_NONE) /* one id, to say so */
-        read_chunk(L, it, table, 1);
+        read_chunk(L, it, table, 1, false);
 }
 
 static int round_protected(lua_State *L)
 {
-    iterator *it = lua_touserdata(L, 1);
+    kap_iterator *it = lua_touserdata(L, 1);
     kapL_getuservalue(L, 1);
     lua_insert(L, 2);
     lua_settop(L, 2);
@@ -541,7 +405,7 @@ static int round_protected(lua_State *L)
 
 static int advance_protected(lua_State *L)
 {
-    iterator *it = lua_touserdata(L, 1);
+    kap_iterator *it = lua_touserdata(L, 1);
     lua_settop(L, 1);
     kapL_getuservalue(L, 1);
     prepare(L, it, 2);
@@ -549,27 +413,42 @@ static int advance_protected(lua_State *L)
     return 0;
 }
 
-static void close_here(lua_State *L, iterator *it)
+static void close_here(lua_State *L, kap_iterator *it)
 {
     kapL_getuservalue(L, 1);
     close_iterator(L, it, lua_gettop(L));
     lua_pop(L, 1);
 }
 
+/* Calls f(iterator), and closes the iterator where that fails. The number of
+ * results, which are on the stack. */
+static int protected(lua_State *L, kap_iterator *it, lua_CFunction f,
+                     int results)
+{
+    if (it->busy)
+        return luaL_error(L, "kapture: the iterator is at work: its source and "
+                             "its hook can't call it");
+    lua_settop(L, 1);
+    lua_pushcfunction(L, f);
+    lua_pushvalue(L, 1);
+    it->busy = true;
+    int status = lua_pcall(L, 1, results, 0);
+    it->busy = false;
+    if (status != 0) {
+        close_here(L, it);
+        return lua_error(L);
+    }
+    return lua_gettop(L) - 1;
+}
+
 static int iterator_call(lua_State *L)
 {
-    iterator *it = check(L);
+    kap_iterator *it = check(L);
     if (it->closed)
         return 0;
-    lua_settop(L, 1);
-    lua_pushcfunction(L, round_protected);
-    lua_pushvalue(L, 1);
-    int status = lua_pcall(L, 1, LUA_MULTRET, 0);
-    int n = lua_gettop(L) - 1;
-    if (status != 0 || n == 0)
+    int n = protected(L, it, round_protected, LUA_MULTRET);
+    if (n == 0)
         close_here(L, it);
-    if (status != 0)
-        return lua_error(L);
     return n;
 }
 
@@ -578,10 +457,11 @@ static int iterator_call(lua_State *L)
 /* Whether the next round, as things stand, would have to wait. */
 static int iterator_pending(lua_State *L)
 {
-    const iterator *it = check(L);
-    const chunk *c = it->closed || it->used == 0 ? NULL : &it->ring[it->first];
+    const kap_iterator *it = check(L);
+    const kap_chunk *c =
+        it->closed || it->used == 0 ? NULL : &it->ring[it->first];
     lua_pushboolean(L, c != NULL && c->given < c->taken &&
-                           c->order[c->given] != INVALID &&
+                           c->order[c->given] != KAP_NO_ID &&
                            !c->request->call.done);
     return 1;
 }
@@ -589,23 +469,16 @@ static int iterator_pending(lua_State *L)
 /* All of a round but the waiting and the giving; then as pending. */
 static int iterator_advance(lua_State *L)
 {
-    iterator *it = check(L);
-    lua_settop(L, 1);
-    if (!it->closed) {
-        lua_pushcfunction(L, advance_protected);
-        lua_pushvalue(L, 1);
-        if (lua_pcall(L, 1, 0, 0) != 0) {
-            close_here(L, it);
-            return lua_error(L);
-        }
-    }
+    kap_iterator *it = check(L);
+    if (!it->closed)
+    protected(L, it, advance_protected, 0);
     return iterator_pending(L);
 }
 
 /* What is left comes out as `closed`, with these words. */
 static int iterator_shut(lua_State *L)
 {
-    iterator *it = check(L);
+    kap_iterator *it = check(L);
     const char *words = luaL_checkstring(L, 2);
     if (it->closed || it->stop.kind != KAP_KIND_NONE)
         return 0;
@@ -618,7 +491,7 @@ static int iterator_shut(lua_State *L)
 
 static int iterator_close(lua_State *L)
 {
-    iterator *it = check(L);
+    kap_iterator *it = check(L);
     lua_settop(L, 1);
     kapL_getuservalue(L, 1);
     close_iterator(L, it, 2);
@@ -627,9 +500,10 @@ static int iterator_close(lua_State *L)
 
 static int iterator_gc(lua_State *L)
 {
-    iterator *it = check(L);
-    if (!it->closed)
-        shut(it);
+    kap_iterator *it = check(L);
+    if (it->lane != NULL)
+        return iterator_close(L);
+    shut(it); /* closed, or never finished */
     return 0;
 }
 

@@ -213,7 +213,6 @@ static CURLcode set_fixed(CURL *easy, const kap_settings *s, bool secure)
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
-    SET(CURLOPT_CONNECTTIMEOUT_MS, kap_ms(s->connect_timeout, TIMEOUT_MAX_MS));
     if (s->max_response_bytes < (size_t)INT64_MAX)
         SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)s->max_response_bytes);
     rc = set_tls(easy, s);
@@ -222,10 +221,13 @@ static CURLcode set_fixed(CURL *easy, const kap_settings *s, bool secure)
 
 static CURLcode set_request(kap_transfer *t, CURL *easy)
 {
-    double left = t->deadline - kap_now(), limit = t->settings->timeout;
+    double now = kap_now(), left = t->deadline - now;
+    double limit = t->settings->timeout;
     if (left < limit)
         limit = left > 0.001 ? left : 0.001;
-    t->limit = limit;
+    t->expires = now + limit;
+    SET(CURLOPT_CONNECTTIMEOUT_MS,
+        kap_ms(t->settings->connect_timeout, TIMEOUT_MAX_MS));
     SET(CURLOPT_TIMEOUT_MS, isinf(limit) ? 0L : kap_ms(limit, TIMEOUT_MAX_MS));
     SET(CURLOPT_URL, t->message->url);
     SET(CURLOPT_HTTPHEADER, t->message->headers);
@@ -260,12 +262,15 @@ bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
 
 void kap_transfer_extend(kap_transfer *t, double seconds)
 {
+    double connect = t->settings->connect_timeout;
     t->deadline += seconds;
-    t->limit += seconds;
-    if (!isinf(t->limit) &&
-        curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS,
-                         kap_ms(t->limit, TIMEOUT_MAX_MS)) != CURLE_OK)
-        t->limit -= seconds; /* it keeps the limit it had */
+    t->expires += seconds;
+    t->extended += seconds;
+    /* libcurl takes a new limit, but does not wake up for it: from now on the
+     * engine sees to it. With a handle that refuses, the old limits stay. */
+    if (curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, 0L) == CURLE_OK)
+        curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                         kap_ms(connect + t->extended, TIMEOUT_MAX_MS));
 }
 
 /* A header line longer than its buffer may grow is "out of memory" to libcurl

@@ -40,7 +40,9 @@ typedef struct kap_transfer {
     CURL *easy;
     bool running, cancelled;
     bool holding;        /* its lane: see kap_lane_hold */
-    double limit;        /* seconds it may take */
+    double submitted;    /* to the engine */
+    double expires;      /* where it was extended, the engine watches this */
+    double extended;     /* seconds that do not count */
     atomic_bool started; /* its request has gone out, or is about to */
 
     /* the result, once it is done */

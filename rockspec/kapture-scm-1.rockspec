@@ -61,6 +61,7 @@ build = {
                 "csrc/response.c",
                 "csrc/result.c",
                 "csrc/settings.c",
+                "csrc/source.c",
                 "csrc/target.c",
                 "csrc/tickets.c",
                 "csrc/transfer.c",

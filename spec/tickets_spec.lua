@@ -1,0 +1,468 @@
+-- The iterator: any number of ids, in order, in constant memory.
+local kapture = require "kapture"
+local calls = require "spec.support.calls"
+local sandbox = require "spec.support.sandbox"
+
+local options = calls.options
+local unpack = table.unpack or unpack -- luacheck: compat
+
+-- A source that counts what was taken from it.
+local function counting(ids)
+    local s = { taken = 0 }
+    function s.next()
+        local id = ids[s.taken + 1]
+        if id then s.taken = s.taken + 1 end
+        return id
+    end
+    return s
+end
+
+-- All rounds as { id, ticket's id or nil, kind or nil }.
+local function rounds(ids, o)
+    local list = {}
+    for id, ticket, err in kapture.tickets(ids, o) do
+        if ticket then assert.equal(id, calls.id_of(ticket)) end
+        assert.is_true((ticket == nil) ~= (err == nil))
+        list[#list + 1] = { id, ticket and "ticket" or err.kind }
+    end
+    return list
+end
+
+local function all_tickets(ids)
+    local list = {}
+    for i, id in ipairs(ids) do list[i] = { id, "ticket" } end
+    return list
+end
+
+local function file_with(text)
+    local name = os.tmpname()
+    local f = assert(io.open(name, "wb"))
+    f:write(text)
+    f:close()
+    return name
+end
+
+describe("the iterator", function()
+    it("gives a round for each id, in order", function()
+        local ids = sandbox.ids(23)
+        local o, key = options({ "shuffle", "delay,ms=0,jitter=40" }, { batch_size = 5, concurrency = 3 })
+        assert.same(all_tickets(ids), rounds(ids, o))
+        assert.equal(5, sandbox.stats(key).requests)
+    end)
+
+    it("takes a table, a string, a number, a function", function()
+        local ids = sandbox.ids(12)
+        for _, source in ipairs { ids, table.concat(ids, " , "), counting(ids).next } do
+            assert.same(all_tickets(ids), rounds(source, (options(nil, { batch_size = 5 }))))
+        end
+        assert.same({ { "713", "ticket" } }, rounds(713, (options())))
+        assert.same(all_tickets(ids), rounds({ ids[1], table.concat({ unpack(ids, 2, 9) }, ","), unpack(ids, 10) },
+            (options(nil, { batch_size = 4 }))))
+    end)
+
+    it("takes the lines of a file: blanks, CR, empty lines", function()
+        local ids = sandbox.ids(6)
+        local name = file_with(("%s\r\n\r\n  %s\t\n\n%s,%s \r\n%s\n   \n%s"):format(unpack(ids)))
+        assert.same(all_tickets(ids), rounds(io.lines(name), (options(nil, { batch_size = 2 }))))
+        local o = options()
+        local client, n = kapture.new(o), 0
+        for id in client:tickets(io.lines(name)) do -- in 5.4, io.lines returns four values
+            n = n + 1
+            assert.equal(ids[n], id)
+        end
+        assert.equal(6, n)
+        client:close()
+        os.remove(name)
+    end)
+
+    it("ends at once where there is nothing", function()
+        for _, source in ipairs { {}, "", "  ", function() end } do
+            assert.same({}, rounds(source, (options())))
+        end
+    end)
+
+    it("stays at its end", function()
+        local it = kapture.tickets({ sandbox.id(1) }, (options()))
+        assert.equal(sandbox.id(1), (it()))
+        assert.is_nil((it()))
+        assert.is_nil((it()))
+    end)
+
+    it("gives an id asked for twice twice", function()
+        local a, b = sandbox.id(1), sandbox.id(2)
+        local o, key = options(nil, { batch_size = 4 })
+        assert.same(all_tickets { a, b, a, a, a, b }, rounds({ a, b, a, a, a, b }, o))
+        for _, entry in ipairs(sandbox.requests(key)) do
+            assert.is_true(entry.count <= 2) -- on the wire once a request
+        end
+    end)
+
+    it("says what is missing, invalid or failed, in its place", function()
+        local bad = sandbox.id(5)
+        local o = options("badid,status=400,id=" .. bad, { batch_size = 4 })
+        local source = { sandbox.id(1), calls.unknown(1), "no id", bad, true, sandbox.id(2), -3, 1.5, ("x"):rep(65),
+            sandbox.id(3) .. ",," .. sandbox.id(4) }
+        assert.same({
+            { sandbox.id(1), "ticket" }, { calls.unknown(1), "missing" }, { "no id", "invalid_ids" },
+            { bad, "bad_request" }, { "true", "invalid_ids" }, { sandbox.id(2), "ticket" }, { "-3", "invalid_ids" },
+            { "1.5", "invalid_ids" }, { ("x"):rep(65), "invalid_ids" }, { sandbox.id(3), "ticket" },
+            { "", "invalid_ids" }, { sandbox.id(4), "ticket" },
+        }, rounds(source, o))
+    end)
+
+    it("gives errors in the shape of get_ticket's", function()
+        local bad, seen = sandbox.id(5), {}
+        local o = options("badid,status=404,id=" .. bad)
+        for id, _, err in kapture.tickets({ calls.unknown(1), "?", bad }, o) do
+            seen[#seen + 1] = err.kind
+            assert.same({ id }, err.ids)
+            assert.is_string(err.message)
+            assert.is_boolean(err.retryable)
+            assert.is_number(err.attempts)
+            assert.same({}, err.tickets)
+            assert.same({}, err.missing)
+            assert.same({}, err.failed)
+            if err.kind == "not_found" then assert.equal(404, err.status) end
+        end
+        assert.same({ "missing", "invalid_ids", "not_found" }, seen)
+    end)
+
+    it("drops tickets that nobody asked for", function()
+        local ids = sandbox.ids(6)
+        assert.same(all_tickets(ids), rounds(ids, (options("unasked,id=799999999991", { batch_size = 2 }))))
+    end)
+
+    it("reads ahead concurrency * batch_size ids at most, and keeps at it", function()
+        local s = counting(sandbox.ids(200))
+        local given, most = 0, 0
+        for id in kapture.tickets(s.next, (options(nil, { batch_size = 5, concurrency = 3 }))) do
+            most = math.max(most, s.taken - given)
+            given = given + 1
+            assert(id)
+        end
+        assert.equal(200, given)
+        assert.equal(15, most)
+    end)
+
+    it("stops fetching while its consumer is slow", function()
+        local s = counting(sandbox.ids(100))
+        local o, key = options(nil, { batch_size = 5, concurrency = 2 })
+        local it = kapture.tickets(s.next, o)
+        for _ = 1, 3 do it() end
+        calls.sleep(0.3)
+        it()
+        assert.equal(10, s.taken)
+        assert.is_true(sandbox.stats(key).requests <= 2)
+        it:close()
+    end)
+
+    it("goes on after pauses longer than the timeout, requests in flight", function()
+        local o, key = options({ "delay,ms=150", "drip,bytes=3000,ms=15" },
+            { batch_size = 4, concurrency = 3, timeout = 1, retries = 0, on = "https1" })
+        local ids, n = sandbox.ids(48), 0
+        for id, ticket, err in kapture.tickets(ids, o) do
+            n = n + 1
+            assert(ticket, err and err.message)
+            assert.equal(ids[n], id)
+            if n == 1 or n == 17 or n == 40 then calls.sleep(1.3) end
+        end
+        assert.equal(48, n)
+        local connections, list = {}, sandbox.requests(key)
+        for _, entry in ipairs(list) do connections[entry.conn] = true end
+        local count = 0
+        for _ in pairs(connections) do count = count + 1 end
+        assert.is_true(count <= 3, count .. " connections")
+        assert.equal(12, #list)
+    end)
+
+    it("counts no pause against deadlines or connecting", function()
+        local o = options("status,code=503,times=2,skip=1", { batch_size = 2, concurrency = 3, deadline = 0.8,
+            connect_timeout = 0.6, backoff = 0.2 })
+        local n = 0
+        for _, ticket, err in kapture.tickets(sandbox.ids(20), o) do
+            n = n + 1
+            assert(ticket, err and err.message)
+            if n % 6 == 1 then calls.sleep(1) end
+        end
+        assert.equal(20, n)
+    end)
+
+    it("counts no pause of the source either", function()
+        local ids, n = sandbox.ids(12), 0
+        local o = options("delay,ms=100",
+            { batch_size = 2, concurrency = 2, timeout = 0.6, deadline = 0.7, retries = 0 })
+        local function source()
+            n = n + 1
+            if n == 4 or n == 9 then calls.sleep(0.8) end
+            return ids[n]
+        end
+        assert.same(all_tickets(ids), rounds(source, o))
+    end)
+
+    it("still times out what hangs, after a pause as well", function()
+        local ids = sandbox.ids(4)
+        local o = options("hang,s=30,ifid=" .. ids[3], { batch_size = 2, concurrency = 2, timeout = 0.8, retries = 0 })
+        local it = kapture.tickets(ids, o)
+        assert.equal(ids[1], (it()))
+        calls.sleep(0.4)
+        it()
+        local started = calls.now()
+        local id, _, err = it()
+        assert.equal(ids[3], id)
+        assert.equal("timeout", err.kind)
+        local took = calls.now() - started
+        assert.is_true(took > 0.2 and took < 5, took)
+    end)
+
+    it("has a deadline for each batch, from its start", function()
+        local ids = sandbox.ids(12)
+        local o = options("delay,ms=250", { batch_size = 2, concurrency = 1, deadline = 1 })
+        assert.same(all_tickets(ids), rounds(ids, o)) -- 1.5 s in all
+        o = options("hang,s=30,ifid=" .. ids[5], { batch_size = 2, concurrency = 2, deadline = 0.7 })
+        local got = rounds(ids, o)
+        local expected = all_tickets(ids)
+        expected[5][2], expected[6][2] = "timeout", "timeout"
+        assert.same(expected, got)
+    end)
+
+    it("ends with a refused token, after what was taken from the source", function()
+        local s = counting(sandbox.ids(200))
+        local o, key = options("expired,skip=3", { batch_size = 5, concurrency = 2 })
+        local got = rounds(s.next, o)
+        assert.equal(s.taken, #got)
+        assert.is_true(#got <= 30, #got)
+        for i, round in ipairs(got) do
+            assert.equal(sandbox.id(i), round[1])
+            assert.equal(i <= 15 and "ticket" or "auth", round[2])
+        end
+        assert.is_true(sandbox.stats(key).requests <= 5)
+    end)
+
+    it("sends nothing more for any chunk once the token was refused", function()
+        local ids = sandbox.ids(40)
+        local o, key = options({ "retry-after,code=503,after=1,times=1,ifid=" .. ids[1], "delay,ms=100",
+            "expired,ifid=" .. ids[3] }, { batch_size = 2, concurrency = 3 })
+        local started = calls.now()
+        local got = rounds(ids, o)
+        assert.is_true(calls.now() - started < 0.95)
+        assert.same({ ids[1], "auth" }, got[1])
+        assert.same({ ids[3], "auth" }, got[3])
+        assert.is_true(#got <= 6)
+        assert.is_true(sandbox.stats(key).requests <= 3)
+    end)
+
+    it("gives what one value of the source held, to its end", function()
+        local many = table.concat(sandbox.ids(50), ",")
+        local n = 0
+        local got = rounds(function()
+            n = n + 1
+            return many
+        end, (options("expired", { batch_size = 3, concurrency = 2 })))
+        assert.equal(50 * n, #got)
+        for _, round in ipairs(got) do assert.equal("auth", round[2]) end
+    end)
+
+    it("says in one round what keeps it from starting", function()
+        local s = counting(sandbox.ids(10))
+        local o = options()
+        o.token = function() error "no keyring" end
+        local got = {}
+        for id, ticket, err in kapture.tickets(s.next, o) do
+            got[#got + 1] = { id, ticket, err.kind, err.message:find("no keyring", 1, true) ~= nil }
+        end
+        assert.same({ { sandbox.id(1), nil, "config", true } }, got)
+        assert.equal(1, s.taken)
+    end)
+
+    it("passes on the error of its source as it is, cleaned up before", function()
+        local mistake, n = { "mine" }, 0
+        local o, key = options("hang,s=30", { batch_size = 1, concurrency = 3, on = "https1" })
+        local it = kapture.tickets(function()
+            n = n + 1
+            if n == 3 then
+                calls.eventually(function() return sandbox.stats(key).requests >= 0 end)
+                error(mistake)
+            end
+            return sandbox.id(n)
+        end, o)
+        local ok, e = pcall(it)
+        assert.is_false(ok)
+        assert.equal(mistake, e)
+        assert.is_nil((it()))
+        assert.equal(3, n)
+    end)
+
+    it("closes the sockets of what was in flight when its source fails", function()
+        local o, key = options("hang,s=30,ifid=" .. sandbox.id(3), { batch_size = 2, concurrency = 2, on = "https1" })
+        local n = 0
+        local it = kapture.tickets(function()
+            n = n + 1
+            if n == 6 then error("no more", 0) end
+            return sandbox.id(n)
+        end, o)
+        it()
+        it()
+        assert.same({ false, "no more" }, { pcall(it) })
+        calls.eventually(function()
+            local hung = sandbox.requests(key)
+            return #hung == 2 and (hung[1].aborted or hung[2].aborted)
+        end)
+    end)
+
+    it("cancels what is in flight when the loop is left", function()
+        local o, key = options({ "delay,ms=300,ifid=" .. sandbox.id(1), "hang,s=30,ifid=" .. sandbox.id(3) },
+            { batch_size = 2, concurrency = 3, on = "https1" })
+        local client = kapture.new(o)
+        do
+            local it, state, control, closing = client:tickets(sandbox.ids(100))
+            for id in it, state, control, closing do -- luacheck: ignore
+                assert.equal(sandbox.id(1), id)
+                calls.eventually(function() return sandbox.stats(key).requests >= 3 end)
+                break
+            end
+            if _VERSION ~= "Lua 5.4" then it:close() end
+        end
+        local aborted = calls.eventually(function()
+            for _, entry in ipairs(sandbox.requests(key)) do
+                if entry.aborted then return entry end
+            end
+        end)
+        assert.equal(2, aborted.count)
+        assert(client:get_ticket(sandbox.id(1))) -- the client goes on
+        client:close()
+    end)
+
+    it("cancels when it is collected", function()
+        local o, key = options({ "delay,ms=300,ifid=" .. sandbox.id(1), "hang,s=30,ifid=" .. sandbox.id(3) },
+            { batch_size = 2, concurrency = 3, on = "https1" })
+        local client = kapture.new(o)
+        do
+            local it = client:tickets(sandbox.ids(100))
+            it()
+            calls.eventually(function() return sandbox.stats(key).requests >= 3 end)
+        end
+        collectgarbage()
+        collectgarbage()
+        calls.eventually(function()
+            for _, entry in ipairs(sandbox.requests(key)) do
+                if entry.aborted then return true end
+            end
+        end)
+        client:close()
+    end)
+
+    it("leaves nothing behind in its client", function()
+        local client = kapture.new((options(nil, { batch_size = 2, concurrency = 8 })))
+        local function leave()
+            for _ = 1, 20 do
+                local it = client:tickets(sandbox.ids(100))
+                it()
+            end
+            for _ = 1, 5 do collectgarbage() end -- finalizers keep things for a round each
+            return collectgarbage "count"
+        end
+        leave()
+        local before = leave()
+        for _ = 1, 4 do leave() end
+        assert.is_true(leave() - before < 20, leave() - before)
+        client:close()
+    end)
+
+    it("may be closed at any time, more than once", function()
+        local it = kapture.tickets(sandbox.ids(10), (options()))
+        it:close()
+        assert.is_nil((it()))
+        it:close()
+        it = kapture.tickets(sandbox.ids(10), (options()))
+        it()
+        it:close()
+        it:close()
+        assert.is_nil((it()))
+    end)
+
+    it("may be closed by its source and by its hook", function()
+        local it
+        it = kapture.tickets(function()
+            it:close()
+            return sandbox.id(1)
+        end, (options()))
+        assert.is_nil((it()))
+        local o = options(nil, { batch_size = 2 })
+        o.hook = function(e)
+            if e.event == "response" then it:close() end
+        end
+        it = kapture.tickets(sandbox.ids(10), o)
+        assert.is_nil((it()))
+    end)
+
+    it("can't be called by its source", function()
+        local it, n = nil, 0
+        it = kapture.tickets(function()
+            n = n + 1
+            if n == 2 then
+                local ok, e = pcall(it)
+                assert.is_false(ok)
+                assert.truthy(tostring(e):find("at work", 1, true))
+            end
+            return sandbox.ids(3)[n]
+        end, (options()))
+        local got = {}
+        for id in it do got[#got + 1] = id end
+        assert.same(sandbox.ids(3), got)
+    end)
+
+    it("comes out with `closed` when its client is closed", function()
+        local client = kapture.new((options(nil, { batch_size = 2, concurrency = 2 })))
+        local s, got = counting(sandbox.ids(20)), {}
+        for _, ticket, err in client:tickets(s.next) do
+            got[#got + 1] = ticket and "ticket" or err.kind
+            if #got == 1 then client:close() end
+        end
+        assert.equal(s.taken, #got)
+        assert.equal("closed", got[#got])
+        for _, _, err in client:tickets { sandbox.id(1) } do assert.equal("closed", err.kind) end
+    end)
+
+    it("gives up an outage early", function()
+        local o, key = options("outage")
+        local got = rounds(sandbox.ids(200), o)
+        assert.equal(200, #got)
+        for _, round in ipairs(got) do assert.equal("server", round[2]) end
+        assert.is_true(sandbox.stats(key).requests < 60, sandbox.stats(key).requests)
+    end)
+
+    it("finds bad ids alone, in every chunk", function()
+        local ids = sandbox.ids(60)
+        local o = options("badid,status=400,id=" .. table.concat({ ids[1], ids[10], ids[11], ids[60] }, "+"),
+            { batch_size = 10 })
+        local expected = all_tickets(ids)
+        for _, at in ipairs { 1, 10, 11, 60 } do expected[at][2] = "bad_request" end
+        assert.same(expected, rounds(ids, o))
+    end)
+
+    it("works in a coroutine that is gone before it ends", function()
+        local client, it = kapture.new((options(nil, { batch_size = 2 })), nil)
+        local co = coroutine.create(function()
+            it = client:tickets(sandbox.ids(9))
+            it()
+        end)
+        assert(coroutine.resume(co))
+        co = nil -- luacheck: ignore
+        collectgarbage()
+        local n = 1
+        for _ in it do n = n + 1 end
+        assert.equal(9, n)
+        client:close()
+    end)
+
+    it("raises for what is no source, and for options that are none", function()
+        for _, source in ipairs { true, io.stdout, coroutine.create(function() end) } do
+            local ok, e = pcall(kapture.tickets, source, {})
+            assert.is_false(ok)
+            assert.truthy(e:find("bad argument #1 to 'tickets'", 1, true), e)
+        end
+        local ok, e = pcall(kapture.tickets, nil, { timout = 3 })
+        assert.is_false(ok)
+        assert.truthy(e:find("bad argument", 1, true), e)
+    end)
+end)
