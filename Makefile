@@ -70,7 +70,7 @@ LUA_PCS_5.1    := lua5.1 lua51 lua-5.1 'lua >= 5.1 lua < 5.2'
 LUA_PCS_luajit := luajit
 ifndef LUA_PC
 LUA_PC := $(shell for pc in $(LUA_PCS_$(ABI)); do \
-            $(PKG_CONFIG) --exists "$$pc" && echo "$${pc%% *}" && break; done)
+            $(PKG_CONFIG) --exists "$$pc" 2>/dev/null && echo "$${pc%% *}" && break; done)
 endif
 
 # LuaJIT has the 5.1 ABI and looks in the same directories: there, one build
