@@ -51,32 +51,32 @@ bool kap_decode_fail_at(kap_decode *d, char *p, const char *what)
     return kap_decode_fail(d, p < d->end ? what : "unexpected end");
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* One more than a hexadecimal digit's value; 0 for what is none. */
+static const unsigned char hex_value[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+    ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['A'] = 11, ['B'] = 12,
+    ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16, ['a'] = 11, ['b'] = 12,
+    ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
 
 /* The code unit of the \u escape at p, or -1 if there is none. */
-static long code_unit(const char *p, const char *end)
+static inline long code_unit(const char *p, const char *end)
 {
     long unit = 0;
 
     if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
         return -1;
     for (int i = 2; i < 6; i++) {
-        int h = hex_value(p[i]);
+        long h = hex_value[(unsigned char)p[i]];
 
-        if (h < 0)
+        if (h == 0)
             return -1;
-        unit = unit << 4 | h;
+        unit = unit << 4 | (h - 1);
     }
     return unit;
 }
 
-static char *put_utf8(char *out, unsigned long c)
+static inline char *put_utf8(char *out, unsigned long c)
 {
     if (c < 0x80) {
         *out++ = (char)c;
@@ -99,7 +99,7 @@ static char *put_utf8(char *out, unsigned long c)
 
 /* The \u escape at *p, or two that make one character; a surrogate without
  * its other half becomes U+FFFD. False: it is none. */
-static bool put_unicode(char **p, const char *end, char **out)
+static inline bool put_unicode(char **p, const char *end, char **out)
 {
     long unit = code_unit(*p, end);
     unsigned long c = (unsigned long)unit;
@@ -139,7 +139,8 @@ static inline void move_block(char *to, const char *from)
 /*
  * kap_text_finish at full speed: while the text has become a block shorter at
  * least, so that a whole block may be stored wherever a part is wanted, and
- * while there is a block left to look at. Stops at whatever is not usual.
+ * while there is room for the longest escape (two of \u) and a block after it.
+ * Stops at whatever is not usual.
  */
 static void unescape_blocks(char **from, char **to, char *end)
 {
@@ -161,13 +162,20 @@ static void unescape_blocks(char **from, char **to, char *end)
 
             out += special - q;
             q = special;
-            c = end - q >= 2 * KAP_BLOCK && *q == '\\'
-                    ? escape_value[(unsigned char)q[1]]
-                    : 0;
-            if (c == 0)
+            if (end - q < 12 + KAP_BLOCK || *q != '\\')
                 goto done;
-            *out++ = c;
-            q += 2;
+            c = escape_value[(unsigned char)q[1]];
+            if (c != 0) {
+                *out++ = c;
+                q += 2;
+            } else {
+                char *after = q, *put = out; /* q and out stay in registers */
+
+                if (!put_unicode(&after, end, &put))
+                    goto done;
+                q = after;
+                out = put;
+            }
             move_block(out, q);
             m = kap_mask_from(m, q - base);
         } while (m != 0);
@@ -331,7 +339,11 @@ static char *skip_container(kap_decode *d, unsigned level, char *p)
         kap_mask m;
 
         if (in_text && kap_gather(quotes) == 0) {
-            p = skip_plain(p + KAP_BLOCK, end);
+            /* A long one. */
+            p = skip_text(d, p + KAP_BLOCK);
+            if (p == NULL)
+                return NULL;
+            in_text = false;
             continue;
         }
         m = kap_gather(kap_either(quotes, kap_bracket(block)));
