@@ -8,28 +8,28 @@ local text = file:read "*a"
 local decode
 
 if decoder == "cjson" then
-  decode = require "cjson".decode
+    decode = require "cjson".decode
 elseif decoder == "floor" then
-  local floor = require "kapture_floor"
-  local value = require "kapture_decode".tickets(text)
-  local tape = floor.record(setmetatable(value, {}))
-  _G.keep = value
-  decode = function() return floor.build(tape) end
+    local floor = require "kapture_floor"
+    local value = require "kapture_decode".tickets(text)
+    local tape = floor.record(setmetatable(value, {}))
+    _G.keep = value
+    decode = function() return floor.build(tape) end
 elseif decoder == "copy" then
-  decode = require "kapture_decode".copy
+    decode = require "kapture_decode".copy
 elseif decoder == "fields" then
-  local probe = require "kapture_decode"
-  local texts = dofile((arg[0]:gsub("work%.lua$", "texts.lua")))
-  local fields = probe.fields(texts.fields)
-  decode = function(t) return probe.tickets(t, fields) end
+    local probe = require "kapture_decode"
+    local texts = dofile((arg[0]:gsub("work%.lua$", "texts.lua")))
+    local fields = probe.fields(texts.fields)
+    decode = function(t) return probe.tickets(t, fields) end
 else
-  decode = require "kapture_decode".tickets
+    decode = require "kapture_decode".tickets
 end
 
 -- Nothing is collected, so that no run pays for another's garbage.
 collectgarbage()
 collectgarbage "stop"
 for _ = 1, n do
-  assert(decode(text))
+    assert(decode(text))
 end
 os.exit(0, false)
