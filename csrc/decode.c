@@ -176,7 +176,21 @@ static bool open_container(lua_State *L, kap_decode *d, kap_decode_frame *fr,
     return true;
 }
 
-/* Pushes the value at d->p; `m` says where it is and what of it is wanted. */
+/*
+ * Pushes the value at d->p; `m` says where it is and what of it is wanted.
+ *
+ * At the labels, p is
+ *     value, container      where the value m starts; its key, if it is a
+ *                           member, is on top of the stack
+ *     built                 after a value, which is on top of the stack
+ *     after_member          after a member that is in its table, or skipped
+ *     member                at the bracket or comma before a member
+ *     guessed               there too, and `at` is what follows
+ *     named                 where the member m starts; its key, if its field
+ *                           is wanted or leads on, is on top of the stack
+ *     after_element         as after_member, in an array
+ *     element               where an element starts
+ */
 static bool decode(lua_State *L, kap_decode *d, kap_member m)
 {
     kap_decode_session *const s = d->session;

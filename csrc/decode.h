@@ -21,7 +21,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Bytes after the text that the caller keeps allocated, of any content. */
+/* Bytes after the text that the caller keeps allocated, of any content: room
+ * for a decoder that reads in blocks. This one looks at none of them. */
 #define KAP_DECODE_PAD 64
 #define KAP_DECODE_MAX_DEPTH 1000
 #define KAP_ID_MAX 64

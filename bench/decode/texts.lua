@@ -43,6 +43,8 @@ local people = { "Kapture Dev API&apos;s", "Asha Rao", "Vikram Singh", "Meera Iy
 local sources = { "Mobile App", "Email", "Phone", "Web", "Facebook", "WhatsApp" }
 local statuses = { "Pending", "Complete", "Junk", "On Hold" }
 
+local view = "https://devapi.kapturecrm.com/employee/view-task-detail.html?detail=5/"
+
 local function date()
     return ("%02d-%02d-2024 %02d:%02d"):format(random(28), random(12), random(24) - 1, random(60) - 1)
 end
@@ -89,7 +91,7 @@ local function details()
         "lastConversationId", "0", "slaStatus", quote(pick { "out of sla", "in sla" }),
         "queueName", '""', "total_conversations", "0", "disposition", quote("Inbox"),
         "taskEnddate", '""', "customer_feedback", '""',
-        "url", quote("https://devapi.kapturecrm.com/employee/view-task-detail.html?detail=5/" .. task .. "/" .. ticket),
+        "url", quote(view .. task .. "/" .. ticket),
         "substatus", quote(status), "substatusKey", quote("PS"), "assigneeCode", '""',
         "ftr", quote(pick { "yes", "no" }), "attachments", "[]",
     }
@@ -150,7 +152,9 @@ function texts.mail()
     seed = 4
     return array(10, function()
         return ticket { "conversation_type",
-            object { "email", "[" .. object { "emailbody", quote(mail()), "sender_name", quote(pick(people)) } .. "]" } }
+            object {
+                "email", "[" .. object { "emailbody", quote(mail()), "sender_name", quote(pick(people)) } .. "]",
+            } }
     end)
 end
 
