@@ -101,7 +101,8 @@ end
 local function history()
     return object { "history", array(17, function()
         return object {
-            "id", digits(8), "date", quote(date()), "action", quote(pick { "Assigned", "Status Changed", "Note Added" }),
+            "id", digits(8), "date", quote(date()),
+            "action", quote(pick { "Assigned", "Status Changed", "Note Added" }),
             "employeeName", quote(pick(people)), "employeeId", digits(6), "fromStatus", quote(pick(statuses)),
             "toStatus", quote(pick(statuses)), "queueName", '""', "source", quote(pick(sources)),
             "remark", quote(prose(150 + random(150))),
