@@ -208,6 +208,9 @@ $(OUT)/hosts/%: spec/hosts/%.c spec/hosts/host.h $(OUT)/libkapture.a
 	$(say) HOST $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(host_cc) $(HOST_FLAGS) -o $@ $< $(HOST_LIBS)
+# What the module asks malloc for comes to this one's own.
+$(OUT)/hosts/memory: HOST_FLAGS := -Wl,--wrap=malloc,--wrap=calloc \
+  -Wl,--wrap=realloc,--wrap=strdup,--wrap=free
 $(OUT)/embed: examples/embed/host.c $(OUT)/libkapture.a
 	$(say) HOST $@
 	$(Q)$(host_cc) -o $@ $< $(HOST_LIBS)

@@ -465,7 +465,10 @@ static bool push_encoder(lua_State *L)
 {
     lua_getglobal(L, "require");
     lua_pushliteral(L, "cjson");
-    if (lua_pcall(L, 1, 1, 0) != 0 || !lua_istable(L, -1)) {
+    int status = lua_pcall(L, 1, 1, 0);
+    if (status == LUA_ERRMEM)
+        lua_error(L);
+    if (status != 0 || !lua_istable(L, -1)) {
         lua_pop(L, 1);
         return false;
     }
@@ -488,7 +491,10 @@ static void parse_body(parse *p, const option *o, int idx)
     if (p->s->body_unencoded)
         return;
     lua_pushvalue(L, idx);
-    if (lua_pcall(L, 1, 1, 0) != 0)
+    int status = lua_pcall(L, 1, 1, 0);
+    if (status == LUA_ERRMEM)
+        lua_error(L);
+    if (status != 0)
         FAIL(p, "option 'body': %.200s",
              lua_isstring(L, -1) ? lua_tostring(L, -1) : "it can't be encoded");
     json = lua_tolstring(L, -1, &n);

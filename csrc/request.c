@@ -60,7 +60,10 @@ static const char *call_token(lua_State *L, kap_request *r, size_t *len)
     kapL_getuservalue(L, -1);
     lua_rawgeti(L, -1, KAP_REQUEST_FUNCTIONS);
     lua_rawgeti(L, -1, KAP_FUNCTION_TOKEN);
-    if (lua_pcall(L, 0, 1, 0) != 0) {
+    int status = lua_pcall(L, 0, 1, 0);
+    if (status == LUA_ERRMEM)
+        lua_error(L);
+    if (status != 0) {
         const char *e = lua_tostring(L, -1);
         kap_failure_set(&r->fault, KAP_KIND_CONFIG,
                         "the token function failed: %.300s",
