@@ -192,12 +192,18 @@ static int work_protected(lua_State *L)
     return 0;
 }
 
-static void run(lua_State *L, int idx, work *w)
+/* Pushes what run needs: before anything is taken off a list, for on 5.1 a C
+ * function is an allocation. */
+static void prepare(lua_State *L, int idx, work *w)
 {
     luaL_checkstack(L, 10, "kapture");
     lua_pushcfunction(L, work_protected);
     lua_pushvalue(L, idx);
     lua_pushlightuserdata(L, w);
+}
+
+static void run(lua_State *L, work *w)
+{
     int status = lua_pcall(L, 2, 0, 0);
     if (w->batch != NULL) { /* it has more, or it could not be dealt with */
         if (w->batch->call == NULL)
@@ -206,7 +212,8 @@ static void run(lua_State *L, int idx, work *w)
             arrive(w->client, w->batch, true);
         w->batch = NULL;
     }
-    if (status != 0) {
+    if (status != 0) { /* whatever was not done is done by the next step */
+        w->client->starved = true;
         kap_client_settle_mark(w->client);
         lua_error(L);
     }
@@ -223,14 +230,21 @@ static kap_request *to_be_fed(const kap_client *c)
 static void feed_starved(lua_State *L, int idx, kap_client *c)
 {
     kap_request *r;
+    work w = {c, NULL, NULL, 0};
+    prepare(L, idx, &w);
     c->starved = false;
     c->look++;
     /* a hook may change the list: begin anew after each */
     while ((r = to_be_fed(c)) != NULL) {
-        work w = {c, NULL, r, 0};
+        w.request = r;
         r->looked_at = c->look;
-        run(L, idx, &w);
+        run(L, &w);
+        bool again = c->starved;
+        c->starved = true; /* should this raise */
+        prepare(L, idx, &w);
+        c->starved = again;
     }
+    lua_pop(L, 3);
 }
 
 static void announce(lua_State *L, int idx, kap_client *c)
@@ -259,12 +273,16 @@ void kapL_client_work(lua_State *L, int idx, double until)
     if (c->hooked > 0 && c->engine != NULL && kap_engine_started(c->engine))
         announce(L, idx, c);
     for (;;) {
+        work w = {c, NULL, NULL, until};
+        prepare(L, idx, &w);
         collect_arrived(c);
-        kap_batch *b = next_arrived(c);
-        if (b == NULL)
+        w.batch = next_arrived(c);
+        if (w.batch == NULL) {
+            lua_pop(L, 3);
             return;
-        work w = {c, b, request_of(b), until};
-        run(L, idx, &w);
+        }
+        w.request = request_of(w.batch);
+        run(L, &w);
         if (kap_now() >= until)
             return;
     }
@@ -306,14 +324,21 @@ void kapL_client_drive(lua_State *L, int idx, kap_request *r, double until)
 
 /* blocking calls ------------------------------------------------------------ */
 
-static int drive_protected(lua_State *L)
+/* (request, client) */
+static int call_protected(lua_State *L)
 {
-    kapL_client_drive(L, 1, lua_touserdata(L, 2), HUGE_VAL);
+    kap_request *r = lua_touserdata(L, 1);
+    lua_insert(L, 1);
+    kapL_request_start(L, r, 1, false);
+    kapL_client_drive(L, 1, r, HUGE_VAL);
     return 0;
 }
 
 void kapL_client_forget(lua_State *L, int idx, const kap_request *r)
 {
+    if (!push_request(L, idx, r))
+        return;
+    lua_pop(L, 1);
     kapL_getuservalue(L, idx);
     lua_pushnil(L);
     kapL_rawsetp(L, -2, r); /* the key exists: nothing is allocated */
@@ -323,10 +348,10 @@ void kapL_client_forget(lua_State *L, int idx, const kap_request *r)
 int kapL_client_call(lua_State *L, int client, kap_request *r)
 {
     int me = lua_gettop(L);
-    kapL_request_start(L, r, client, false);
-    lua_pushcfunction(L, drive_protected);
+    luaL_checkstack(L, 10, "kapture");
+    lua_pushcfunction(L, call_protected);
+    lua_pushvalue(L, me);
     lua_pushvalue(L, client);
-    lua_pushlightuserdata(L, r);
     int status = lua_pcall(L, 2, 0, 0);
     if (status != 0) /* out of memory: the call is over, not the client */
         kap_request_end(r, KAP_KIND_CANCELLED, "out of memory");

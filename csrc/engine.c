@@ -146,8 +146,11 @@ static void leave_multi(kap_engine *e, kap_transfer *t)
 {
     t->running = false;
     kap_queue_ended(&e->queue, t);
-    /* a handle that the multi handle will not let go must not be used again */
-    bool ok = curl_multi_remove_handle(e->multi, t->easy) == CURLM_OK;
+    /* A handle that the multi handle will not let go must not be used again,
+     * nor one that failed: after running out of memory it never reads. */
+    bool ok = curl_multi_remove_handle(e->multi, t->easy) == CURLM_OK &&
+              (t->outcome == KAP_OUTCOME_RESPONSE ||
+               t->outcome == KAP_OUTCOME_PENDING);
     kap_handles_return(&e->handles, t, ok);
 }
 
@@ -286,10 +289,10 @@ static void fail_all(kap_engine *e, CURLMcode rc)
 {
     kap_transfer *t;
     while ((t = e->queue.active.first) != NULL) {
+        t->outcome = rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM
+                                               : KAP_OUTCOME_FAILED;
         leave_multi(e, t);
-        fail(e, t,
-             rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM : KAP_OUTCOME_FAILED,
-             from_multi(rc));
+        fail(e, t, t->outcome, from_multi(rc));
     }
 }
 

@@ -186,39 +186,36 @@ void kapL_request_start(lua_State *L, kap_request *r, int client,
     lua_rawseti(L, -2, KAP_REQUEST_TICKETS);
     lua_settop(L, me);
     kapL_client_engine(L, c);
+    if (!kap_call_begin(call))
+        kapL_nomem(L);
+    if (call->lane == NULL) /* an iterator's chunks share one */
+        call->lane = kap_lane_new(call->settings->concurrency,
+                                  call->settings->rate, call->settings->hook);
+    if (call->lane == NULL)
+        kapL_nomem(L);
     kapL_getuservalue(L, client);
     lua_pushvalue(L, me);
     kapL_rawsetp(L, -2, r);
     lua_settop(L, me);
-    /* from here on, only C: no finalizer can come between */
+    /* from here on, only C: no finalizer can come between, nothing fails */
     if (c->closed && r->fault.kind == KAP_KIND_NONE)
         kap_failure_set(&r->fault, KAP_KIND_CLOSED, "the client is closed");
-    if (!kap_call_begin(call))
-        kapL_nomem(L);
     r->submitted = submitted;
     call->numbers = &c->numbers;
     call->budget = &c->budget;
     call->random = &c->random;
-    if (r->fault.kind == KAP_KIND_NONE) {
-        if (call->lane == NULL) /* an iterator's chunks share one */
-            call->lane =
-                kap_lane_new(call->settings->concurrency, call->settings->rate,
-                             call->settings->hook);
-        if (call->lane == NULL)
-            kapL_nomem(L);
-        if (submitted && !kap_engine_start(c->engine, &why))
-            kap_failure_set(&r->fault, KAP_KIND_NETWORK,
-                            "the engine's thread could not be started: %s",
-                            why);
-    }
+    if (r->fault.kind == KAP_KIND_NONE && submitted &&
+        !kap_engine_start(c->engine, &why))
+        kap_failure_set(&r->fault, KAP_KIND_NETWORK,
+                        "the engine's thread could not be started: %s", why);
     link_request(r, c);
     if (r->fault.kind != KAP_KIND_NONE) {
         kap_call_end(call, c->engine);
         kap_request_detach(r);
         kap_client_settle_mark(c);
     } else if (!kap_call_pump(call, c->engine)) {
-        kap_request_end(r, KAP_KIND_CLOSED, "out of memory");
-        kapL_nomem(L);
+        c->starved = true; /* the next step tries again */
+        kap_client_settle_mark(c);
     }
 }
 
@@ -419,7 +416,6 @@ bool kapL_request_work(lua_State *L, kap_request *r, kap_batch *b, double until)
         goto out;
     if (b->transfer->outcome == KAP_OUTCOME_NOMEM) {
         kap_call_refetch(b);
-        r->client->starved = true;
         kapL_nomem(L);
     }
     if (b->response.decode.dirty) {
@@ -445,10 +441,8 @@ void kapL_request_advance(lua_State *L, kap_request *r)
     lua_settop(L, me);
     if (r->call.done)
         return;
-    if (!kap_call_pump(&r->call, r->client->engine)) {
-        r->client->starved = true;
+    if (!kap_call_pump(&r->call, r->client->engine))
         kapL_nomem(L);
-    }
     kap_evidence *evidence = r->call.evidence;
     kap_client *c = r->client;
     if (kap_call_settle(&r->call))

@@ -53,9 +53,11 @@ int kapL_tickets_new(lua_State *L, int client, int source, int opts,
     it->model = model;
     it->room = (uint32_t)model->call.settings->concurrency;
     it->ring = calloc(it->room, sizeof *it->ring);
+    if (it->ring == NULL)
+        kapL_nomem(L);
     it->lane = kap_lane_new((int)it->room, model->call.settings->rate,
                             model->call.settings->hook);
-    if (it->ring == NULL || it->lane == NULL)
+    if (it->lane == NULL)
         kapL_nomem(L);
     it->lane->patient = true;
     it->client->users++;

@@ -98,6 +98,23 @@ describe("a host", function()
     end)
 end)
 
+-- MEMORY_STEP=1 tries every allocation; the specs leave some out.
+describe("out of memory, a call succeeds or raises, and nothing is lost:", function()
+    local step = os.getenv "MEMORY_STEP" or "9"
+
+    local function sweep(whose)
+        local name = build .. "/hosts/memory"
+        local text, status = run(command(name, whose, step, sandbox.http,
+            sandbox.url("badid,id=713000000002", { on = "http" })))
+        assert.truthy(text:find("fine\n", 1, true), text)
+        assert.equal(0, status)
+    end
+
+    it("Lua's #memory", function() sweep "lua" end)
+
+    it("this module's #memory", function() sweep "kapture" end)
+end)
+
 describe("the embedding example", function()
     local function embed(script, input)
         return run("printf " .. quoted(input) .. " | "
