@@ -289,8 +289,8 @@ static void fail_all(kap_engine *e, CURLMcode rc)
 {
     kap_transfer *t;
     while ((t = e->queue.active.first) != NULL) {
-        t->outcome = rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM
-                                               : KAP_OUTCOME_FAILED;
+        t->outcome =
+            rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM : KAP_OUTCOME_FAILED;
         leave_multi(e, t);
         fail(e, t, t->outcome, from_multi(rc));
     }
