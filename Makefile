@@ -228,35 +228,38 @@ nvim:
 VERSION := $(shell sed -n 's/.*KAPTURE_VERSION "\(.*\)"/\1/p' csrc/kapture.h)
 LUA_FILES := $(patsubst lua/%,%,$(wildcard lua/kapture/*.lua \
                lua/kapture/*/*.lua lua/resty/*.lua))
+LUA_SUBDIRS := $(sort $(patsubst %/,%,$(dir $(LUA_FILES))))
+BINDIR = $(PREFIX)/bin
 ADIR  = $(LIBDIR)/kapture/$(ABI)
 PCDIR = $(LIBDIR)/pkgconfig
 
 install: default static
 	$(INSTALL) -d '$(DESTDIR)$(CMODDIR)' '$(DESTDIR)$(ADIR)' \
-	  '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PCDIR)'
+	  '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PCDIR)' '$(DESTDIR)$(BINDIR)'
 	$(INSTALL) -m 644 $(OUT)/kapture.so '$(DESTDIR)$(CMODDIR)/kapture.so'
 	$(INSTALL) -m 644 $(OUT)/libkapture.a '$(DESTDIR)$(ADIR)/libkapture.a'
 	$(INSTALL) -m 644 csrc/kapture.h '$(DESTDIR)$(PREFIX)/include/kapture.h'
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	  -e 's|@ABI@|$(ABI)|' -e 's|@VERSION@|$(VERSION)|' \
-	  -e 's|@CURL_PC@|$(CURL_PC)|' kapture.pc.in > $(OUT)/kapture.pc
+	  -e 's|@CURL_LIBS@|$(CURL_LIBS)|' kapture.pc.in > $(OUT)/kapture.pc
 	$(INSTALL) -m 644 $(OUT)/kapture.pc '$(DESTDIR)$(PCDIR)/kapture.pc'
-	for f in $(LUA_FILES); do \
-	  $(INSTALL) -d "$(DESTDIR)$(LMODDIR)/$${f%/*}" && \
-	  $(INSTALL) -m 644 "lua/$$f" "$(DESTDIR)$(LMODDIR)/$$f" || exit 1; done
+	for d in $(LUA_SUBDIRS); do \
+	  $(INSTALL) -d "$(DESTDIR)$(LMODDIR)/$$d" && \
+	  $(INSTALL) -m 644 lua/$$d/*.lua "$(DESTDIR)$(LMODDIR)/$$d" || exit 1; done
+	sed '1s|.*|#!/usr/bin/env $(LUA)|' bin/kapture > $(OUT)/kapture
+	$(INSTALL) -m 755 $(OUT)/kapture '$(DESTDIR)$(BINDIR)/kapture'
 
-# The header and kapture.pc go with the last ABI.
+# The command, the header and kapture.pc go with the last ABI.
 uninstall:
 	rm -f '$(DESTDIR)$(CMODDIR)/kapture.so' '$(DESTDIR)$(ADIR)/libkapture.a'
 	for f in $(LUA_FILES); do rm -f "$(DESTDIR)$(LMODDIR)/$$f"; done
-	for d in '$(DESTDIR)$(LMODDIR)/kapture/nvim' \
-	  '$(DESTDIR)$(LMODDIR)/kapture' '$(DESTDIR)$(LMODDIR)/resty' \
-	  '$(DESTDIR)$(ADIR)'; do \
+	for d in $(foreach d,$(LUA_SUBDIRS),'$(DESTDIR)$(LMODDIR)/$(d)') \
+	  '$(DESTDIR)$(LMODDIR)/kapture' '$(DESTDIR)$(ADIR)'; do \
 	  test ! -d "$$d" || rmdir "$$d" 2>/dev/null || true; done
 	if test ! -d '$(DESTDIR)$(LIBDIR)/kapture' || \
 	   rmdir '$(DESTDIR)$(LIBDIR)/kapture' 2>/dev/null; then \
 	  rm -f '$(DESTDIR)$(PREFIX)/include/kapture.h' \
-	    '$(DESTDIR)$(PCDIR)/kapture.pc'; fi
+	    '$(DESTDIR)$(PCDIR)/kapture.pc' '$(DESTDIR)$(BINDIR)/kapture'; fi
 
 # --- Trying and testing -------------------------------------------------------
 

@@ -15,7 +15,10 @@ description = {
     license = "MIT",
     labels = { "http", "curl", "crm", "api", "neovim", "openresty" },
 }
-dependencies = { "lua >= 5.1, < 5.5" }
+dependencies = {
+    "lua >= 5.1, < 5.5",
+    "argparse", -- for the command
+}
 external_dependencies = {
     -- By its library alone: Debian has the header in a directory that the
     -- compiler knows and LuaRocks does not.
@@ -24,6 +27,11 @@ external_dependencies = {
 build = {
     type = "builtin",
     modules = {
+        ["kapture.cli"] = "lua/kapture/cli.lua",
+        ["kapture.cli.config"] = "lua/kapture/cli/config.lua",
+        ["kapture.cli.json"] = "lua/kapture/cli/json.lua",
+        ["kapture.cli.output"] = "lua/kapture/cli/output.lua",
+        ["kapture.cli.where"] = "lua/kapture/cli/where.lua",
         ["kapture.cqueues"] = "lua/kapture/cqueues.lua",
         ["kapture.health"] = "lua/kapture/health.lua",
         ["kapture.luv"] = "lua/kapture/luv.lua",
@@ -48,6 +56,7 @@ build = {
                 "csrc/error.c",
                 "csrc/event.c",
                 "csrc/fields.c",
+                "csrc/handles.c",
                 "csrc/ids.c",
                 "csrc/idset.c",
                 "csrc/kind.c",
@@ -72,4 +81,5 @@ build = {
             libdirs = { "$(CURL_LIBDIR)" },
         },
     },
+    install = { bin = { "bin/kapture" } },
 }
