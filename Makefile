@@ -16,6 +16,7 @@
 #   make test-gnutls       the specs on that flavour, OpenResty's LuaJIT
 #   make check-valgrind    the specs under valgrind
 #   make check-threads    a state a thread, under ThreadSanitizer
+#   make soak              a bad day with 50 seeds, a million ids in flat memory
 #   make check-symbols     luaopen_kapture is all that is exported
 #   make fuzz TIME=60       each fuzzer for so many seconds
 #   make format            csrc/ as .clang-format has it
@@ -41,7 +42,7 @@ OS  := $(shell uname -s)
 OUT := $(BUILD)/$(ABI)
 
 .PHONY: default static all nvim probes hosts install uninstall clean
-.PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-threads check-symbols \
+.PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-threads soak check-symbols \
         check-nvim
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
 .PHONY: has-lua FORCE
@@ -324,6 +325,13 @@ check-threads: deps
 	@BUILD=$(BUILD)/tsan KAPTURE_STRESS_ROUNDS=3000 \
 	  WRAP='env LD_PRELOAD=$(TSAN_LIB) TSAN_OPTIONS=exitcode=66' \
 	  spec/run $(ABI) spec/stress_spec.lua
+
+# The long form of mixed_spec, and a million ids through the iterator.
+soak: deps
+	+$(Q)$(MAKE) --no-print-directory default probes
+	@KAPTURE_MIXED_SEEDS=50 KAPTURE_MIXED_IDS=5000 SPEC_TIMEOUT=3600 \
+	  spec/run $(ABI) spec/mixed_spec.lua
+	@bench/batches/run memory
 
 check-symbols: $(OUT)/kapture.so $(OUT)/libkapture.a
 	@for f in $^; do case $$f in *.so) dyn=-D;; *) dyn=;; esac; \

@@ -233,6 +233,8 @@ kap_next kap_call_decide(kap_call *c, kap_batch *b, double *delay)
 
 static void drop_transfer(kap_batch *b)
 {
+    if (b->transfer != NULL && b->transfer->sent > 1)
+        b->call->requests += b->transfer->sent - 1;
     if (b->transfer != NULL && b->transfer->holding) {
         kap_lane_leave(b->transfer);
         b->call->left = true;

@@ -147,6 +147,17 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
 #endif
 }
 
+#if LIBCURL_VERSION_NUM >= 0x075000
+static int on_request(void *arg, char *to, char *from, int to_port,
+                      int from_port)
+{
+    kap_transfer *t = arg;
+    (void)to, (void)from, (void)to_port, (void)from_port;
+    t->sent++;
+    return CURL_PREREQFUNC_OK;
+}
+#endif
+
 #define SET(option, value)                                      \
     do {                                                        \
         CURLcode rc_ = curl_easy_setopt(easy, option, (value)); \
@@ -211,6 +222,9 @@ static CURLcode set_fixed(CURL *easy, const kap_settings *s, bool secure)
     SET(CURLOPT_USERAGENT,
         s->user_agent != NULL ? s->user_agent : "kapture-lua/" KAPTURE_VERSION);
     SET(CURLOPT_WRITEFUNCTION, on_body);
+#if LIBCURL_VERSION_NUM >= 0x075000
+    SET(CURLOPT_PREREQFUNCTION, on_request);
+#endif
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
     if (s->max_response_bytes < (size_t)INT64_MAX)
@@ -234,6 +248,9 @@ static CURLcode set_request(kap_transfer *t, CURL *easy)
     SET(CURLOPT_POSTFIELDS, t->post);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->post_len);
     SET(CURLOPT_WRITEDATA, t);
+#if LIBCURL_VERSION_NUM >= 0x075000
+    SET(CURLOPT_PREREQDATA, t);
+#endif
     SET(CURLOPT_HEADERDATA, t);
     SET(CURLOPT_ERRORBUFFER, t->error);
     SET(CURLOPT_PRIVATE, t);

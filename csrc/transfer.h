@@ -49,6 +49,7 @@ typedef struct kap_transfer {
     kap_outcome outcome;
     CURLcode code;
     long status, new_connections;
+    unsigned sent; /* libcurl sends again what a stale connection swallowed */
     bool http2, html;
     double elapsed;
     char *body;
