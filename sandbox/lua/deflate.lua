@@ -1,5 +1,4 @@
--- Gzip of one short string many times over, at no cost: a block compressed
--- once with a full flush may be repeated as it is.
+-- Gzip, by zlib.
 local ffi = require "ffi"
 
 ffi.cdef [[
@@ -25,9 +24,11 @@ local BLOCK = 1048576
 -- nginx brings zlib into the process; elsewhere it is loaded.
 local z = pcall(function() return ffi.C.deflateInit2_ end) and ffi.C or ffi.load "z"
 
-local function compressor()
+local HEADER = "\31\139\8\0\0\0\0\0\0\255"
+
+local function compressor(level)
     local s = ffi.new "kap_z_stream"
-    assert(z.deflateInit2_(s, 9, Z_DEFLATED, -15, 8, 0, z.zlibVersion(), ffi.sizeof(s)) == 0, "deflateInit2")
+    assert(z.deflateInit2_(s, level or 9, Z_DEFLATED, -15, 8, 0, z.zlibVersion(), ffi.sizeof(s)) == 0, "deflateInit2")
     return ffi.gc(s, z.deflateEnd)
 end
 
@@ -45,6 +46,15 @@ local function little_endian(n)
     return string.char(n % 256, math.floor(n / 256) % 256, math.floor(n / 65536) % 256, math.floor(n / 16777216) % 256)
 end
 
+local function trailer(crc, length)
+    return little_endian(crc) .. little_endian(length % 4294967296)
+end
+
+-- A text's gzip form, compressed fast.
+function M.gzip(text)
+    return HEADER .. compress(compressor(1), text, Z_FINISH) .. trailer(z.crc32(0, text, #text), #text)
+end
+
 local blocks_of = {}
 
 -- A block of one unit: its length, its packed form and its checksum.
@@ -58,7 +68,8 @@ local function block_of(unit)
     return known
 end
 
--- Writes the gzip form of head, then `unit` until the whole would be `total`
+-- One short string many times over costs nothing: a block compressed once with
+-- a full flush may be repeated as it is. Writes the gzip form of head, then `unit` until the whole would be `total`
 -- bytes long with tail, then tail.
 function M.repeated(write, head, unit, total, tail)
     local s = compressor()
@@ -67,7 +78,7 @@ function M.repeated(write, head, unit, total, tail)
     local per_block = block.size / #unit
     local rest = unit:rep(fill % per_block)
     local crc = z.crc32(0, head, #head)
-    write("\31\139\8\0\0\0\0\0\0\255" .. compress(s, head, Z_FULL_FLUSH))
+    write(HEADER .. compress(s, head, Z_FULL_FLUSH))
     local blocks = math.floor(fill / per_block)
     for _ = 1, blocks do
         write(block.packed)
@@ -75,7 +86,7 @@ function M.repeated(write, head, unit, total, tail)
     end
     crc = z.crc32(crc, rest .. tail, #rest + #tail)
     local length = #head + blocks * block.size + #rest + #tail
-    write(compress(s, rest .. tail, Z_FINISH) .. little_endian(crc) .. little_endian(length % 4294967296))
+    write(compress(s, rest .. tail, Z_FINISH) .. trailer(crc, length))
 end
 
 return M

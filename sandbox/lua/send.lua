@@ -7,6 +7,8 @@
 --   idleclose           seconds after which the idle connection is closed
 --   raw                 bytes past nginx: HTTP/1.1 only
 local breaking = require "breaking"
+local cache = require "cache"
+local deflate = require "deflate"
 local raw = require "raw"
 local socket = require "socket_ffi"
 local trace = require "trace"
@@ -47,6 +49,28 @@ local function header(name, value)
     end
 end
 
+-- Compressing an answer costs more than all the rest of it, so that a measured
+-- client would mostly wait: what was compressed once is kept.
+local packed = cache.new(64 * 1024 * 1024)
+local SMALLEST, LARGEST = 256, 1024 * 1024
+
+local function pack(ctx, resp)
+    local accepts = ctx.headers["accept-encoding"]
+    local body = resp.body
+    if resp.status ~= 200 or type(accepts) ~= "string" or not accepts:find "gzip" or accepts:find ";" or
+        resp.headers or #body < SMALLEST or #body > LARGEST then
+        return body
+    end
+    local text = packed:get(body)
+    if not text then
+        text = deflate.gzip(body)
+        packed:set(body, text, #body + #text)
+    end
+    ngx.header["Content-Encoding"] = "gzip"
+    ngx.header["Content-Length"] = #text
+    return text
+end
+
 return function(ctx, resp)
     local plan = ctx.plan
     if plan.raw then return raw(ctx, resp, plan.raw) end
@@ -62,8 +86,10 @@ return function(ctx, resp)
     ctx.sent = size or 0
 
     if not (plan.head_delay or plan.piece or plan.cut or resp.produce) then
+        local text = resp.body
+        if plan.length ~= false and not plan.identity then text = pack(ctx, resp) end
         trace.leave(ctx, resp.status)
-        return ngx.print(resp.body)
+        return ngx.print(text)
     end
 
     ngx.send_headers()
