@@ -9,8 +9,9 @@
 bool kap_call_begin(kap_call *c)
 {
     c->state = calloc(c->ids.n + 1, 1);
+    c->begun = c->lane == NULL || !c->lane->patient;
     c->started = kap_now();
-    c->deadline = c->started + c->settings->deadline;
+    c->deadline = c->begun ? c->started + c->settings->deadline : INFINITY;
     return c->state != NULL;
 }
 
@@ -359,6 +360,19 @@ void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why)
         }
     }
     c->next = c->ids.n;
+}
+
+void kap_call_look(kap_call *c)
+{
+    const kap_batch *first = c->batches;
+    if (c->begun || first == NULL || first->transfer == NULL ||
+        !atomic_load_explicit(&first->transfer->started, memory_order_acquire))
+        return;
+    c->begun = true;
+    c->started = first->transfer->began;
+    c->deadline = c->started + c->settings->deadline;
+    for (kap_batch *b = c->batches; b != NULL; b = b->next)
+        b->deadline = c->deadline;
 }
 
 void kap_call_extend(kap_call *c, double seconds)

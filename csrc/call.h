@@ -63,6 +63,8 @@ typedef struct kap_call {
     kap_budget *budget;
     uint64_t *random;
     kap_evidence *evidence;
+    bool begun;  /* its time is running: `started` and `deadline` say since and
+                  * till when; before, an iterator's has no deadline */
     bool left;   /* a lane that the engine may go on with */
     bool bottom; /* the line of halves in doubt is down to single ids */
     double started, ended, deadline;
@@ -79,7 +81,8 @@ typedef enum {
     KAP_NEXT_FAIL   /* for good */
 } kap_next;
 
-/* ids, settings, message and lane are set; false: no memory. */
+/* ids, settings, message and, for an iterator's, lane are set; false: no
+ * memory. */
 bool kap_call_begin(kap_call *c);
 /* Drops everything but the ids, their states and the counters. Batches that
  * are busy are left to whoever is at work on them. */
@@ -115,6 +118,9 @@ void kap_batch_free(kap_batch *b);
 /* Nothing more is sent: batches not yet on the wire are dropped. */
 void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why);
 
+/* What is read ahead waits for the client's rate and concurrency first, and
+ * that is not the service's time: looks whether it is over. */
+void kap_call_look(kap_call *c);
 /* Gives it so many seconds more; the engine sees to what is in the engine. */
 void kap_call_extend(kap_call *c, double seconds);
 

@@ -129,6 +129,7 @@ static void collect_arrived(kap_client *c)
         kap_batch *b = t->owner;
         b->state = KAP_BATCH_ARRIVED;
         b->call->flying--;
+        kap_call_look(b->call);
         arrive(c, b, false);
     }
 }

@@ -5,6 +5,7 @@
 #include "notify.h"
 
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -187,6 +188,9 @@ static CURLMcode tune(kap_engine *e, const kap_transfer *t)
 
 static void start(kap_engine *e, kap_transfer *t)
 {
+    t->began = kap_now();
+    if (t->lane->patient && isinf(t->deadline))
+        t->deadline = t->began + t->settings->deadline;
     if (!kap_handles_equip(&e->handles, t)) {
         deliver(e, t);
         return;

@@ -27,7 +27,8 @@ typedef struct kap_lane {
     atomic_int refs;
     int concurrency; /* requests in flight over the engine, at most */
     double interval; /* seconds between two starts, at least */
-    bool patient;    /* time in which nobody drives the engine does not count */
+    bool patient;    /* an iterator's: time in which nobody drives the engine
+                      * does not count, nor does waiting for the first start */
     bool watched;    /* somebody wants to hear of each start */
     atomic_int held; /* answers that may be a refused token: nothing is to be
                       * sent until the host has looked at them */

@@ -324,6 +324,7 @@ static void forgive_absence(kap_iterator *it)
         return;
     for (uint32_t i = 0; i < it->used; i++) {
         kap_call *c = &it->ring[(it->first + i) % it->room].request->call;
+        kap_call_look(c);
         double since = now - c->started;
         if (!c->done)
             kap_call_extend(c, away < since ? away : since);

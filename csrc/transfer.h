@@ -34,13 +34,16 @@ typedef struct kap_transfer {
     kap_settings *settings;
     char *post;
     size_t post_len;
-    double not_before, deadline; /* on kap_now's clock */
+    /* on kap_now's clock; in a patient lane, one without a deadline gets its
+     * settings' when it starts */
+    double not_before, deadline;
 
     /* the engine's, while it has the transfer */
     CURL *easy;
     bool running, cancelled;
     bool holding;        /* its lane: see kap_lane_hold */
     double submitted;    /* to the engine */
+    double began;        /* valid once it has started */
     double expires;      /* where it was extended, the engine watches this */
     double extended;     /* seconds that do not count */
     atomic_bool started; /* its request has gone out, or is about to */

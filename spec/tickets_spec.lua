@@ -225,6 +225,46 @@ describe("the iterator", function()
         assert.same(expected, got)
     end)
 
+    it("counts no waiting for its own rate against the deadline", function()
+        local ids = sandbox.ids(5)
+        local o, key = options("tag", { batch_size = 1, concurrency = 4, rate = 2.5, deadline = 0.9 })
+        assert.same(all_tickets(ids), rounds(ids, o)) -- the fourth starts after 1.2 s
+        assert.equal(5, sandbox.stats(key).requests)
+    end)
+
+    it("counts no waiting for other calls of its client either", function()
+        for _, threaded in ipairs { false, true } do
+            local ids = sandbox.ids(2)
+            local slow = options("delay,ms=1000", { concurrency = 1 })
+            local o = options("tag", { batch_size = 1, concurrency = 1, deadline = 0.8 })
+            local client = kapture.new(slow)
+            local got, other = {}, nil
+            if threaded then other = client:submit(sandbox.id(9)) end
+            for id, ticket, err in client:tickets(ids, o) do
+                got[#got + 1] = { id, ticket and "ticket" or err.kind }
+                if not threaded then assert(client:get_ticket(sandbox.id(9))) end
+            end
+            assert.same(all_tickets(ids), got)
+            if other then assert(other:wait(10)) end
+            client:close()
+        end
+    end)
+
+    it("keeps to the deadline through a batch's retries, their rate included", function()
+        local ids = sandbox.ids(3)
+        local o, key = options("status,code=503,ifid=" .. ids[3], { batch_size = 1, concurrency = 3, rate = 3,
+            deadline = 1.2, retries = 20 })
+        local started = calls.now()
+        local got = rounds(ids, o)
+        assert.same({ ids[1], "ticket" }, got[1])
+        assert.same({ ids[2], "ticket" }, got[2])
+        assert.is_true(got[3][2] == "timeout" or got[3][2] == "server", got[3][2])
+        local took = calls.now() - started
+        assert.is_true(took > 1.4 and took < 6, took) -- its own start at 0.67 s
+        local n = sandbox.stats(key).requests
+        assert.is_true(n >= 4 and n <= 7, n)
+    end)
+
     it("ends with a refused token, after what was taken from the source", function()
         local s = counting(sandbox.ids(200))
         local o, key = options("expired,skip=3", { batch_size = 5, concurrency = 2 })
