@@ -166,6 +166,18 @@ static void cut(kap_engine *e, kap_transfer *t)
     discard(t);
 }
 
+/*
+ * Where the connection does carry others, to pause one of them sends what is
+ * queued on it, the resets with it. Which share it cannot be asked while they
+ * are under way; for the rest, and without a connection, this does nothing.
+ */
+static void flush(kap_engine *e)
+{
+    for (kap_transfer *t = e->queue.active.first; t != NULL; t = t->next)
+        if (curl_easy_pause(t->easy, CURLPAUSE_RECV) == CURLE_OK)
+            curl_easy_pause(t->easy, CURLPAUSE_CONT);
+}
+
 static CURLcode from_multi(CURLMcode rc)
 {
     return rc == CURLM_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY
@@ -255,10 +267,13 @@ static void absorb(kap_engine *e)
     pthread_mutex_unlock(&e->lock);
     free_list(&swept);
     /* not under the lock: the host must not wait for libcurl */
+    bool any = running.n > 0;
     while ((t = running.first) != NULL) {
         kap_list_remove(&running, t);
         cut(e, t);
     }
+    if (any)
+        flush(e);
 }
 
 static void reap(kap_engine *e)

@@ -400,6 +400,26 @@ describe("step", function()
     end)
 end)
 
+describe("cancel", function()
+    it("is seen by the server at once, also on a connection that others use", function()
+        for _, on in ipairs { "https", "https1" } do
+            local c = client { concurrency = 8 }
+            assert.truthy(c:get_ticket "1") -- HTTP/2 from here on, where there is
+            local others = {}
+            for i = 1, 3 do others[i] = c:submit(i, { base_url = sandbox.url("delay,ms=1500", { on = on }) }) end
+            local r, key = hanging(c, { on = on })
+            local before = host.now()
+            r:cancel()
+            assert.equal("cancelled", select(3, r:result()).kind)
+            local entry = assert(aborted(key, 5), "the server still waits: " .. on)
+            assert.is_true(host.now() - before < 1)
+            assert.is_true(entry.aborted)
+            for _, other in ipairs(others) do assert.equal(1, #other:wait(20)) end
+            c:close()
+        end
+    end)
+end)
+
 describe("wait", function()
     it("gives up after so many seconds, and can be taken up again", function()
         local c = client()
