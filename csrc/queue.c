@@ -5,6 +5,9 @@
 
 /* How late a start may be and the next still keep to the even spacing. */
 #define SLOT_SLACK 0.002
+/* Longer than any process; finite, as 1 / rate need not be, so that slots can
+ * be reckoned with. */
+#define INTERVAL_MAX 1e12
 
 void kap_list_push(kap_list *l, kap_transfer *t)
 {
@@ -41,6 +44,8 @@ kap_lane *kap_lane_new(int concurrency, double rate, bool watched)
     atomic_init(&l->held, 0);
     l->concurrency = concurrency;
     l->interval = isinf(rate) ? 0 : 1 / rate;
+    if (l->interval > INTERVAL_MAX)
+        l->interval = INTERVAL_MAX;
     l->watched = watched;
     l->last_slot = -INFINITY;
     return l;

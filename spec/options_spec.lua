@@ -64,7 +64,7 @@ end)
 describe("an option's range", function()
     local nan = 0 / 0
     for name, range in pairs {
-        timeout = { good = { 0.001, 1e9, math.huge, 1e-300 }, bad = { 0, -1, nan, -math.huge } },
+        timeout = { good = { 0.001, 1e9, math.huge, 1e-300, 2 ^ -1074 }, bad = { 0, -1, nan, -math.huge } },
         connect_timeout = { good = { 0.001, 1e300, math.huge }, bad = { 0, -1, nan } },
         deadline = { good = { 0.5, math.huge, 1e300 }, bad = { 0, -0.1, nan } },
         retries = { good = { 0, 20, 3.0 }, bad = { -1, 21, 1.5, nan, math.huge } },
@@ -72,7 +72,7 @@ describe("an option's range", function()
         max_backoff = { good = { 0, 0.1, math.huge }, bad = { -0.1, nan } },
         batch_size = { good = { 1, 1000 }, bad = { 0, 1001, 2.5, nan, math.huge } },
         concurrency = { good = { 1, 256 }, bad = { 0, 257, 2.5, nan } },
-        rate = { good = { 0.1, 1000, math.huge }, bad = { 0, -1, nan } },
+        rate = { good = { 0.1, 1000, math.huge, 1e-310 }, bad = { 0, -1, nan, -math.huge, -1e-310 } },
         max_response_bytes = { good = { 1, 2 ^ 40, math.huge, 1e300 }, bad = { 0, -1, 1.5, nan } },
     } do
         it("is checked: " .. name, function()

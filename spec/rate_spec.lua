@@ -55,6 +55,19 @@ describe("rate", function()
         client:close()
     end)
 
+    it("may be the smallest number there is", function()
+        for _, rate in ipairs { 1e-9, 1e-300, 1e-310, 2 ^ -1074 } do
+            local client = kapture.new()
+            local o, key = options(nil, { rate = rate, batch_size = 1, deadline = 0.5, partial = true })
+            local ids = sandbox.ids(3)
+            local tickets, info = assert(client:get_ticket(ids, o))
+            assert.same({ ids[1] }, ids_of(tickets))
+            for _, f in ipairs(info.failed) do assert.equal("timeout", f.kind) end
+            assert.equal(1, sandbox.stats(key).requests)
+            client:close()
+        end
+    end)
+
     it("does not let a fast one fall behind", function()
         local client = kapture.new(options())
         local o = options(nil, { rate = 400, batch_size = 1, concurrency = 8, fields = { "task_details.ticketId" } })
