@@ -188,6 +188,49 @@ describe("a finalizer", function()
     end)
 end)
 
+describe("a finalizer in a small heap", function()
+    it("may close the client at whichever allocation of a call", function()
+        -- Freed memory is overwritten, so that whoever reads it is found out.
+        local output, code = ask.child(([[
+            local kapture = require "kapture"
+            local closed, whole = 0, 0
+            local function gc_at(n, close)
+                local left = n
+                local function arm()
+                    local function gc()
+                        left = left - 1
+                        if left == 0 then close() elseif left > 0 then arm() end
+                    end
+                    if newproxy then
+                        getmetatable(newproxy(true)).__gc = gc
+                    else
+                        setmetatable({}, { __gc = gc })
+                    end
+                end
+                arm()
+            end
+            if _VERSION == "Lua 5.4" then
+                collectgarbage("incremental", 10, 1000, 1)
+            else
+                collectgarbage("setpause", 10)
+                collectgarbage("setstepmul", 10000)
+            end
+            for n = 1, 250 do
+                local client = kapture.new { base_url = %q, token = %q, hook = function() end, batch_size = 1,
+                    retries = 0, concurrency = 2 }
+                gc_at(n, function() client:close() end)
+                local tickets, message, err = client:get_ticket "1,2,3"
+                if tickets then whole = whole + 1 else closed = closed + 1 end
+                assert(tickets or err.kind == "closed" or err.kind == "server", message)
+                client:close()
+            end
+            print(closed > 0)
+        ]]):format(sandbox.url("badid,id=2", { on = "http" }), sandbox.token), { MALLOC_PERTURB_ = "165" })
+        assert.are.equal("true\n", output)
+        assert.are.equal(0, code)
+    end)
+end)
+
 describe("a coroutine", function()
     it("may fetch, and be gone afterwards", function()
         local client = kapture.new(ask.opts())
