@@ -15,7 +15,7 @@
 #   make lint              every linter; lint-format, lint-lua, ... for one
 #   make test-gnutls       the specs on that flavour, OpenResty's LuaJIT
 #   make check-valgrind    the specs under valgrind
-#   make check-threads    a state a thread, under ThreadSanitizer
+#   make check-threads     the engine under ThreadSanitizer
 #   make soak              a bad day with 50 seeds, a million ids in flat memory
 #   make check-symbols     luaopen_kapture is all that is exported
 #   make fuzz TIME=60       each fuzzer for so many seconds
@@ -317,14 +317,22 @@ check-valgrind: deps
 
 TSAN := CFLAGS='-O1 -g -fsanitize=thread' LDFLAGS=-fsanitize=thread
 TSAN_LIB = $(shell $(CC) -print-file-name=libtsan.so.2)
+TSAN_RUN = env LD_PRELOAD=$(TSAN_LIB) TSAN_OPTIONS=exitcode=66
+# Last, the control: without its locks the engine has races, and they are found.
 check-threads: deps
 	+$(Q)$(MAKE) --no-print-directory default probes hosts \
 	  BUILD=$(BUILD)/tsan $(TSAN)
 	@KAPTURE_HOSTS=$(BUILD)/tsan/$(ABI) spec/run --tags=threads $(ABI) \
 	  spec/hosts_spec.lua
-	@BUILD=$(BUILD)/tsan KAPTURE_STRESS_ROUNDS=3000 \
-	  WRAP='env LD_PRELOAD=$(TSAN_LIB) TSAN_OPTIONS=exitcode=66' \
+	@BUILD=$(BUILD)/tsan KAPTURE_STRESS_ROUNDS=3000 WRAP='$(TSAN_RUN)' \
 	  spec/run $(ABI) spec/stress_spec.lua
+	+$(Q)$(MAKE) --no-print-directory default probes BUILD=$(BUILD)/tsan-control \
+	  CPPFLAGS='-include $(CURDIR)/spec/support/nolocks.h' $(TSAN)
+	@BUILD=$(BUILD)/tsan-control KAPTURE_STRESS_ROUNDS=300 KAPTURE_STRESS_SEED=1 \
+	  WRAP='$(TSAN_RUN)' spec/run $(ABI) spec/stress_spec.lua 2>&1 | \
+	  grep 'ThreadSanitizer: data race' >/dev/null || \
+	  { echo "ThreadSanitizer missed the races of an engine without locks" >&2; exit 1; }
+	@echo "and the races of an engine without locks are found"
 
 # The long form of mixed_spec, and a million ids through the iterator.
 soak: deps
