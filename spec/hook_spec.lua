@@ -215,8 +215,8 @@ describe("a finalizer in a small heap", function()
                 collectgarbage("setpause", 10)
                 collectgarbage("setstepmul", 10000)
             end
-            for n = 1, 250 do
-                local client = kapture.new { base_url = %q, token = %q, hook = function() end, batch_size = 1,
+            for n = 1, 300 do
+                local client = kapture.new { base_url = %q, token = %q, hook = function() end, batch_size = 2,
                     retries = 0, concurrency = 2 }
                 gc_at(n, function() client:close() end)
                 local tickets, message, err = client:get_ticket "1,2,3"
