@@ -36,6 +36,10 @@ static int get_ticket(lua_State *L)
     kap_client *c = kapL_default_client(L, 3, &r->call.settings);
     lua_insert(L, 4);
     kapL_request_message(L, r, c);
+    if (c->closed) { /* for others', which the token function asked for */
+        kapL_default_client(L, 3, &r->call.settings);
+        lua_replace(L, 4);
+    }
     kapL_request_ids(L, r, 1, 1, "get_ticket");
     return kapL_client_call(L, 4, r);
 }
