@@ -367,13 +367,11 @@ int kapL_client_call(lua_State *L, int client, kap_request *r)
 static kap_request *request_from_args(lua_State *L, kap_client *c,
                                       const char *func)
 {
-    kap_settings *none = NULL;
     lua_settop(L, 3);
     kapL_getuservalue(L, 1);
     lua_rawgeti(L, -1, KAP_CLIENT_FUNCTIONS);
     kap_request *r = kapL_request_new(L);
-    kapL_request_options(L, r, c->settings != NULL ? c->settings : none, 5, 3,
-                         2, func);
+    kapL_request_options(L, r, c->settings, 5, 3, 2, func);
     /* Options of the call mostly say what those of the call before said: then
      * the engine's handles need no new setting up. */
     if (c->message != NULL && c->message->settings != r->call.settings &&
@@ -406,11 +404,11 @@ static int client_submit(lua_State *L)
 
 static int client_tickets(lua_State *L)
 {
-    kap_client *c = kapL_client_check(L, 1);
+    kapL_client_check(L, 1);
     lua_settop(L, 3);
     kapL_getuservalue(L, 1);
     lua_rawgeti(L, -1, KAP_CLIENT_FUNCTIONS);
-    return kapL_tickets_new(L, 1, 2, 3, c->settings, 5, 1, "tickets");
+    return kapL_tickets_new(L, 1, 2, 3, 5, 1, "tickets");
 }
 
 static int client_fd(lua_State *L)

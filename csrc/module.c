@@ -52,7 +52,7 @@ static int tickets(lua_State *L)
     kap_request *r = kapL_request_new(L); /* only to see where it goes */
     kapL_request_options(L, r, NULL, 0, 2, 2, "tickets");
     kapL_default_client(L, 3, &r->call.settings);
-    return kapL_tickets_new(L, lua_gettop(L), 1, 2, NULL, 0, 1, "tickets");
+    return kapL_tickets_new(L, lua_gettop(L), 1, 2, 0, 1, "tickets");
 }
 
 static int new_client(lua_State *L)

@@ -34,6 +34,15 @@ void kapL_request_options(lua_State *L, kap_request *r,
                           int arg, const char *func)
 {
     int me = lua_gettop(L);
+    /* Before anything is allocated: a finalizer may close the client that the
+     * defaults are of. */
+    if (defaults != NULL && lua_isnoneornil(L, opts))
+        /* shared, not copied: the engine then keeps its handles as they are */
+        r->call.settings = kap_settings_ref((kap_settings *)defaults);
+    else
+        r->call.settings = kap_settings_new(defaults);
+    if (r->call.settings == NULL)
+        kapL_nomem(L);
     kapL_getuservalue(L, me);
     lua_createtable(L, 2, 0);
     for (int i = 1; functions != 0 && i <= 2; i++) {
@@ -42,15 +51,8 @@ void kapL_request_options(lua_State *L, kap_request *r,
     }
     lua_pushvalue(L, -1);
     lua_rawseti(L, me + 1, KAP_REQUEST_FUNCTIONS);
-    if (defaults != NULL && lua_isnoneornil(L, opts)) {
-        /* shared, not copied: the engine then keeps its handles as they are */
-        r->call.settings = kap_settings_ref((kap_settings *)defaults);
-    } else {
-        r->call.settings = kap_settings_new(defaults);
-        if (r->call.settings == NULL)
-            kapL_nomem(L);
+    if (r->call.settings != defaults)
         kapL_options(L, opts, r->call.settings, me + 2, arg, func);
-    }
     lua_settop(L, me);
 }
 

@@ -21,8 +21,7 @@ static kap_iterator *check(lua_State *L)
 }
 
 int kapL_tickets_new(lua_State *L, int client, int source, int opts,
-                     const kap_settings *defaults, int functions, int arg,
-                     const char *func)
+                     int functions, int arg, const char *func)
 {
     int type = lua_type(L, source);
     if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TTABLE &&
@@ -44,12 +43,13 @@ int kapL_tickets_new(lua_State *L, int client, int source, int opts,
     lua_pushvalue(L, source);
     lua_rawseti(L, -2, KAP_ITERATOR_SOURCE);
     kap_request *model = kapL_request_new(L);
-    kapL_request_options(L, model, defaults, functions, opts, arg + 1, func);
+    it->client = lua_touserdata(L, client);
+    kapL_request_options(L, model, functions != 0 ? it->client->settings : NULL,
+                         functions, opts, arg + 1, func);
     lua_rawseti(L, -2, KAP_ITERATOR_MODEL);
     lua_newtable(L);
     lua_rawseti(L, -2, KAP_ITERATOR_INVALID);
     kapL_setuservalue(L, me);
-    it->client = lua_touserdata(L, client);
     it->model = model;
     it->room = (uint32_t)model->call.settings->concurrency;
     it->ring = calloc(it->room, sizeof *it->ring);

@@ -9,10 +9,10 @@ void kapL_tickets_register(lua_State *L);
 /*
  * Pushes what `tickets` returns: the iterator over the ids at stack index
  * `source` (a string, integer, table or function), on the client at `client`,
- * with the options at `opts` over `defaults`. ids is argument #arg of `func`.
+ * with the options at `opts`, over the client's own where `functions` (their
+ * stack index) is not 0. ids is argument #arg of `func`.
  */
 int kapL_tickets_new(lua_State *L, int client, int source, int opts,
-                     const kap_settings *defaults, int functions, int arg,
-                     const char *func);
+                     int functions, int arg, const char *func);
 
 #endif

@@ -1,0 +1,57 @@
+-- Runs a piece of work over and over, and lets a finalizer come at each point
+-- where Lua's collector can come at all, one after the other. For a process of
+-- its own, with little garbage in it: every allocation is a whole collection.
+--
+--   haunted(function(come) ... end, limit)
+--
+-- The function gets the work ready, gives come() what is to happen, does the
+-- work, and returns what there was before with the right to be surprised. The
+-- result is the number of points.
+local function litter(finalizer)
+    if newproxy then
+        getmetatable(newproxy(true)).__gc = finalizer
+    else
+        setmetatable({}, { __gc = finalizer })
+    end
+end
+
+-- Whole collections, one at each allocation.
+local function hurry()
+    collectgarbage("setpause", 0)
+    if _VERSION == "Lua 5.1" then
+        collectgarbage("setstepmul", 0)
+    elseif _VERSION == "Lua 5.4" then
+        collectgarbage("incremental", 0, 1000, 24)
+    else
+        collectgarbage("setstepmul", 1000000)
+    end
+    collectgarbage "restart"
+end
+
+if jit then jit.off() end
+
+return function(work, limit)
+    for n = 1, limit or 100000 do
+        local left, came, inside = n, false, false
+        collectgarbage "stop"
+        work(function(what)
+            local function arm()
+                litter(function()
+                    if inside or came or left < 0 then return end
+                    left = left - 1
+                    if left > 0 then return arm() end
+                    inside, came = true, true
+                    what()
+                    inside = false
+                end)
+            end
+            arm()
+            hurry()
+        end)
+        collectgarbage "stop"
+        left = -1
+        collectgarbage()
+        if not came then return n - 1 end
+    end
+    return limit
+end
