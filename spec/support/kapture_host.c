@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,6 +59,13 @@ static int host_pid(lua_State *L)
     return 1;
 }
 
+/* unset(name): takes it out of the environment that children inherit. */
+static int host_unset(lua_State *L)
+{
+    unsetenv(luaL_checkstring(L, 1));
+    return 0;
+}
+
 static volatile sig_atomic_t caught, elsewhere;
 static pid_t main_thread;
 
@@ -93,8 +101,9 @@ __attribute__((visibility("default"))) int luaopen_kapture_host(lua_State *L)
     static const luaL_Reg functions[] = {
         {"poll", host_poll},   {"now", host_now}, {"work", host_work},
         {"sleep", host_sleep}, {"pid", host_pid}, {"signals", host_signals},
+        {"unset", host_unset},
     };
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         lua_pushcfunction(L, functions[i].func);
         lua_setfield(L, -2, functions[i].name);
