@@ -59,3 +59,28 @@ for _, name in ipairs { "client", "view", "health", "screen" } do
     end)
 end
 assert(sandbox.token)
+
+-- From `:help deprecated` of Neovim 0.8 to 0.12: not without an `or` beside it
+-- that newer ones take instead.
+describe("Neovim, newer than this one:", function()
+    it("nothing that it has deprecated is called without a guard", function()
+        local files = capture "find lua/kapture lua/kapture/nvim* plugin doc -name '*.lua' -o -name '*.txt'"
+        local read = 0
+        for name in files:gmatch "[^\n]+" do
+            read = read + 1
+            local n = 0
+            for line in io.lines(name) do
+                n = n + 1
+                for _, pattern in ipairs {
+                    "vim%.loop", "report_%l+", "vim%.validate", "pretty_print", "tbl_islist", "tbl_flatten",
+                    "tbl_add_reverse", "vim%.highlight", "vim%.region", "nvim_[bufwin_]*[sg]et_option%f[^%w_]",
+                    "nvim_exec%f[^%w_]", "nvim_command_output", "nvim_get_hl_by", "add_highlight", "set_virtual_text",
+                    "nvim_%l+_writeln?", "termopen", "vim%.str_", "buffer = ",
+                } do
+                    assert(not line:find(pattern) or line:find " or ", name .. ":" .. n .. ": " .. line)
+                end
+            end
+        end
+        assert.is_true(read > 5)
+    end)
+end)

@@ -57,7 +57,9 @@ end
 --- Optional: defaults for the command and for `new`.
 ---@param opts table|nil options of `kapture.new`: subdomain, token (a function, say), timeout ...
 function M.setup(opts)
-    vim.validate { opts = { opts, "table", true } }
+    if opts ~= nil and type(opts) ~= "table" then
+        error(("bad argument #1 to 'setup' (table expected, got %s)"):format(type(opts)), 2)
+    end
     M.options = vim.deepcopy(opts or {})
     if shared then shared:close() end
     shared = nil

@@ -4,6 +4,12 @@ return function(T)
     local nvim = require "kapture.nvim"
     local uv = vim.uv or vim.loop
 
+    test("setup says what it takes", function()
+        local ok, why = pcall(nvim.setup, "acme")
+        eq(false, ok)
+        T.has(why, "bad argument #1 to 'setup' (table expected, got string)")
+    end)
+
     test("comes from the runtimepath, without setup", function()
         eq(false, vim.startswith(vim.inspect(package.loaded["kapture.nvim"]), "nil"))
         local path = vim.api.nvim_get_runtime_file("lua/kapture.so", false)[1]
@@ -46,30 +52,51 @@ return function(T)
         eq(0, wrong)
     end)
 
+    local function wall()
+        local seconds, us = uv.gettimeofday()
+        return seconds + us / 1e6
+    end
+
+    -- How long after cancel() the server sees that its client is gone, in ms.
+    local function cancelled_after(on, beside)
+        local client, key = nvim.new { concurrency = 8 }, sandbox.key()
+        local calls, kind, other = 0, nil, 0
+        for i = 1, beside do
+            client:get_ticket(i, { base_url = sandbox.url("delay,ms=1000", { on = on }) }, function(tickets)
+                other = other + #tickets
+            end)
+        end
+        local handle = client:get_ticket("1", { base_url = sandbox.url("hang,s=30", { key = key, on = on }) },
+            function(_, _, err)
+                calls, kind = calls + 1, err.kind
+                vim.api.nvim_buf_set_lines(0, 0, -1, false, { "cancelled" })
+            end)
+        wait(function() return sandbox.stats(key).inflight == 1 end, "the request to arrive")
+        local at, entry = wall(), nil
+        handle.cancel()
+        wait(function()
+            entry = sandbox.requests(key)[1]
+            return entry
+        end, "the server, which still waits", 5)
+        assert(entry.aborted)
+        vim.wait(100)
+        handle.cancel()
+        vim.wait(50)
+        eq({ 1, "cancelled" }, { calls, kind })
+        wait(function() return other == beside end, "the others")
+        client:close()
+        T.hasnt(vim.v.errmsg .. vim.api.nvim_exec("messages", true), "E5560")
+        return (entry.time + entry.elapsed - at) * 1000
+    end
+
     test("cancels: one callback, and the server sees it within 100 ms", function()
-        for _, on in ipairs { "https", "https1" } do
-            local client, key = nvim.new(), sandbox.key()
-            local calls, kind = 0, nil
-            local handle = client:get_ticket("1", { base_url = sandbox.url("hang,s=30", { key = key, on = on }) },
-                function(_, _, err)
-                    calls, kind = calls + 1, err.kind
-                    vim.api.nvim_buf_set_lines(0, 0, -1, false, { "cancelled" })
-                end)
-            wait(function() return sandbox.stats(key).inflight == 1 end, "the request to arrive")
-            local began = uv.hrtime()
-            handle.cancel()
-            local entry
-            while not entry and (uv.hrtime() - began) / 1e9 < 5 do
-                entry = sandbox.requests(key)[1]
-                vim.wait(5)
+        for _, way in ipairs { { "https", 0 }, { "https1", 0 }, { "https", 2 }, { "https1", 2 } } do
+            local best = math.huge
+            for _ = 1, 4 do -- a loaded machine may be late once
+                best = math.min(best, cancelled_after(way[1], way[2]))
+                if best < 100 then break end
             end
-            local ms = (uv.hrtime() - began) / 1e6
-            assert(entry, "the server still waits")
-            assert(ms < 400, ("%.0f ms"):format(ms)) -- 100 ms, the log's writer, a loaded machine
-            vim.wait(100)
-            handle.cancel()
-            vim.wait(50)
-            eq({ 1, "cancelled" }, { calls, kind })
+            assert(best < 100, ("%s beside %d: %.0f ms"):format(way[1], way[2], best))
         end
     end)
 
@@ -133,17 +160,20 @@ return function(T)
             client:get_ticket(sandbox.ids(500), {
                 batch_size = 500, include_emailbody = "1", conversation_type = "all", history_type = "all",
             }, done)
-            local hang = client:get_ticket("1", { base_url = sandbox.url "delay,ms=10000" }, done)
+            local began, ten = uv.hrtime(), nil
+            client:get_ticket("1", { base_url = sandbox.url "delay,ms=10000" }, function(...)
+                ten = (uv.hrtime() - began) / 1e9
+                done(...)
+            end)
             return function()
-                if n == 4 then hang.cancel() end
                 if n < 5 then return false end
-                assert(bytes > 5e6, bytes)
+                assert(bytes > 5e6 and ten >= 10, bytes)
                 client:close()
                 return true
             end
         end
         local best = math.huge
-        for _ = 1, 5 do -- a loaded machine is late by itself: compared on it, several times over
+        for _ = 1, 4 do -- a loaded machine is late by itself: compared on it, several times over
             local quiet = lateness(calm, 10)
             best = math.min(best, lateness(busy, 60) - quiet)
             if best < 25 then break end

@@ -243,14 +243,16 @@ local function make_view(buf, id)
     bo.buftype, bo.bufhidden, bo.swapfile, bo.undolevels = "nofile", "wipe", false, -1
     bo.modifiable, bo.filetype = false, "kapture"
     local function map(key, f, words)
-        vim.keymap.set("n", key, f, { buffer = buf, nowait = true, silent = true, desc = words })
+        api.nvim_buf_set_keymap(buf, "n", key, "", {
+            callback = f, noremap = true, nowait = true, silent = true, desc = words,
+        })
     end
     map("q", close_window, "Close the ticket")
     map("R", function() fetch(view) end, "Fetch the ticket again")
     map("<CR>", function() M.open_under_cursor() end, "Open the link or ticket under the cursor")
     local group = api.nvim_create_augroup("kapture-" .. buf, { clear = true })
     local function on(event, f)
-        api.nvim_create_autocmd(event, { group = group, buffer = buf, callback = f })
+        api.nvim_create_autocmd(event, { group = group, pattern = ("<buffer=%d>"):format(buf), callback = f })
     end
     on("BufLeave", function() on_leave(view) end)
     on("BufEnter", function()
