@@ -15,19 +15,20 @@ end
 
 local function run(name)
     local root = capture "pwd"
+    local build = capture("cd " .. (os.getenv "BUILD" or "build") .. " && pwd")
     local dir = capture "mktemp -d"
     assert(os.execute(([[
-        mkdir -p %s/rtp/lua %s/home && ln -s %s/build/luajit/kapture.so %s/rtp/lua/kapture.so &&
+        mkdir -p %s/rtp/lua %s/home && ln -s %s/luajit/kapture.so %s/rtp/lua/kapture.so &&
         mkdir %s/rtp/doc && cp %s/doc/kapture.txt %s/rtp/doc/
-    ]]):format(dir, dir, root, dir, dir, root, dir)))
+    ]]):format(dir, dir, build, dir, dir, root, dir)))
     local command = ([[
         cd %s/home && env -u LUA_PATH -u LUA_CPATH -u KAPTURE_TOKEN -u NVIM HOME=%s/home XDG_CONFIG_HOME=%s/home/c \
         XDG_DATA_HOME=%s/home/d XDG_STATE_HOME=%s/home/s XDG_CACHE_HOME=%s/home/h TERM=xterm-256color LC_ALL=C.UTF-8 \
-        KAPTURE_NVIM_ROOT=%s KAPTURE_NVIM_RTP=%s/rtp \
+        KAPTURE_NVIM_ROOT=%s KAPTURE_NVIM_BUILD=%s KAPTURE_NVIM_RTP=%s/rtp \
         KAPTURE_NVIM_TEST=%s/spec/nvim/%s.lua KAPTURE_NVIM_REPORT=%s/report \
         KAPTURE_SANDBOX_READY=%s timeout -k 5 120 nvim --headless -n -i NONE -u NORC \
         --cmd "set rtp^=%s,%s/rtp" -c "luafile %s/spec/nvim/main.lua" 2>&1 </dev/null]]):format(
-        dir, dir, dir, dir, dir, dir, root, dir, root, name, dir, os.getenv "KAPTURE_SANDBOX_READY" or "",
+        dir, dir, dir, dir, dir, dir, root, build, dir, root, name, dir, os.getenv "KAPTURE_SANDBOX_READY" or "",
         root, dir, root)
     local output = capture(command)
     local results, ended = {}, false

@@ -2,7 +2,7 @@
 -- results for each, to $KAPTURE_NVIM_REPORT. See spec/nvim_spec.lua.
 local root = vim.env.KAPTURE_NVIM_ROOT
 package.path = root .. "/?.lua;" .. package.path
-package.cpath = root .. "/build/luajit/?.so;" .. package.cpath
+package.cpath = vim.env.KAPTURE_NVIM_BUILD .. "/luajit/?.so;" .. package.cpath
 
 local report = assert(io.open(vim.env.KAPTURE_NVIM_REPORT, "w"))
 local sandbox = require "spec.support.sandbox"
