@@ -32,6 +32,7 @@ static kap_batch *batch_new(kap_call *c, uint32_t first, uint32_t count)
 /* Behind `after`, or first. */
 static void batch_insert(kap_call *c, kap_batch *b, kap_batch *after)
 {
+    c->changes++;
     b->prev = after;
     b->next = after != NULL ? after->next : c->batches;
     if (b->prev != NULL)
@@ -46,6 +47,7 @@ static void batch_insert(kap_call *c, kap_batch *b, kap_batch *after)
 
 static void batch_remove(kap_call *c, kap_batch *b)
 {
+    c->changes++;
     if (b->prev != NULL)
         b->prev->next = b->next;
     else

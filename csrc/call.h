@@ -42,7 +42,6 @@ typedef struct kap_batch {
     bool probe;     /* the one that is being taken apart while in doubt */
     bool stale;     /* has been sent again for a stale connection */
     bool announced; /* its request event is out */
-    bool busy;      /* being decoded, up the C stack */
     double not_before, deadline;
     kap_transfer *transfer;
     kap_response response;
@@ -58,6 +57,7 @@ typedef struct kap_call {
     unsigned char *state; /* kap_id_state of each id */
     uint32_t next;        /* the first id not yet in a batch */
     kap_batch *batches, *last;
+    unsigned changes; /* counts what was put into and taken out of these */
     unsigned flying;
     unsigned *numbers; /* the client's counter of requests */
     kap_budget *budget;
@@ -85,7 +85,7 @@ typedef enum {
  * memory. */
 bool kap_call_begin(kap_call *c);
 /* Drops everything but the ids, their states and the counters. Batches that
- * are busy are left to whoever is at work on them. */
+ * have arrived are left to whoever has them. */
 void kap_call_end(kap_call *c, kap_engine *e);
 void kap_call_free(kap_call *c, kap_engine *e);
 

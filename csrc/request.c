@@ -299,13 +299,14 @@ static void stop_siblings(kap_request *r, const kap_failure *why)
 static void conclude(lua_State *L, kap_request *r, kap_batch *b, kap_next next,
                      double delay, int table)
 {
-    int first_event = lua_gettop(L) + 1;
+    int top = lua_gettop(L), first_event;
     bool hook = r->call.settings->hook;
     kap_call *c = &r->call;
-    if (hook && b->failure.status > 0)
-        kapL_event(L, r, b, KAP_EVENT_RESPONSE, 0);
     if (next == KAP_NEXT_FAIL)
         kapL_result_failure(L, r, &b->failure, b->first, b->count, table);
+    first_event = lua_gettop(L) + 1;
+    if (hook && b->failure.status > 0)
+        kapL_event(L, r, b, KAP_EVENT_RESPONSE, 0);
     if (hook && next == KAP_NEXT_FAIL)
         kapL_event(L, r, b, KAP_EVENT_FAILURE, 0);
     if (hook && next == KAP_NEXT_RETRY)
@@ -315,6 +316,7 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, kap_next next,
     switch (next) {
     case KAP_NEXT_RETRY: kap_call_retry(c, b, delay); break;
     case KAP_NEXT_FAIL:
+        kapL_result_fail(L, r, b->first, b->count, top + 1);
         /* first, as long as the batch holds the engine back */
         if (kap_kind_ends_call(b->failure.kind) || b->failure.deadline)
             kap_call_stop(c, r->client->engine, &b->failure);
@@ -334,23 +336,34 @@ static void unpark(lua_State *L, kap_request *r, int table)
 {
     kap_batch *b;
     bool split;
+    int top = lua_gettop(L);
     while (!r->call.done && (b = kap_call_unpark(&r->call, &split)) != NULL) {
-        int first_event = lua_gettop(L) + 1;
-        /* a copy: a finalizer may close the client, and b is gone */
+        int first_event;
+        /* a copy: a finalizer may end the call, or step the client and come
+         * through here itself, and b is gone */
         const kap_batch seen = *b;
+        unsigned changes = r->call.changes;
         if (!split)
             kapL_result_failure(L, r, &seen.failure, seen.first, seen.count,
                                 table);
+        first_event = lua_gettop(L) + 1;
         if (r->call.settings->hook)
             kapL_event(L, r, &seen, split ? KAP_EVENT_SPLIT : KAP_EVENT_FAILURE,
                        0);
         if (r->call.done)
             return;
-        if (!split)
+        if (r->call.changes != changes) {
+            lua_settop(L, top);
+            continue;
+        }
+        if (!split) {
+            kapL_result_fail(L, r, seen.first, seen.count, top + 1);
             kap_call_fail(&r->call, b);
-        else if (!kap_call_split(&r->call, b))
+        } else if (!kap_call_split(&r->call, b)) {
             kapL_nomem(L);
+        }
         kapL_event_tell(L, r, first_event, table - 1);
+        lua_settop(L, top);
     }
 }
 

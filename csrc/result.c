@@ -12,6 +12,12 @@ static void subtable(lua_State *L, int table, int slot)
         return;
     lua_pop(L, 1);
     lua_newtable(L);
+    lua_rawgeti(L, table, slot);
+    if (lua_istable(L, -1)) { /* a finalizer's doing */
+        lua_remove(L, -2);
+        return;
+    }
+    lua_pop(L, 1);
     lua_pushvalue(L, -1);
     lua_rawseti(L, table, slot);
 }
@@ -51,16 +57,17 @@ void kapL_push_error(lua_State *L, const kap_request *r, const kap_failure *f,
 void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
                        size_t len)
 {
-    int ticket = lua_gettop(L), n = (int)r->extras + 1;
+    int ticket = lua_gettop(L);
     subtable(L, table, KAP_REQUEST_EXTRAS);
-    lua_pushvalue(L, ticket);
-    lua_rawseti(L, -2, n);
     subtable(L, table, KAP_REQUEST_EXTRA_IDS);
     if (len > 0)
         lua_pushlstring(L, id, len);
     else
         lua_pushboolean(L, 0);
-    lua_rawseti(L, -2, n);
+    int n = (int)r->extras + 1;
+    lua_rawseti(L, ticket + 2, n);
+    lua_pushvalue(L, ticket);
+    lua_rawseti(L, ticket + 1, n);
     r->extras++;
     lua_settop(L, ticket - 1);
 }
@@ -68,18 +75,21 @@ void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
 void kapL_result_failure(lua_State *L, kap_request *r, const kap_failure *f,
                          uint32_t first, uint32_t count, int table)
 {
-    int top = lua_gettop(L);
     kapL_push_error(L, r, f, first, count);
     subtable(L, table, KAP_REQUEST_FAILED);
-    for (uint32_t i = first; i < first + count; i++) {
-        lua_pushvalue(L, top + 1);
-        lua_rawseti(L, -2, (int)i + 1);
-    }
     subtable(L, table, KAP_REQUEST_FAILURES);
-    lua_pushvalue(L, top + 1);
-    lua_rawseti(L, -2, (int)r->failures + 1);
+}
+
+void kapL_result_fail(lua_State *L, kap_request *r, uint32_t first,
+                      uint32_t count, int at)
+{
+    for (uint32_t i = first; i < first + count; i++) {
+        lua_pushvalue(L, at);
+        lua_rawseti(L, at + 1, (int)i + 1);
+    }
+    lua_pushvalue(L, at);
+    lua_rawseti(L, at + 2, (int)r->failures + 1);
     r->failures++;
-    lua_settop(L, top);
 }
 
 /* the end of a call --------------------------------------------------------- */
@@ -286,7 +296,10 @@ static void push_call_error(lua_State *L, kap_request *r, int table)
     } else {
         lua_createtable(L, 0, 11);
         lua_rawgeti(L, table, KAP_REQUEST_FAILURES);
-        lua_rawgeti(L, -1, 1);
+        if (lua_istable(L, -1)) /* else a finalizer has built all this */
+            lua_rawgeti(L, -1, 1);
+        else
+            lua_newtable(L);
         for (lua_pushnil(L); lua_next(L, -2) != 0;) {
             lua_pushvalue(L, -2);
             lua_insert(L, -2);
@@ -353,8 +366,14 @@ int kapL_request_result(lua_State *L, int idx)
     if (!lua_istable(L, -1)) {
         lua_pop(L, 1);
         build(L, r, table);
-        lua_pushvalue(L, -1);
-        lua_rawseti(L, table, KAP_REQUEST_RESULT);
+        lua_rawgeti(L, table, KAP_REQUEST_RESULT);
+        if (lua_istable(L, -1)) { /* built by a finalizer meanwhile */
+            lua_replace(L, -2);
+        } else {
+            lua_pop(L, 1);
+            lua_pushvalue(L, -1);
+            lua_rawseti(L, table, KAP_REQUEST_RESULT);
+        }
         for (int slot = KAP_REQUEST_TICKETS; slot < KAP_REQUEST_RESULT;
              slot++) {
             lua_pushnil(L); /* the result has it all */

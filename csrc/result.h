@@ -16,10 +16,16 @@ void kapL_push_error(lua_State *L, const kap_request *r, const kap_failure *f,
 void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
                        size_t len);
 
-/* Keeps a failure for good in the request's table: an entry of `failed`, and
- * the way from each of its ids to it. */
+/*
+ * Keeps a failure for good in the request's table: an entry of `failed`, and
+ * the way from each of its ids to it. In two steps: finalizers may come during
+ * the first, which pushes three values; the second takes them at stack indexes
+ * `at` and up, leaves them, and nobody comes between.
+ */
 void kapL_result_failure(lua_State *L, kap_request *r, const kap_failure *f,
                          uint32_t first, uint32_t count, int table);
+void kapL_result_fail(lua_State *L, kap_request *r, uint32_t first,
+                      uint32_t count, int at);
 
 /* Pushes what get_ticket returns for a request that is done; the request is at
  * stack index idx. Returns how many values. */

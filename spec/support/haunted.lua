@@ -2,11 +2,11 @@
 -- where Lua's collector can come at all, one after the other. For a process of
 -- its own, with little garbage in it: every allocation is a whole collection.
 --
---   haunted(function(come) ... end, limit)
+--   haunted(function(come) ... end, stride)
 --
--- The function gets the work ready, gives come() what is to happen, does the
--- work, and returns what there was before with the right to be surprised. The
--- result is the number of points.
+-- The function gets the work ready, gives come() what is to happen, and does
+-- the work. Every point is tried, or one in `stride`; the result is how many
+-- there are, about.
 local function litter(finalizer)
     if newproxy then
         getmetatable(newproxy(true)).__gc = finalizer
@@ -30,8 +30,8 @@ end
 
 if jit then jit.off() end
 
-return function(work, limit)
-    for n = 1, limit or 100000 do
+return function(work, stride)
+    for n = math.random(stride or 1), 100000, stride or 1 do
         local left, came, inside = n, false, false
         collectgarbage "stop"
         work(function(what)
@@ -53,5 +53,5 @@ return function(work, limit)
         collectgarbage()
         if not came then return n - 1 end
     end
-    return limit
+    error "there is no end to it"
 end

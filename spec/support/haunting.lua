@@ -63,7 +63,7 @@ local actions = {
     cancel = function(_, others) for i = 1, #others do others[i]:cancel() end end,
 }
 
-return function(name, action, limit)
+return function(name, action, stride)
     local fault, work, more = (table.unpack or unpack)(works[name]) -- luacheck: compat
     local n = 0
     return haunted(function(come)
@@ -84,5 +84,5 @@ return function(name, action, limit)
             assert(tickets or #err.failed == 1 and #err.ids == 1, "it failed twice")
         end
         client:close()
-    end, limit)
+    end, stride)
 end
