@@ -205,7 +205,16 @@ static void prepare(lua_State *L, int idx, work *w)
 
 static void run(lua_State *L, work *w)
 {
+    int function = lua_gettop(L) - 2;
+    bool there = push_request(L, function + 1, w->request);
+    if (!there)
+        lua_pushnil(L);
+    lua_insert(L, function); /* stays there whatever finalizers do */
+    if (there)
+        w->request->held++;
     int status = lua_pcall(L, 2, 0, 0);
+    if (there)
+        w->request->held--;
     if (w->batch != NULL) { /* it has more, or it could not be dealt with */
         if (w->batch->call == NULL)
             kap_batch_free(w->batch);
@@ -218,6 +227,7 @@ static void run(lua_State *L, work *w)
         kap_client_settle_mark(w->client);
         lua_error(L);
     }
+    lua_pop(L, 1);
 }
 
 static kap_request *to_be_fed(const kap_client *c)
@@ -316,7 +326,9 @@ void kapL_client_drive(lua_State *L, int idx, kap_request *r, double until)
     for (;;) {
         kapL_client_work(L, idx, HUGE_VAL);
         double left = until - kap_now();
-        if (r->call.done || left <= 0 || c->engine == NULL)
+        /* called by a hook or a finalizer from within work on this very
+         * request: that must go on first */
+        if (r->call.done || r->held > 0 || left <= 0 || c->engine == NULL)
             return;
         if (!kap_client_has_work(c))
             kap_engine_wait(c->engine, left);

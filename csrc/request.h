@@ -17,6 +17,7 @@ typedef struct kap_request {
     bool submitted; /* by client:submit: counted and reported by step */
     bool in_ended;
     unsigned looked_at;     /* the client's look */
+    unsigned held;          /* by work up the C stack: not done before that */
     uint32_t extras;        /* tickets that were not asked for */
     uint32_t looked, moved; /* how far the result is put together */
     unsigned failures;      /* entries in the list of them */

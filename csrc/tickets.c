@@ -15,6 +15,9 @@
 /* Away for so long: that is the caller's time, not the service's. */
 #define AWAY_SECONDS 0.05
 
+#define AT_WORK \
+    "kapture: the iterator is at work: its source and its hook can't call it"
+
 static kap_iterator *check(lua_State *L)
 {
     return luaL_checkudata(L, 1, ITERATOR_TYPE);
@@ -337,6 +340,8 @@ static void drive(lua_State *L, kap_iterator *it, int request)
     forgive_absence(it);
     kapL_client_drive(L, request - 1, r, HUGE_VAL);
     it->seen = kap_now();
+    if (!r->call.done && r->held > 0)
+        luaL_error(L, AT_WORK);
 }
 
 /* The chunk whose turn it is, with all sent that may be; NULL: the end. */
@@ -429,8 +434,7 @@ static int protected(lua_State *L, kap_iterator *it, lua_CFunction f,
                      int results)
 {
     if (it->busy)
-        return luaL_error(L, "kapture: the iterator is at work: its source and "
-                             "its hook can't call it");
+        return luaL_error(L, AT_WORK);
     lua_settop(L, 1);
     lua_pushcfunction(L, f);
     lua_pushvalue(L, 1);

@@ -105,6 +105,34 @@ describe("a hook", function()
         end)
     end
 
+    it("may wait for its own request, which says that it is pending", function()
+        for _, name in ipairs { "request", "response" } do
+            local request, seen
+            local client = kapture.new(ask.opts({ hook = function(event)
+                if request and event.event == name then seen = { request:wait(5) } end
+            end }))
+            request = client:submit "1"
+            client:step(name == "request" and 0 or 5)
+            assert.are.equal(1, #request:wait())
+            assert.is_truthy(seen)
+            if name == "response" then assert.are.equal("pending", seen[2]) end
+        end
+    end)
+
+    it("may call the iterator that it is of, which says that it is at work", function()
+        local ids = sandbox.ids(2)
+        local client = kapture.new(ask.opts({}, "delay,ms=200,ifid=" .. ids[2]))
+        local armed, next_one, why
+        next_one = client:tickets(ids, { batch_size = 1, concurrency = 2, hook = function(event)
+            if armed and event.event == "response" then why = select(2, pcall(next_one)) end
+        end })
+        assert.are.equal(ids[1], (next_one()))
+        armed = true
+        assert.are.equal(1, #client:get_ticket(ids[2]))
+        assert.is_truthy(tostring(why):find("the iterator is at work", 1, true), why)
+        assert.is_nil((next_one()))
+    end)
+
     it("may change its event as it likes", function()
         local got = ask("2,1", { hook = function(event)
             event.ids[1] = "x"
