@@ -42,7 +42,8 @@ OS  := $(shell uname -s)
 OUT := $(BUILD)/$(ABI)
 
 .PHONY: default static all nvim probes hosts install uninstall clean
-.PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-threads soak check-symbols \
+.PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-asan check-threads \
+        soak check-symbols \
         check-nvim
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
 .PHONY: has-lua FORCE
@@ -314,6 +315,20 @@ VALGRIND_SPECS ?= $(filter-out $(addprefix spec/,$(addsuffix _spec.lua,cli \
 check-valgrind: deps
 	+$(call each_abi,default probes hosts)
 	@WRAP='$(VALGRIND)' spec/run $(VALGRIND_ABIS) $(VALGRIND_SPECS)
+
+# The specs with the module under AddressSanitizer and UBSan. Not those that only
+# start programs other than a Lua: what loads the module there has no runtime.
+ASAN := BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer \
+  -fsanitize=address,undefined -fno-sanitize-recover=undefined' \
+  LDFLAGS=-fsanitize=address,undefined
+ASAN_ABIS ?= 5.4 luajit 5.3 5.1
+ASAN_SPECS ?= $(filter-out $(addprefix spec/,$(addsuffix _spec.lua,cli \
+  gateway harness nvim readme resty sandbox sandbox_faults sandbox_run \
+  ticket)),$(wildcard spec/*_spec.lua))
+check-asan: deps
+	+@for abi in $(ASAN_ABIS); do \
+	  $(MAKE) --no-print-directory ABI=$$abi $(ASAN) default probes hosts && \
+	  CC=gcc spec/sanitized libasan.so $(BUILD)/asan $$abi $(ASAN_SPECS) || exit 1; done
 
 TSAN := CFLAGS='-O1 -g -fsanitize=thread' LDFLAGS=-fsanitize=thread
 TSAN_LIB = $(shell $(CC) -print-file-name=libtsan.so.2)

@@ -611,7 +611,7 @@ end
 -- The end of a whole state: a script of its own each, which must end as if
 -- nothing had been going on, and soon.
 describe("lua_close", function()
-    local function run(text)
+    local function run(text, environment)
         local lua, i = arg and arg[-1] or nil, -1
         while arg and arg[i - 1] do i = i - 1; lua = arg[i] end
         local name = os.tmpname()
@@ -626,7 +626,7 @@ describe("lua_close", function()
         file:close()
         local before = host.now()
         local wrap = (os.getenv "WRAP" or ""):gsub("[%c]", "")
-        local pipe = assert(io.popen(("%s %s %s 2>&1; echo \" $?\""):format(wrap, lua, name)))
+        local pipe = assert(io.popen(("%s %s %s %s 2>&1; echo \" $?\""):format(environment or "", wrap, lua, name)))
         local out = pipe:read "*a"
         pipe:close()
         os.remove(name)
@@ -660,8 +660,12 @@ describe("lua_close", function()
         ]]
     end)
 
+    -- On 5.4, what a finalizer makes while a state is closed is never finalized
+    -- itself, whoever's it is: nothing a leak detector could be told.
+    local no_leaks = 'ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0"'
+
     it("meets finalizers that use what has been finalized", function()
-        run [[
+        run([[
             local function finalizer(f)
                 if newproxy then
                     local p = newproxy(true)
@@ -690,7 +694,7 @@ describe("lua_close", function()
             it = c:tickets("1,2,3")
             it()
             late = finalizer(function() c:step() r:result() s:cancel() c:submit "5" end)
-        ]]
+        ]], os.getenv "ABI" == "5.4" and no_leaks)
     end)
 
     it("ends a coroutine's blocking call from its own hook's os.exit", function()
