@@ -12,6 +12,7 @@
  */
 #include "decode.h"
 
+#include "clock.h"
 #include "decode_parts.h"
 
 /* The places that are there from the start. */
@@ -19,11 +20,6 @@ enum { PLACE_VALUE, PLACE_TICKET, PLACE_FREE };
 
 /* Members looked at, where the one expected is not there. */
 #define GUESSES 8
-
-/* The stack slots that are reserved every so many levels of nesting; a level
- * takes two, a key and a table. */
-#define STACK_LEVELS 16
-#define STACK_SLOTS (2 * STACK_LEVELS + 8)
 
 void kapL_decode_begin(lua_State *L, kap_decode *d, kap_decode_session *s,
                        int array_mt)
@@ -183,6 +179,8 @@ static bool open_container(lua_State *L, kap_decode *d, kap_decode_frame *fr,
  *     value, container      where the value m starts; its key, if it is a
  *                           member, is on top of the stack
  *     built                 after a value, which is on top of the stack
+ *     late                  after one that is in its table, far behind the last
+ *                           look at the clock; or there again, later
  *     after_member          after a member that is in its table, or skipped
  *     member                at the bracket or comma before a member
  *     guessed               there too, and `at` is what follows
@@ -201,11 +199,14 @@ static bool decode(lua_State *L, kap_decode *d, kap_member m)
     char *const guess_end = end - p > GUESS_ROOM ? end - GUESS_ROOM : p;
     char *q;
     bool empty;
-    const int top = lua_gettop(L);
+    const int top = lua_gettop(L) - (d->paused > 0);
 
     if (d->status != KAP_JSON_OK)
         return false;
     luaL_checkstack(L, STACK_SLOTS, "no room to decode");
+    s->look = (size_t)(end - p) > d->stride ? p + d->stride : end;
+    if (d->paused > 0)
+        goto late;
 
 value:
     if (m.mark != MARK_NONE)
@@ -223,15 +224,37 @@ built:
     if (fr->object) {
         lua_rawset(L, -3);
         fr->count++;
+        if (p >= s->look)
+            goto late;
         goto after_member;
     }
     if (fr != s->frames) {
         lua_rawseti(L, -2, (int)++fr->count);
+        if (p >= s->look)
+            goto late;
         goto after_element;
     }
     d->p = p;
     d->dirty = false;
     return true;
+
+late:
+    /* Both ways through here, so that the loop has no further entry: that costs
+     * the others registers. */
+    if (d->paused > 0) {
+        fr = kapL_take_up(L, d, m.place);
+        if (fr == NULL)
+            goto failed;
+    } else if (kap_now() >= d->until) {
+        kapL_put_aside(L, d, fr, top);
+        d->p = p;
+        d->dirty = false;
+        return false;
+    }
+    s->look = (size_t)(end - p) > d->stride ? p + d->stride : end;
+    if (!fr->object)
+        goto after_element;
+    goto after_member;
 
 container:
     q = kap_skip_blanks(p + 1, end);
@@ -362,10 +385,16 @@ failed:
 
 bool kapL_decode_value(lua_State *L, kap_decode *d)
 {
-    return decode(L, d,
-                  (kap_member){.place = &d->session->places[PLACE_VALUE],
-                               .field = KAP_FIELDS_ALL,
-                               .mark = MARK_NONE});
+    double until = d->until;
+    bool ok;
+
+    d->until = INFINITY;
+    ok = decode(L, d,
+                (kap_member){.place = &d->session->places[PLACE_VALUE],
+                             .field = KAP_FIELDS_ALL,
+                             .mark = MARK_NONE});
+    d->until = until;
+    return ok;
 }
 
 bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f)
@@ -374,13 +403,16 @@ bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f)
     kap_decode_place *place = &s->places[PLACE_TICKET];
     int field = KAP_FIELDS_ALL;
 
-    d->id_len = 0;
+    if (d->paused > 0)
+        d->dirty = true; /* from here on it is not what was put aside */
+    else
+        d->id_len = 0;
     if (f != s->fields) {
         /* What was learned was learned for other fields. */
         memset(place, 0, sizeof *place);
         s->fields = f;
     }
-    if (f != NULL) {
+    if (f != NULL && d->paused == 0) {
         int c = kap_decode_peek(d);
 
         if (c == '{' || c == '[')

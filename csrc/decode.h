@@ -4,7 +4,8 @@
  * A kap_decode walks one text. It may be used over several "sessions", each
  * within one C function call (its key cache lives on the Lua stack): between
  * two sessions nothing of it is left in any lua_State, so a large response can
- * be decoded in slices, a ticket at a time.
+ * be decoded in slices. A ticket that takes too long is put aside, as a table
+ * of what there is of it, for another session to go on with.
  *
  * Strings with escapes are unescaped in place. A value whose decoding was cut
  * short by a Lua error (out of memory) must therefore not be decoded again
@@ -43,7 +44,14 @@ typedef struct kap_decode {
     unsigned depth; /* containers that the caller has open around the next
                      * value; they count towards KAP_DECODE_MAX_DEPTH */
     struct kap_decode_session *session;
+    /* A ticket is put aside when kap_now() has reached this; looked at every
+     * so many bytes. */
+    double until;    /* INFINITY, unless the caller sets it */
+    size_t stride;   /* likewise KAP_DECODE_STRIDE */
+    unsigned paused; /* containers open in the ticket that was; 0: none was */
 } kap_decode;
+
+#define KAP_DECODE_STRIDE ((size_t)16 << 10)
 
 /* From here to the end of kap_decode_session: private to decode.c. */
 
@@ -98,6 +106,7 @@ typedef struct kap_decode_session {
     int used, room; /* places */
     unsigned text_shift; /* how many bits of a hash not to use */
     const kap_fields *fields;
+    char *look;             /* from here on: at the clock */
     kap_decode_place *none; /* NULL: the link of an object without a place */
     kap_decode_text text[KAP_DECODE_TEXTS];
     kap_decode_place places[KAP_DECODE_PLACES];
@@ -126,7 +135,9 @@ void kapL_decode_end(lua_State *L, kap_decode *d);
  * and d->status and returns false. Each may raise "not enough memory". */
 bool kapL_decode_value(lua_State *L, kap_decode *d);
 /* As value, with only `f` built (NULL: all) and d->id set from the ticket's
- * task_details.ticketId, built or not. */
+ * task_details.ticketId, built or not. False with d->paused: it has pushed what
+ * there is of it; with that on top of the stack again, call it again, with the
+ * same f, in a later session. */
 bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f);
 /* An object member's name; consumes the colon too. */
 bool kapL_decode_key(lua_State *L, kap_decode *d);

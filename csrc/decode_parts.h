@@ -20,6 +20,11 @@ enum { MARK_NONE, MARK_TICKET, MARK_DETAILS, MARK_ID };
 /* Longer texts are not looked up: Lua has no table of them to save. */
 #define TEXT_MAX 40
 
+/* The stack slots that are reserved every so many levels of nesting; a level
+ * takes two, a key and a table. */
+#define STACK_LEVELS 16
+#define STACK_SLOTS (2 * STACK_LEVELS + 8)
+
 /* Where a value is, and what of it is wanted. */
 typedef struct kap_member {
     kap_decode_place *place; /* may be NULL */
@@ -49,6 +54,14 @@ char *kap_skip_member(kap_decode *d, unsigned level, unsigned mark, char *p);
 /* Pushes any value without parts, whatever room there is. The byte after it,
  * or NULL. */
 char *kapL_push_scalar(lua_State *L, kap_decode *d, unsigned mark, char *p);
+
+/* Replaces all above `top` by a table of it; `fr` is the innermost frame. */
+__attribute__((cold)) void kapL_put_aside(lua_State *L, kap_decode *d,
+                                          const kap_decode_frame *fr, int top);
+/* The reverse; the innermost frame, or NULL. What was guessed is forgotten: the
+ * outermost container gets the place `at`, the others new ones. */
+__attribute__((cold)) kap_decode_frame *
+kapL_take_up(lua_State *L, kap_decode *d, kap_decode_place *at);
 
 /* d->id, where it is one that is usable. */
 void kap_take_id(kap_decode *d, const char *text, size_t len);

@@ -1,6 +1,7 @@
 /* Escapes, skipping, and what the decoder says when it fails. */
 #include "decode_scan.h"
 
+#include <math.h>
 #include <stdio.h>
 
 void kap_decode_init(kap_decode *d, char *text, size_t len)
@@ -9,6 +10,8 @@ void kap_decode_init(kap_decode *d, char *text, size_t len)
     d->base = d->p = text;
     d->end = text + len;
     d->status = KAP_JSON_OK;
+    d->until = INFINITY;
+    d->stride = KAP_DECODE_STRIDE;
 }
 
 int kap_decode_peek(kap_decode *d)

@@ -399,8 +399,9 @@ static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
         b->guess = b->first;
         b->extras = r->extras;
     }
-    kap_response_result got = kapL_response(L, &b->response, b->transfer,
-                                            table + 1, until, place, &p, &f);
+    kap_response_result got =
+        kapL_response(L, &b->response, b->transfer, table + 1, table, until,
+                      place, &p, &f);
     if (b->call == NULL) {
         gone(b);
         return true;

@@ -186,35 +186,71 @@ static kap_response_result finish(kap_response *r, kap_failure *f)
     return KAP_RESPONSE_TICKETS;
 }
 
-static bool one_ticket(lua_State *L, kap_response *r, const kap_transfer *t,
-                       kapL_ticket_sink sink, void *arg)
+/* Where tickets go, and for how long. */
+typedef struct course {
+    const kap_fields *fields;
+    kapL_ticket_sink sink;
+    void *arg;
+    int aside;
+} course;
+
+/* One ticket, or what is left of it. */
+static kap_response_result one_ticket(lua_State *L, kap_response *r,
+                                      const course *to, kap_failure *f)
 {
     kap_decode *d = &r->decode;
-    if (!kapL_decode_ticket(L, d, t->settings->fields))
-        return false;
-    sink(L, arg, d->id, d->id_len);
-    return true;
+    if (d->paused > 0) {
+        kapL_rawgetp(L, to->aside, r);
+        lua_pushnil(L);
+        kapL_rawsetp(L, to->aside, r); /* it exists: nothing is allocated */
+    }
+    if (!kapL_decode_ticket(L, d, to->fields)) {
+        if (d->paused == 0)
+            return not_json(r, f);
+        d->dirty = true; /* should there be no memory to keep it */
+        kapL_rawsetp(L, to->aside, r);
+        d->dirty = false;
+        return KAP_RESPONSE_AGAIN;
+    }
+    to->sink(L, to->arg, d->id, d->id_len);
+    return KAP_RESPONSE_TICKETS;
+}
+
+static kap_response_result single(lua_State *L, kap_response *r,
+                                  const course *to, kap_failure *f)
+{
+    r->phase = KAP_RESPONSE_SINGLE;
+    kap_response_result result = one_ticket(L, r, to, f);
+    return result == KAP_RESPONSE_TICKETS ? finish(r, f) : result;
+}
+
+/* The next byte where an element or the end has to be; the comma is behind. */
+static int next_element(kap_response *r)
+{
+    kap_decode *d = &r->decode;
+    int c = kap_decode_peek(d);
+    if (!r->more || c == ']')
+        return c;
+    if (c != ',') {
+        kap_decode_fail(d, "',' or ']' expected");
+        return -1;
+    }
+    kap_decode_take(d);
+    c = kap_decode_peek(d);
+    return c == ']' ? -1 : c;
 }
 
 static kap_response_result elements(lua_State *L, kap_response *r,
-                                    const kap_transfer *t, double until,
-                                    kapL_ticket_sink sink, void *arg,
-                                    kap_failure *f)
+                                    const course *to, kap_failure *f)
 {
     kap_decode *d = &r->decode;
     for (;;) {
-        int c = kap_decode_peek(d);
+        int c = d->paused > 0 ? '{' : next_element(r);
+        if (d->status != KAP_JSON_OK)
+            return not_json(r, f);
         if (c == ']') {
             kap_decode_take(d);
             return finish(r, f);
-        }
-        if (r->more) {
-            if (c != ',') {
-                kap_decode_fail(d, "',' or ']' expected");
-                return not_json(r, f);
-            }
-            kap_decode_take(d);
-            c = kap_decode_peek(d);
         }
         if (c != '{') {
             if (c < 0 || !kap_decode_skip(d)) {
@@ -224,18 +260,18 @@ static kap_response_result elements(lua_State *L, kap_response *r,
             return unknown(f, "the response is a list of something else than "
                               "tickets");
         }
-        if (!one_ticket(L, r, t, sink, arg))
-            return not_json(r, f);
+        kap_response_result result = one_ticket(L, r, to, f);
+        if (result != KAP_RESPONSE_TICKETS)
+            return result;
         r->more = true;
-        if (kap_now() >= until)
+        if (kap_now() >= d->until)
             return KAP_RESPONSE_AGAIN;
     }
 }
 
 /* The object form: finds the tickets in it, or what it says instead. */
 static kap_response_result object(lua_State *L, kap_response *r,
-                                  const kap_transfer *t, double until,
-                                  kapL_ticket_sink sink, void *arg,
+                                  const kap_transfer *t, const course *to,
                                   kap_failure *f)
 {
     kap_envelope e;
@@ -252,7 +288,7 @@ static kap_response_result object(lua_State *L, kap_response *r,
         r->decode.p = list + 1;
         r->decode.depth = 2;
         r->phase = KAP_RESPONSE_ELEMENTS;
-        return elements(L, r, t, until, sink, arg, f);
+        return elements(L, r, to, f);
     }
     if (!e.ticket && e.message != NULL && *e.message == '{') {
         kap_envelope inner;
@@ -268,7 +304,7 @@ static kap_response_result object(lua_State *L, kap_response *r,
     if (e.ticket) {
         r->decode.depth = start == e.message;
         r->decode.p = start;
-        return one_ticket(L, r, t, sink, arg) ? finish(r, f) : not_json(r, f);
+        return single(L, r, to, f);
     }
     if (e.success && message_from(L, r, t, e.message, f)) {
         char words[KAP_MESSAGE_MAX];
@@ -294,8 +330,7 @@ static void begin(kap_response *r, kap_transfer *t)
 }
 
 static kap_response_result first_look(lua_State *L, kap_response *r,
-                                      kap_transfer *t, double until,
-                                      kapL_ticket_sink sink, void *arg,
+                                      kap_transfer *t, const course *to,
                                       kap_failure *f)
 {
     int c = kap_decode_peek(&r->decode);
@@ -307,7 +342,7 @@ static kap_response_result first_look(lua_State *L, kap_response *r,
         return KAP_RESPONSE_FAILED;
     }
     if (c == '{')
-        return object(L, r, t, until, sink, arg, f);
+        return object(L, r, t, to, f);
     if (t->status >= 400)
         return refuse(L, r, t, NULL, f);
     if (t->status < 200) {
@@ -319,7 +354,7 @@ static kap_response_result first_look(lua_State *L, kap_response *r,
         kap_decode_take(&r->decode);
         r->decode.depth = 1;
         r->phase = KAP_RESPONSE_ELEMENTS;
-        return elements(L, r, t, until, sink, arg, f);
+        return elements(L, r, to, f);
     }
     if (c < 0)
         return unknown(f, "the response is empty");
@@ -335,20 +370,24 @@ static kap_response_result first_look(lua_State *L, kap_response *r,
 }
 
 kap_response_result kapL_response(lua_State *L, kap_response *r,
-                                  kap_transfer *t, int array_mt, double until,
-                                  kapL_ticket_sink sink, void *arg,
-                                  kap_failure *f)
+                                  kap_transfer *t, int array_mt, int aside,
+                                  double until, kapL_ticket_sink sink,
+                                  void *arg, kap_failure *f)
 {
     kap_decode_session session;
     kap_response_result result;
+    const course to = {t->settings->fields, sink, arg, kapL_absindex(L, aside)};
     if (r->phase == KAP_RESPONSE_NEW)
         begin(r, t);
+    r->decode.until = until;
     kap_failure_clear(f);
     kapL_decode_begin(L, &r->decode, &session, array_mt);
     if (r->phase == KAP_RESPONSE_NEW)
-        result = first_look(L, r, t, until, sink, arg, f);
+        result = first_look(L, r, t, &to, f);
+    else if (r->phase == KAP_RESPONSE_SINGLE)
+        result = single(L, r, &to, f);
     else
-        result = elements(L, r, t, until, sink, arg, f);
+        result = elements(L, r, &to, f);
     kapL_decode_end(L, &r->decode);
     if (result == KAP_RESPONSE_FAILED)
         describe(r, t, f);

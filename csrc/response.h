@@ -16,6 +16,7 @@
 typedef enum {
     KAP_RESPONSE_NEW,
     KAP_RESPONSE_ELEMENTS, /* inside the array of tickets */
+    KAP_RESPONSE_SINGLE,   /* inside the only one */
     KAP_RESPONSE_DONE
 } kap_response_phase;
 
@@ -44,12 +45,14 @@ typedef void (*kapL_ticket_sink)(lua_State *L, void *arg, const char *id,
 
 /*
  * Decodes until all is done or kap_now() reaches `until`, at least one ticket
- * a call. `array_mt`: stack index of the arrays' metatable. `r` is zeroed
- * before the first call. May raise Lua errors; see kap_decode.dirty.
+ * or KAP_DECODE_STRIDE bytes a call. `array_mt`: stack index of the arrays'
+ * metatable; `aside`: of a table where it may keep, under r's address, a ticket
+ * that it will go on with. `r` is zeroed before the first call. May raise Lua
+ * errors; see kap_decode.dirty.
  */
 kap_response_result kapL_response(lua_State *L, kap_response *r,
-                                  kap_transfer *t, int array_mt, double until,
-                                  kapL_ticket_sink sink, void *arg,
-                                  kap_failure *f);
+                                  kap_transfer *t, int array_mt, int aside,
+                                  double until, kapL_ticket_sink sink,
+                                  void *arg, kap_failure *f);
 
 #endif

@@ -488,10 +488,39 @@ describe("compared with lua-cjson", function()
             local theirs = cjson.decode(text)
             local where = difference(assert(decode(text)), theirs)
             if where then error(("seed %d: %s"):format(seed, where)) end
-            for _, slice in ipairs { 1, 2, 7 } do
-                where = difference(setmetatable(assert(probe.tickets(text, nil, slice)), array_mt), theirs)
+            local _, ids = probe.tickets(text)
+            for _, slice in ipairs { 1, 2, 7, seed % 10 == 0 and 0 or 3 } do
+                local list, same, asides = probe.tickets(text, nil, slice)
+                where = difference(setmetatable(assert(list), array_mt), theirs)
                 if where then error(("seed %d in slices of %d: %s"):format(seed, slice, where)) end
+                assert.are.same(ids, same)
+                assert.is_true(slice == 0 or asides == 0)
             end
+        end
+    end)
+
+    it("builds the same when put aside at every turn, fields and ids as well", function()
+        local asides = 0
+        local list = { "a", "status.id", "date.a.b", "task_details" }
+        for seed = 1, 600 do
+            local text = "[" .. documents.value(seed, seed % 5 + 1) .. "]"
+            for _, fields in ipairs { false, list } do
+                local whole, ids = probe.tickets(text, fields or nil)
+                local slices, same, n = probe.tickets(text, fields or nil, 0)
+                local where = difference(slices[1], whole[1])
+                if where then error(("seed %d: %s"):format(seed, where)) end
+                assert.are.same(ids, same)
+                asides = asides + n
+            end
+        end
+        assert.is_true(asides > 5000, asides)
+        for depth = 990, 1001 do
+            local text = ("["):rep(depth) .. "1,2" .. ("]"):rep(depth)
+            local whole, why = probe.tickets(text)
+            local slices, why2 = probe.tickets(text, nil, 0)
+            assert.are.equal(depth <= 1000, whole ~= nil)
+            assert.are.equal(whole == nil, slices == nil)
+            if not whole then assert.are.equal(why, why2) end
         end
     end)
 
@@ -614,6 +643,9 @@ describe("the vendor's sample", function()
             assert.is_nil((probe.decode(part, { "nothing" })))
             assert.is_nil((probe.tickets(part)))
             assert.is_nil((probe.tickets(part, fields, 1)))
+            if n % 29 == 0 then
+                assert.are.same({ probe.tickets(part) }, { probe.tickets(part, nil, 0) })
+            end
             assert.is_nil((probe.skip(part)))
         end
     end)
@@ -648,22 +680,24 @@ describe("memory that runs out", function()
 
     it("at any allocation is an error that leaves nothing behind", function()
         local failures, dirty_ones, clean_ones = 0, 0, 0
-        for n = 0, 5000 do
-            local result, dirty, untouched, left, again = probe.starve(text, n)
-            assert.are.equal(0, left)
-            if result == "ok" then
-                assert.is_false(dirty)
-                break
-            end
-            assert.are.equal("memory", result)
-            failures = failures + 1
-            -- Dirty is what may not be decoded again; what is not, can be.
-            if dirty then
-                dirty_ones = dirty_ones + 1
-            else
-                assert.is_true(untouched)
-                assert.is_true(again)
-                clean_ones = clean_ones + 1
+        for _, aside in ipairs { false, true } do
+            for n = 0, 5000 do
+                local result, dirty, untouched, left, again = probe.starve(text, n, aside)
+                assert.are.equal(0, left)
+                if result == "ok" then
+                    assert.is_false(dirty)
+                    break
+                end
+                assert.are.equal("memory", result)
+                failures = failures + 1
+                -- Dirty is what may not be decoded again; what is not, can be.
+                if dirty then
+                    dirty_ones = dirty_ones + 1
+                else
+                    assert.is_true(untouched or aside)
+                    assert.is_true(again)
+                    clean_ones = clean_ones + 1
+                end
             end
         end
         assert.is_true(failures > 20 and dirty_ones > 5 and clean_ones > 5)

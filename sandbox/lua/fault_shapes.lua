@@ -149,6 +149,24 @@ M.deep = {
     end,
 }
 
+M.thick = {
+    doc = "one ticket with a history of so many entries, some 170 bytes each",
+    params = { entries = 25000 },
+    list = function(ctx, p, resp)
+        local list, left = {}, math.max(p.entries, 1)
+        for i = 1, left do
+            list[i] = ('{"id":%d,"type":"Email","employeeName":"Agent %d","status":"Pending",'
+                .. '"substatus":"Waiting","date":"2024-04-19 14:%02d:%02d",'
+                .. '"detail":"Entry %d: the parcel was \\"found\\" and will come"}'):format(
+                10000000 + i, i % 97, i % 60, i % 59, i)
+        end
+        resp.tickets = {
+            '{"additional_info":{},"history":{"history":[' .. table.concat(list, ",") ..
+                ']},"task_details":{"ticketId":"' .. ctx.ids[1] .. '"}}',
+        }
+    end,
+}
+
 M.oversized = {
     doc = "valid JSON of so many bytes; length yes (Content-Length), no (without) or gzip (compressed if asked for)",
     params = { bytes = 67108865, length = "yes" },

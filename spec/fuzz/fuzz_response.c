@@ -43,10 +43,14 @@ static int run(lua_State *L)
     }
     lua_settop(L, 0);
     lua_newtable(L);
+    lua_newtable(L);
     do {
-        got = kapL_response(L, r, &t, 1, slices ? 0 : HUGE_VAL, sink, NULL, &f);
-        if (lua_gettop(L) != 1)
-            FUZZ_FAIL("%d values left on the stack", lua_gettop(L) - 1);
+        if (slices)
+            r->decode.stride = 1;
+        got = kapL_response(L, r, &t, 1, 2, slices ? 0 : HUGE_VAL, sink, NULL,
+                            &f);
+        if (lua_gettop(L) != 2)
+            FUZZ_FAIL("%d values left on the stack", lua_gettop(L) - 2);
     } while (got == KAP_RESPONSE_AGAIN);
     if (got == KAP_RESPONSE_FAILED) {
         if (f.kind == KAP_KIND_NONE || f.kind >= KAP_KIND_COUNT ||

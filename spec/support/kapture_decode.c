@@ -5,16 +5,19 @@
  *   ticket(text [, fields])      value, id (nil if none), or nil, message, kind
  *   tickets(text [, fields [, slice]])
  *                                an array of tickets as a response has it, in
- *                                sessions of `slice` tickets; list, ids
+ *                                sessions of `slice` tickets (0: putting
+ *                                them aside wherever it can); list, ids and
+ *                                how often one was put aside
  *   fields(paths)                compiled, to be given instead of a list
  *   copy(text)                   true: only copies it, as all of these do
  *   skip(text)                   true, or nil, message, kind
  *   key(text)                    the member name at the start, and what is left
- *   starve(text, n)              decodes in a state of its own whose n-th
+ *   starve(text, n [, aside])    decodes in a state of its own whose n-th
  *                                allocation fails: "ok" or "memory", dirty,
  *                                whether the text was left as it was, bytes
  *                                not freed at the end, and whether, not
- *                                dirty, it was then decoded after all
+ *                                dirty, it was then decoded after all; aside:
+ *                                put aside wherever it can be
  *   null, array_mt
  *
  * A text is copied into a block that ends where it ends, so that valgrind and
@@ -168,8 +171,13 @@ static int probe_tickets(lua_State *L)
     kap_decode_session s;
     int slice = (int)luaL_optinteger(L, 3, 1 << 30);
     const kap_fields *f = start(L, &d);
-    int n = 0, in_session = 0;
+    int n = 0, in_session = 0, asides = 0;
 
+    if (slice == 0) {
+        d.until = 0;
+        d.stride = 1;
+        slice = 1 << 30;
+    }
     lua_newtable(L);
     lua_replace(L, 2);
     lua_newtable(L);
@@ -192,8 +200,20 @@ static int probe_tickets(lua_State *L)
                 kapL_decode_begin(L, &d, &s, 4);
                 in_session = 1;
             }
-            if (!kapL_decode_ticket(L, &d, f))
-                return failure(L, &d);
+            while (!kapL_decode_ticket(L, &d, f)) {
+                if (d.paused == 0)
+                    return failure(L, &d);
+                if (d.dirty)
+                    return luaL_error(L, "dirty while put aside");
+                if (++asides % 64 == 0)
+                    lua_gc(L, LUA_GCCOLLECT, 0);
+                lua_replace(L, 1);
+                kapL_decode_end(L, &d);
+                kapL_decode_begin(L, &d, &s, 4);
+                lua_pushvalue(L, 1);
+                lua_pushnil(L);
+                lua_replace(L, 1);
+            }
             lua_rawseti(L, 2, ++n);
             if (d.id_len > 0)
                 lua_pushlstring(L, d.id, d.id_len);
@@ -214,7 +234,11 @@ static int probe_tickets(lua_State *L)
         return failure(L, &d);
     kapL_decode_end(L, &d);
     lua_settop(L, 3);
-    return 2;
+    lua_pushinteger(L, asides);
+    lua_replace(L, 1);
+    lua_pushvalue(L, 1);
+    lua_remove(L, 1);
+    return 3;
 }
 
 static int probe_copy(lua_State *L)
@@ -287,9 +311,30 @@ static int starved_decode(lua_State *L)
 
     lua_newtable(L);
     kapL_decode_begin(L, &x->d, &x->s, 2);
-    if (!kapL_decode_value(L, &x->d))
-        return luaL_error(L, "%s", x->d.error);
-    return 0;
+    if (x->d.stride != 1) {
+        if (!kapL_decode_value(L, &x->d))
+            return luaL_error(L, "%s", x->d.error);
+        return 0;
+    }
+    /* what is put aside is kept in the registry, as it outlives a failure */
+    for (;;) {
+        bool paused = x->d.paused > 0;
+
+        if (paused) {
+            kapL_rawgetp(L, LUA_REGISTRYINDEX, x);
+            lua_pushnil(L);
+            kapL_rawsetp(L, LUA_REGISTRYINDEX, x);
+        }
+        if (kapL_decode_ticket(L, &x->d, NULL))
+            return 0;
+        if (x->d.paused == 0)
+            return luaL_error(L, "%s", x->d.error);
+        x->d.dirty = true;
+        kapL_rawsetp(L, LUA_REGISTRYINDEX, x);
+        x->d.dirty = false;
+        kapL_decode_end(L, &x->d);
+        kapL_decode_begin(L, &x->d, &x->s, 2);
+    }
 }
 
 /* Lua 5.1 has no other way to call C without allocating first. */
@@ -312,6 +357,10 @@ static int probe_starve(lua_State *L)
     }
     memcpy(x.copy, x.text, x.len);
     kap_decode_init(&x.d, x.copy, x.len);
+    if (lua_toboolean(L, 3)) {
+        x.d.until = 0;
+        x.d.stride = 1;
+    }
     lua_pushcfunction(S, starved_decode);
     lua_pushlightuserdata(S, &x);
     x.left = (long)lua_tointeger(L, 2);
