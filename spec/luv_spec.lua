@@ -186,11 +186,12 @@ describe("kapture.luv", function()
 
     it("leaves the loop its timers", function()
         local function lateness(work)
-            local worst, last, timer = 0, uv.hrtime(), uv.new_timer()
+            local worst, last, waited, timer = 0, uv.hrtime(), host.queued(), uv.new_timer()
             timer:start(5, 5, function()
-                local now = uv.hrtime()
-                worst = math.max(worst, (now - last) / 1e6 - 5)
-                last = now
+                local now, queued = uv.hrtime(), host.queued()
+                -- not what others on this machine made it wait for a processor
+                worst = math.max(worst, (now - last) / 1e6 - 5 - (queued - waited) * 1e3)
+                last, waited = now, queued
             end)
             work(function() timer:close() end)
             uv.run()
@@ -218,7 +219,7 @@ describe("kapture.luv", function()
             local t = uv.new_timer()
             t:start(700, 0, function() t:close() handle.cancel() end)
         end
-        -- a loaded machine is late by itself: compared on it, several times over
+        -- a machine may be late by itself: compared on it, several times over
         local best = math.huge
         for _ = 1, 4 do
             local quiet = lateness(calm)

@@ -435,7 +435,7 @@ describe("sandbox faults: another way #once", function()
             local key = sandbox.key()
             local url = sandbox.url("idleclose,ms=30", { on = on, key = key })
             -- The second request comes when the first connection is gone.
-            curl.post(url, ID, { times = 2, more = "--rate 10/s" })
+            curl.post(url, ID, { times = 2, more = "--rate 3/s" })
             local list = sandbox.requests(key)
             assert.equal(2, #list)
             assert.not_equal(list[1].conn, list[2].conn)

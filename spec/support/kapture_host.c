@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,6 +42,20 @@ static int host_work(lua_State *L)
     struct timespec ts;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
     lua_pushnumber(L, (lua_Number)ts.tv_sec + (lua_Number)ts.tv_nsec * 1e-9);
+    return 1;
+}
+
+/* Seconds that the calling thread has waited for a processor while it could have
+ * run; 0 where the system does not say. */
+static int host_queued(lua_State *L)
+{
+    unsigned long long ran, queued = 0;
+    FILE *f = fopen("/proc/thread-self/schedstat", "r");
+    if (f != NULL && fscanf(f, "%llu %llu", &ran, &queued) != 2)
+        queued = 0;
+    if (f != NULL)
+        fclose(f);
+    lua_pushnumber(L, (lua_Number)queued * 1e-9);
     return 1;
 }
 
@@ -99,9 +114,9 @@ int luaopen_kapture_host(lua_State *L);
 __attribute__((visibility("default"))) int luaopen_kapture_host(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"poll", host_poll},   {"now", host_now}, {"work", host_work},
-        {"sleep", host_sleep}, {"pid", host_pid}, {"signals", host_signals},
-        {"unset", host_unset},
+        {"poll", host_poll},       {"now", host_now},     {"work", host_work},
+        {"queued", host_queued},   {"sleep", host_sleep}, {"pid", host_pid},
+        {"signals", host_signals}, {"unset", host_unset},
     };
     lua_createtable(L, 0, 7);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
