@@ -313,6 +313,7 @@ void kap_transfer_finish(kap_transfer *t, CURLcode code)
     curl_off_t us = 0;
     t->code = code;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
+    curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &t->tunnel);
     curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &t->new_connections);
     curl_easy_getinfo(t->easy, CURLINFO_HTTP_VERSION, &version);
     curl_easy_getinfo(t->easy, CURLINFO_TOTAL_TIME_T, &us);
@@ -346,8 +347,19 @@ bool kap_transfer_may_refuse(const kap_transfer *t)
     return i == t->len || t->body[i] != '[';
 }
 
+/* A proxy that libcurl can't read: it quotes it, password and all. */
+static const char unreadable_proxy[] = "Unsupported proxy";
+
+static bool is_unreadable_proxy(const kap_transfer *t)
+{
+    return strncmp(t->error, unreadable_proxy, sizeof unreadable_proxy - 1) ==
+           0;
+}
+
 static kap_kind kind_of(const kap_transfer *t)
 {
+    if (is_unreadable_proxy(t))
+        return KAP_KIND_CONFIG;
     switch (t->code) {
     case CURLE_OPERATION_TIMEDOUT: return KAP_KIND_TIMEOUT;
     case CURLE_SSL_CONNECT_ERROR:
@@ -409,10 +421,22 @@ void kap_transfer_failure(const kap_transfer *t, kap_failure *f)
         kap_failure_set(f, KAP_KIND_NOMEM, "not enough memory");
         break;
     default:
-        kap_failure_set(f, kind_of(t), "%s",
-                        t->error[0] != '\0' ? t->error
-                                            : curl_easy_strerror(t->code));
-        f->retryable =
-            f->kind == KAP_KIND_NETWORK || f->kind == KAP_KIND_TIMEOUT;
+        if (is_unreadable_proxy(t))
+            kap_failure_set(f, kind_of(t),
+                            "proxy: the option's or the environment's value "
+                            "is no http or socks proxy");
+        else if (t->tunnel >= 400)
+            kap_failure_set(f, kind_of(t), "the proxy answered with %ld%s",
+                            t->tunnel,
+                            t->tunnel == 407 || t->tunnel == 401
+                                ? ": it wants a name and a "
+                                  "password, or other ones"
+                                : "");
+        else
+            kap_failure_set(f, kind_of(t), "%s",
+                            t->error[0] != '\0' ? t->error
+                                                : curl_easy_strerror(t->code));
+        f->retryable = (f->kind == KAP_KIND_NETWORK && t->tunnel / 100 != 4) ||
+                       f->kind == KAP_KIND_TIMEOUT;
     }
 }
