@@ -15,6 +15,7 @@
 #   make lint              every linter; lint-format, lint-lua, ... for one
 #   make test-gnutls       the specs on that flavour, OpenResty's LuaJIT
 #   make check-valgrind    the specs under valgrind
+#   make check-gc          the same with the collector at its hastiest
 #   make check-threads     the engine under ThreadSanitizer
 #   make soak              a bad day with 50 seeds, a million ids in flat memory
 #   make check-symbols     luaopen_kapture is all that is exported
@@ -42,7 +43,7 @@ OS  := $(shell uname -s)
 OUT := $(BUILD)/$(ABI)
 
 .PHONY: default static all nvim probes hosts install uninstall clean
-.PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-asan check-threads \
+.PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-asan check-gc check-threads \
         soak check-symbols \
         check-nvim
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
@@ -329,6 +330,16 @@ check-asan: deps
 	+@for abi in $(ASAN_ABIS); do \
 	  $(MAKE) --no-print-directory ABI=$$abi $(ASAN) default probes hosts && \
 	  CC=gcc spec/sanitized libasan.so $(BUILD)/asan $$abi $(ASAN_SPECS) || exit 1; done
+
+# The same with the collector at its hastiest: see spec/support/gc.lua.
+GC_PACES ?= 5.4:generational 5.4:step 5.4:hook=2000 luajit:step luajit:hook=2000 \
+  5.3:step 5.1:step
+GC_SPECS ?= $(patsubst %,spec/%_spec.lua,async decode fields ids isolate partial \
+  response result retry)
+check-gc: deps
+	+@for pace in $(GC_PACES); do echo "$$pace"; LEAKS=0 KAPTURE_GC=$${pace#*:} \
+	  $(MAKE) --no-print-directory check-asan ASAN_ABIS=$${pace%%:*} \
+	  ASAN_SPECS='$(GC_SPECS)' || exit 1; done
 
 TSAN := CFLAGS='-O1 -g -fsanitize=thread' LDFLAGS=-fsanitize=thread
 TSAN_LIB = $(shell $(CC) -print-file-name=libtsan.so.2)
