@@ -20,6 +20,7 @@
 #   make soak              a bad day with 50 seeds, a million ids in flat memory
 #   make check-symbols     luaopen_kapture is all that is exported
 #   make fuzz TIME=60       each fuzzer for so many seconds
+#   make coverage          of csrc/, by lines and branches, by specs and fuzzers
 #   make format            csrc/ as .clang-format has it
 #   make deps              the system packages behind demo and test
 #   make clean
@@ -43,9 +44,8 @@ OS  := $(shell uname -s)
 OUT := $(BUILD)/$(ABI)
 
 .PHONY: default static all nvim probes hosts install uninstall clean
-.PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-asan check-gc check-threads \
-        soak check-symbols \
-        check-nvim
+.PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-asan check-gc \
+        check-threads soak check-symbols check-nvim
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
 .PHONY: has-lua FORCE
 
@@ -409,3 +409,9 @@ clean:
 TIME ?= 60
 fuzz:
 	spec/fuzz/run $(TIME)
+
+# Lines and branches of csrc/ that the specs and the fuzzers run.
+.PHONY: coverage
+coverage:
+	@tools/deps lint
+	TIME=$(TIME) spec/coverage

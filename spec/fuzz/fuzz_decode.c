@@ -70,8 +70,8 @@ static void compare_jansson(lua_State *L, int idx, const json_t *j)
         break;
     case JSON_ARRAY:
         if (lua_rawlen(L, idx) != json_array_size(j))
-            FUZZ_FAIL("array of %zu, jansson has %zu", lua_rawlen(L, idx),
-                      json_array_size(j));
+            FUZZ_FAIL("array of %zu, jansson has %zu",
+                      (size_t)lua_rawlen(L, idx), json_array_size(j));
         json_array_foreach(j, at, value)
         {
             lua_rawgeti(L, idx, (int)at + 1);

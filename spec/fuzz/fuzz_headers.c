@@ -61,7 +61,8 @@ static void check_ids(const uint8_t *data, size_t size)
 static void check_redaction(char *text, size_t size)
 {
     static const char secret[] = "ab/c";
-    size_t n = kap_redact(text, size, secret);
+    /* as a text that went on is, every other time */
+    size_t n = kap_redact(text, size, secret, size % 2 != 0);
     if (n > size)
         FUZZ_FAIL("redaction made the text longer");
     if (n >= 4 && memmem(text, n, secret, 4) != NULL)
