@@ -214,6 +214,8 @@ $(OUT)/hosts/%: spec/hosts/%.c spec/hosts/host.h $(OUT)/libkapture.a
 # What the module asks malloc for comes to this one's own.
 $(OUT)/hosts/memory: HOST_FLAGS := -Wl,--wrap=malloc,--wrap=calloc \
   -Wl,--wrap=realloc,--wrap=strdup,--wrap=free
+# Blocks that it frees are looked at first.
+$(OUT)/hosts/secrets: HOST_FLAGS := -Wl,--wrap=realloc,--wrap=free
 $(OUT)/embed: examples/embed/host.c $(OUT)/libkapture.a
 	$(say) HOST $@
 	$(Q)$(host_cc) -o $@ $< $(HOST_LIBS)

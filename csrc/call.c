@@ -11,7 +11,13 @@ bool kap_call_begin(kap_call *c)
     c->state = calloc(c->ids.n + 1, 1);
     c->begun = c->lane == NULL || !c->lane->patient;
     c->started = kap_now();
-    c->deadline = c->begun ? c->started + c->settings->deadline : INFINITY;
+    c->deadline = INFINITY;
+    if (c->settings == NULL) /* of an iterator whose client is closed */
+        return c->state != NULL;
+    c->hook = c->settings->hook;
+    c->partial = c->settings->partial;
+    if (c->begun)
+        c->deadline = c->started + c->settings->deadline;
     return c->state != NULL;
 }
 
@@ -64,6 +70,7 @@ void kap_batch_free(kap_batch *b)
     if (b->transfer != NULL && b->transfer->holding)
         kap_lane_leave(b->transfer);
     kap_transfer_free(b->transfer);
+    kap_wipe(b->response.head, b->response.head_len);
     free(b);
 }
 
@@ -92,15 +99,22 @@ static void leave_probing(kap_call *c)
     }
 }
 
+void kap_call_let_go(kap_call *c)
+{
+    kap_lane_unref(c->lane);
+    kap_message_unref(c->message);
+    kap_settings_unref(c->settings);
+    c->lane = NULL;
+    c->message = NULL;
+    c->settings = NULL;
+}
+
 void kap_call_end(kap_call *c, kap_engine *e)
 {
     leave_probing(c);
     while (c->batches != NULL) /* the first has no prev: it leaves the list */
         batch_drop(c, c->batches, e); /* NOLINT(clang-analyzer-unix.Malloc) */
-    kap_lane_unref(c->lane);
-    kap_message_unref(c->message);
-    c->lane = NULL;
-    c->message = NULL;
+    kap_call_let_go(c);
     if (!c->done) {
         c->done = true;
         c->ended = kap_now();
@@ -110,8 +124,6 @@ void kap_call_end(kap_call *c, kap_engine *e)
 void kap_call_free(kap_call *c, kap_engine *e)
 {
     kap_call_end(c, e);
-    kap_settings_unref(c->settings);
-    c->settings = NULL;
     kap_idset_free(&c->ids);
     free(c->state);
     c->state = NULL;
@@ -144,12 +156,13 @@ bool kap_call_pump(kap_call *c, kap_engine *e)
      * pause before they are tried again; and no more: what has arrived waits in
      * memory, and where all of them pause, the service wants to be left alone.
      */
-    unsigned window = 2 * (unsigned)c->settings->concurrency + 8;
+    unsigned window;
     if (c->left)
         kap_engine_wake(e);
     c->left = false;
     if (c->done || c->stop.kind != KAP_KIND_NONE)
         return true;
+    window = 2 * (unsigned)c->settings->concurrency + 8;
     for (kap_batch *b = c->batches; b != NULL && c->flying < window;
          b = b->next)
         if (b->state == KAP_BATCH_READY && !batch_send(c, b, e))
@@ -393,9 +406,6 @@ bool kap_call_settle(kap_call *c)
     leave_probing(c);
     c->done = true;
     c->ended = kap_now();
-    kap_lane_unref(c->lane);
-    kap_message_unref(c->message);
-    c->lane = NULL;
-    c->message = NULL;
+    kap_call_let_go(c);
     return true;
 }

@@ -63,6 +63,7 @@ typedef struct kap_call {
     kap_budget *budget;
     uint64_t *random;
     kap_evidence *evidence;
+    bool hook, partial; /* its settings', which it lets go of when it ends */
     bool begun;  /* its time is running: `started` and `deadline` say since and
                   * till when; before, an iterator's has no deadline */
     bool left;   /* a lane that the engine may go on with */
@@ -84,10 +85,12 @@ typedef enum {
 /* ids, settings, message and, for an iterator's, lane are set; false: no
  * memory. */
 bool kap_call_begin(kap_call *c);
-/* Drops everything but the ids, their states and the counters. Batches that
- * have arrived are left to whoever has them. */
+/* Drops everything but the ids, their states and the counters: secrets above
+ * all. Batches that have arrived are left to whoever has them. */
 void kap_call_end(kap_call *c, kap_engine *e);
 void kap_call_free(kap_call *c, kap_engine *e);
+/* Drops what only sending needs: whoever keeps the call keeps no token. */
+void kap_call_let_go(kap_call *c);
 
 /* Hands batches to the engine, as many as are good for the pace. False: no
  * memory; what was not handed over still will be by the next pump. */

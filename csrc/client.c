@@ -100,6 +100,9 @@ void kap_client_close(kap_client *c)
     free_arrived(c);
     kap_engine_free(c->engine);
     c->engine = NULL;
+    for (struct kap_iterator *it = c->iterators; it != NULL;
+         it = kap_iterator_strip(it))
+        ;
     kap_message_unref(c->message);
     c->message = NULL;
     kap_settings_unref(c->settings);
@@ -264,7 +267,7 @@ static void announce(lua_State *L, int idx, kap_client *c)
     while (again) { /* a hook may change the list: begin anew after each */
         again = false;
         for (kap_request *r = c->requests; r != NULL && !again; r = r->next) {
-            if (r->call.settings->hook && kap_event_due(r)) {
+            if (r->call.hook && kap_event_due(r)) {
                 if (!push_request(L, idx, r))
                     return;
                 kapL_event_announce(L, r, lua_gettop(L));
@@ -485,6 +488,15 @@ static int client_close(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     kap_client_close(c);
+    lua_settop(L, 1);
+    kapL_getuservalue(L, 1);
+    if (!lua_istable(L, 2)) /* collected before it was whole */
+        return 0;
+    lua_rawgeti(L, 2, KAP_CLIENT_FUNCTIONS);
+    for (int i = 1; lua_istable(L, 3) && i <= 2; i++) {
+        lua_pushnil(L);
+        lua_rawseti(L, 3, i);
+    }
     return 0;
 }
 

@@ -17,10 +17,10 @@ typedef struct kap_client {
     bool closed;
     kap_budget budget;
     uint64_t random;
-    unsigned numbers;             /* requests counted, for events */
-    unsigned pending, hooked;     /* submitted and going on; with a hook */
-    unsigned users;               /* iterators that are not done with it */
-    struct kap_request *requests; /* all that are not done */
+    unsigned numbers;               /* requests counted, for events */
+    unsigned pending, hooked;       /* submitted and going on; with a hook */
+    struct kap_iterator *iterators; /* that are not done with it */
+    struct kap_request *requests;   /* all that are not done */
     struct kap_request *ended, *ended_last; /* submitted, not yet reported */
     kap_batch *arrived, *arrived_last;      /* to be decoded and dealt with */
     bool starved;  /* requests wait for a look: memory ran out, or one of an

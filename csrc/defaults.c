@@ -90,7 +90,7 @@ kap_client *kapL_default_client(lua_State *L, int cache,
         lua_rawgeti(L, cache, n);
         kap_client *old = lua_touserdata(L, -1);
         lua_pop(L, 1);
-        if (old->requests == NULL && old->users == 0)
+        if (old->requests == NULL && old->iterators == NULL)
             kap_client_close(old);
         n -= 2;
     }

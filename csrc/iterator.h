@@ -18,11 +18,13 @@ typedef struct kap_chunk {
 } kap_chunk;
 
 typedef struct kap_iterator {
+    struct kap_iterator *prev, *next; /* in the client's list */
     kap_request *model; /* has the options and the message; never sent */
     kap_client *client;
     kap_lane *lane;
     kap_chunk *ring; /* `concurrency` chunks */
     uint32_t room, used, first;
+    uint32_t size; /* ids in a chunk, at most */
     long position; /* in a table source; -1: another kind of source */
     bool drained, closed, prepared;
     bool busy;        /* in a round: its source or a hook may call it again */

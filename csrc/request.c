@@ -29,16 +29,15 @@ kap_request *kapL_request_new(lua_State *L)
     return r;
 }
 
-void kapL_request_options(lua_State *L, kap_request *r,
-                          const kap_settings *defaults, int functions, int opts,
-                          int arg, const char *func)
+void kapL_request_options(lua_State *L, kap_request *r, kap_settings *defaults,
+                          int functions, int opts, int arg, const char *func)
 {
     int me = lua_gettop(L);
     /* Before anything is allocated: a finalizer may close the client that the
      * defaults are of. */
     if (defaults != NULL && lua_isnoneornil(L, opts))
         /* shared, not copied: the engine then keeps its handles as they are */
-        r->call.settings = kap_settings_ref((kap_settings *)defaults);
+        r->call.settings = kap_settings_ref(defaults);
     else
         r->call.settings = kap_settings_new(defaults);
     if (r->call.settings == NULL)
@@ -53,6 +52,10 @@ void kapL_request_options(lua_State *L, kap_request *r,
     lua_rawseti(L, me + 1, KAP_REQUEST_FUNCTIONS);
     if (r->call.settings != defaults)
         kapL_options(L, opts, r->call.settings, me + 2, arg, func);
+    if (!r->call.settings->token_function) {
+        lua_pushnil(L); /* a farther level's, which may hold a token */
+        lua_rawseti(L, me + 2, KAP_FUNCTION_TOKEN);
+    }
     lua_settop(L, me);
 }
 
@@ -63,6 +66,8 @@ static const char *call_token(lua_State *L, kap_request *r, size_t *len)
     lua_rawgeti(L, -1, KAP_REQUEST_FUNCTIONS);
     lua_rawgeti(L, -1, KAP_FUNCTION_TOKEN);
     int status = lua_pcall(L, 0, 1, 0);
+    lua_pushnil(L); /* once a call; it may hold what it returns */
+    lua_rawseti(L, -3, KAP_FUNCTION_TOKEN);
     if (status == LUA_ERRMEM)
         lua_error(L);
     if (status != 0) {
@@ -92,7 +97,9 @@ void kapL_request_message(lua_State *L, kap_request *r, kap_client *c)
     }
     if (r->call.settings->token_function) {
         token = call_token(L, r, &len);
-        if (token == NULL) {
+        if (token != NULL && r->call.settings == NULL) /* the loop was left */
+            kap_failure_set(&r->fault, KAP_KIND_CLOSED, "the client is closed");
+        if (token == NULL || r->call.settings == NULL) {
             lua_settop(L, top);
             return;
         }
@@ -128,7 +135,7 @@ static void link_request(kap_request *r, kap_client *c)
     if (r->next != NULL)
         r->next->prev = r;
     c->requests = r;
-    if (r->call.settings->hook)
+    if (r->call.hook)
         c->hooked++;
     if (r->submitted)
         c->pending++;
@@ -147,7 +154,7 @@ void kap_request_detach(kap_request *r)
         r->next->prev = r->prev;
     r->prev = r->next = NULL;
     r->client = NULL;
-    if (r->call.settings->hook)
+    if (r->call.hook)
         c->hooked--;
     if (r->submitted) {
         c->pending--;
@@ -188,6 +195,8 @@ void kapL_request_start(lua_State *L, kap_request *r, int client,
     lua_rawseti(L, -2, KAP_REQUEST_TICKETS);
     lua_settop(L, me);
     kapL_client_engine(L, c);
+    if (call->done) /* a finalizer has left its loop */
+        return;
     if (!kap_call_begin(call))
         kapL_nomem(L);
     if (call->lane == NULL) /* an iterator's chunks share one */
@@ -199,6 +208,8 @@ void kapL_request_start(lua_State *L, kap_request *r, int client,
     lua_pushvalue(L, me);
     kapL_rawsetp(L, -2, r);
     lua_settop(L, me);
+    if (call->done)
+        return;
     /* from here on, only C: no finalizer can come between, nothing fails */
     if (c->closed && r->fault.kind == KAP_KIND_NONE)
         kap_failure_set(&r->fault, KAP_KIND_CLOSED, "the client is closed");
@@ -300,7 +311,7 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, kap_next next,
                      double delay, int table)
 {
     int top = lua_gettop(L), first_event;
-    bool hook = r->call.settings->hook;
+    bool hook = r->call.hook;
     kap_call *c = &r->call;
     if (next == KAP_NEXT_FAIL)
         kapL_result_failure(L, r, &b->failure, b->first, b->count, table);
@@ -347,7 +358,7 @@ static void unpark(lua_State *L, kap_request *r, int table)
             kapL_result_failure(L, r, &seen.failure, seen.first, seen.count,
                                 table);
         first_event = lua_gettop(L) + 1;
-        if (r->call.settings->hook)
+        if (r->call.hook)
             kapL_event(L, r, &seen, split ? KAP_EVENT_SPLIT : KAP_EVENT_FAILURE,
                        0);
         if (r->call.done)
@@ -370,7 +381,7 @@ static void unpark(lua_State *L, kap_request *r, int table)
 static void succeed(lua_State *L, kap_request *r, kap_batch *b, int table)
 {
     int first_event = lua_gettop(L) + 1;
-    if (r->call.settings->hook)
+    if (r->call.hook)
         kapL_event(L, r, b, KAP_EVENT_RESPONSE, 0);
     if (gone(b))
         return;
@@ -426,7 +437,7 @@ bool kapL_request_work(lua_State *L, kap_request *r, kap_batch *b, double until)
     luaL_checkstack(L, 40, "request");
     kapL_getuservalue(L, me);
     kapL_push_array_mt(L);
-    if (r->call.settings->hook && !b->announced)
+    if (r->call.hook && !b->announced)
         kapL_event_announce(L, r, me);
     if (gone(b))
         goto out;
@@ -554,6 +565,7 @@ static int request_gc(lua_State *L)
     if (r->client != NULL && r->submitted)
         r->client->pending--;
     r->submitted = false; /* nobody is left to be told */
+    r->collected = true;
     kap_request_end(r, KAP_KIND_CANCELLED, "the request was collected");
     kap_call_free(&r->call, NULL);
     return 0;

@@ -16,6 +16,7 @@ typedef struct kap_request {
     kap_evidence evidence;
     bool submitted; /* by client:submit: counted and reported by step */
     bool in_ended;
+    bool collected;         /* its finalizer has run */
     unsigned looked_at;     /* the client's look */
     unsigned held;          /* by work up the C stack: not done before that */
     uint32_t extras;        /* tickets that were not asked for */
@@ -46,9 +47,8 @@ kap_request *kapL_request_new(lua_State *L);
  * functions are in the table at stack index `functions` (0: none), overlaid by
  * the opts table at `opts`. Raises argument errors.
  */
-void kapL_request_options(lua_State *L, kap_request *r,
-                          const kap_settings *defaults, int functions, int opts,
-                          int arg, const char *func);
+void kapL_request_options(lua_State *L, kap_request *r, kap_settings *defaults,
+                          int functions, int opts, int arg, const char *func);
 /* Settles what goes on the wire, as `c` did for the call before if nothing has
  * changed; what fails goes into r->fault. */
 void kapL_request_message(lua_State *L, kap_request *r, kap_client *c);

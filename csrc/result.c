@@ -278,7 +278,7 @@ static void push_info(lua_State *L, kap_request *r, int table)
     lua_setfield(L, -2, "bytes");
     lua_pushnumber(L, c->ended - c->started);
     lua_setfield(L, -2, "elapsed");
-    if (c->settings->partial) {
+    if (c->partial) {
         push_failed(L, table);
         lua_setfield(L, -2, "failed");
     }
@@ -323,7 +323,7 @@ static bool is_success(const kap_request *r)
     if (r->fault.kind != KAP_KIND_NONE || c->stop.kind == KAP_KIND_CANCELLED ||
         c->stop.kind == KAP_KIND_CLOSED)
         return false;
-    return r->failures == 0 || (c->settings->partial && c->successes > 0);
+    return r->failures == 0 || (c->partial && c->successes > 0);
 }
 
 /* Pushes {tickets or false, info or message, err or nil}. */
@@ -353,7 +353,7 @@ int kapL_request_result(lua_State *L, int idx)
     kapL_getuservalue(L, idx);
     int table = lua_gettop(L);
     lua_rawgeti(L, table, KAP_REQUEST_RESULT);
-    if (!lua_istable(L, -1) && r->call.settings == NULL) {
+    if (!lua_istable(L, -1) && r->collected) {
         /* asked by a finalizer that comes after the request's own */
         kap_failure f;
         kap_failure_clear(&f);

@@ -12,10 +12,16 @@ const char *const kap_param_names[KAP_PARAM_COUNT] = {
 
 void kap_wipe(void *p, size_t len)
 {
-    /* volatile: a plain memset before free is dead code to a compiler */
+    /* a plain memset before free is dead code to a compiler */
+#if defined(__GNUC__)
+    if (len > 0)
+        memset(p, 0, len);
+    __asm__ __volatile__("" : : "r"(p) : "memory");
+#else
     volatile unsigned char *b = p;
     while (len-- > 0)
         *b++ = 0;
+#endif
 }
 
 void kap_wipe_free(char *s)

@@ -26,6 +26,7 @@ static kap_iterator *check(lua_State *L)
 int kapL_tickets_new(lua_State *L, int client, int source, int opts,
                      int functions, int arg, const char *func)
 {
+    kap_client *owner = lua_touserdata(L, client);
     int type = lua_type(L, source);
     if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TTABLE &&
         type != LUA_TFUNCTION)
@@ -46,15 +47,16 @@ int kapL_tickets_new(lua_State *L, int client, int source, int opts,
     lua_pushvalue(L, source);
     lua_rawseti(L, -2, KAP_ITERATOR_SOURCE);
     kap_request *model = kapL_request_new(L);
-    it->client = lua_touserdata(L, client);
-    kapL_request_options(L, model, functions != 0 ? it->client->settings : NULL,
+    kapL_request_options(L, model, functions != 0 ? owner->settings : NULL,
                          functions, opts, arg + 1, func);
     lua_rawseti(L, -2, KAP_ITERATOR_MODEL);
     lua_newtable(L);
     lua_rawseti(L, -2, KAP_ITERATOR_INVALID);
     kapL_setuservalue(L, me);
+    it->client = owner;
     it->model = model;
     it->room = (uint32_t)model->call.settings->concurrency;
+    it->size = (uint32_t)model->call.settings->batch_size;
     it->ring = calloc(it->room, sizeof *it->ring);
     if (it->ring == NULL)
         kapL_nomem(L);
@@ -63,7 +65,12 @@ int kapL_tickets_new(lua_State *L, int client, int source, int opts,
     if (it->lane == NULL)
         kapL_nomem(L);
     it->lane->patient = true;
-    it->client->users++;
+    it->next = owner->iterators;
+    if (it->next != NULL)
+        it->next->prev = it;
+    owner->iterators = it;
+    if (owner->closed) /* by a finalizer, just now */
+        kap_iterator_strip(it);
 #if LUA_VERSION_NUM >= 504
     lua_pushnil(L);
     lua_pushnil(L);
@@ -72,6 +79,23 @@ int kapL_tickets_new(lua_State *L, int client, int source, int opts,
 #else
     return 1;
 #endif
+}
+
+kap_iterator *kap_iterator_strip(kap_iterator *it)
+{
+    kap_call_let_go(&it->model->call);
+    return it->next;
+}
+
+static void unlink_iterator(kap_iterator *it)
+{
+    if (it->prev != NULL)
+        it->prev->next = it->next;
+    else
+        it->client->iterators = it->next;
+    if (it->next != NULL)
+        it->next->prev = it->prev;
+    it->prev = it->next = NULL;
 }
 
 /* C only: also for __gc. The chunks' userdata go with the iterator's table. */
@@ -86,8 +110,10 @@ static void shut(kap_iterator *it)
     }
     free(it->ring);
     it->ring = NULL;
-    if (it->lane != NULL) /* as the last step of its making */
-        it->client->users--;
+    if (it->lane != NULL) { /* as the last step of its making */
+        unlink_iterator(it);
+        kap_iterator_strip(it);
+    }
     kap_lane_unref(it->lane);
     it->lane = NULL;
 }
@@ -102,10 +128,22 @@ static void forget_chunk(lua_State *L, int table, uint32_t at,
     lua_pop(L, 1);
 }
 
+/* Where a round goes on up the C stack, its chunks stay until it is over: it
+ * was closed by a hook, a source, a token function, or a finalizer at whichever
+ * allocation. */
 static void close_iterator(lua_State *L, kap_iterator *it, int table)
 {
-    if (it->closed)
+    if (it->ring == NULL)
         return;
+    if (it->busy) {
+        it->closed = true;
+        for (uint32_t i = 0; i < it->room; i++)
+            if (it->ring[i].request != NULL)
+                kap_request_end(it->ring[i].request, KAP_KIND_CANCELLED,
+                                "the loop was left");
+        kap_iterator_strip(it);
+        return;
+    }
     for (uint32_t i = 0; i < it->room; i++)
         if (it->ring[i].request != NULL)
             forget_chunk(L, table, i, it->ring[i].request);
@@ -121,7 +159,8 @@ static void close_iterator(lua_State *L, kap_iterator *it, int table)
 static void equip(kap_request *r, const kap_iterator *it)
 {
     const kap_call *from = &it->model->call;
-    r->call.settings = kap_settings_ref(from->settings);
+    if (from->settings != NULL) /* else nothing is sent any more */
+        r->call.settings = kap_settings_ref(from->settings);
     if (from->message != NULL)
         r->call.message = kap_message_ref(from->message);
     r->call.lane = kap_lane_ref(it->lane);
@@ -154,8 +193,7 @@ static void read_chunk(lua_State *L, kap_iterator *it, int table,
     c->request = r;
     c->taken = c->given = 0;
     if (c->order == NULL)
-        c->order = calloc((size_t)it->model->call.settings->batch_size,
-                          sizeof *c->order);
+        c->order = calloc(it->size, sizeof *c->order);
     if (c->order == NULL)
         kapL_nomem(L);
     kapL_source_fill(L, it, at, table, limit, rest);
@@ -197,8 +235,7 @@ static void note_stop(kap_iterator *it)
 
 static void read_ahead(lua_State *L, kap_iterator *it, int table)
 {
-    uint32_t size = (uint32_t)it->model->call.settings->batch_size;
-    uint32_t bound = size * it->room;
+    uint32_t size = it->size, bound = size * it->room;
     note_stop(it);
     while (!it->closed && it->used < it->room && ahead(it) + size <= bound) {
         bool stopped = it->stop.kind != KAP_KIND_NONE;
@@ -385,7 +422,7 @@ static int one_round(lua_State *L, kap_iterator *it, int table)
 /* On the first round: the token function, the url. */
 static void prepare(lua_State *L, kap_iterator *it, int table)
 {
-    if (it->prepared)
+    if (it->prepared || it->closed)
         return;
     lua_rawgeti(L, table, KAP_ITERATOR_MODEL);
     if (it->client->closed)
@@ -395,6 +432,8 @@ static void prepare(lua_State *L, kap_iterator *it, int table)
         kapL_request_message(L, it->model, it->client);
     lua_pop(L, 1);
     it->prepared = true;
+    if (it->closed)
+        return;
     if (it->stop.kind == KAP_KIND_NONE)
         it->stop = it->model->fault;
     if (it->stop.kind != KAP_KIND_NONE) /* one id, to say so */
@@ -438,13 +477,17 @@ static int protected(lua_State *L, kap_iterator *it, lua_CFunction f,
     lua_settop(L, 1);
     lua_pushcfunction(L, f);
     lua_pushvalue(L, 1);
+    if (it->closed) { /* just now: on 5.1 a C function is an allocation */
+        lua_settop(L, 1);
+        return 0;
+    }
     it->busy = true;
     int status = lua_pcall(L, 1, results, 0);
     it->busy = false;
-    if (status != 0) {
+    if (status != 0 || it->closed)
         close_here(L, it);
+    if (status != 0)
         return lua_error(L);
-    }
     return lua_gettop(L) - 1;
 }
 
@@ -508,8 +551,10 @@ static int iterator_close(lua_State *L)
 static int iterator_gc(lua_State *L)
 {
     kap_iterator *it = check(L);
-    if (it->lane != NULL)
+    if (it->lane != NULL) {
+        it->busy = false; /* its coroutine is gone, and the round with it */
         return iterator_close(L);
+    }
     shut(it); /* closed, or never finished */
     return 0;
 }

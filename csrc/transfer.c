@@ -41,6 +41,10 @@ void kap_transfer_free(kap_transfer *t)
     kap_message_unref(t->message);
     kap_settings_unref(t->settings);
     free(t->post);
+    /* whoever refuses a token may repeat it */
+    if (t->body != NULL &&
+        (t->outcome != KAP_OUTCOME_RESPONSE || kap_transfer_may_refuse(t)))
+        kap_wipe(t->body, t->len);
     free(t->body);
     free(t);
 }

@@ -217,17 +217,17 @@ describe("a finalizer", function()
 end)
 
 describe("a finalizer in a small heap", function()
-    it("may close the client at whichever allocation of a call", function()
-        -- Freed memory is overwritten, so that whoever reads it is found out.
+    -- A program in which at_gc(n, f) calls f at the n-th collection from then on.
+    -- Freed memory is overwritten, so that whoever reads it is found out.
+    local function small(program, ...)
         local output, code = ask.child(([[
             local kapture = require "kapture"
-            local closed, whole = 0, 0
-            local function gc_at(n, close)
+            local function at_gc(n, f)
                 local left = n
                 local function arm()
                     local function gc()
                         left = left - 1
-                        if left == 0 then close() elseif left > 0 then arm() end
+                        if left == 0 then f() elseif left > 0 then arm() end
                     end
                     if newproxy then
                         getmetatable(newproxy(true)).__gc = gc
@@ -243,20 +243,51 @@ describe("a finalizer in a small heap", function()
                 collectgarbage("setpause", 10)
                 collectgarbage("setstepmul", 10000)
             end
+        ]] .. program):format(...), { MALLOC_PERTURB_ = "165" })
+        assert.are.equal("true\n", output)
+        assert.are.equal(0, code)
+    end
+
+    it("may close the client at whichever allocation of a call", function()
+        small([[
+            local closed, whole = 0, 0
             for n = 1, 300 do
                 local client = kapture.new { base_url = %q, token = %q, hook = function() end, batch_size = 2,
                     retries = 0, concurrency = 2 }
-                gc_at(n, function() client:close() end)
-                local tickets, message, err = client:get_ticket "1,2,3"
+                at_gc(n, function() client:close() end)
+                local tickets, message, err = client:get_ticket("1,2,3", n %% 2 == 0 and { cookie = "a" } or nil)
                 if tickets then whole = whole + 1 else closed = closed + 1 end
                 assert(tickets or err.kind == "closed" or err.kind == "server", message)
                 client:close()
             end
             print(closed > 0)
-        ]]):format(sandbox.url("badid,id=2", { on = "http" }), sandbox.token), { MALLOC_PERTURB_ = "165" })
-        assert.are.equal("true\n", output)
-        assert.are.equal(0, code)
+        ]], sandbox.url("badid,id=2", { on = "http" }), sandbox.token)
     end)
+
+    for _, what in ipairs { "loop", "client" } do
+        it("may close the " .. what .. " at whichever allocation of a loop", function()
+            small([[
+                local early, what = 0, %q
+                for n = 1, 300 do
+                    local client, loop = kapture.new { base_url = %q, token = %q, batch_size = 2, retries = 0 }, nil
+                    at_gc(n, function()
+                        if what == "client" then client:close() elseif loop then loop:close() end
+                    end)
+                    loop = client:tickets({ "1", "no id", "2,3", "404000000001", true, 4 },
+                        n %% 2 == 0 and { cookie = "a" } or nil)
+                    local rounds = 0
+                    for _, _, err in loop do
+                        rounds = rounds + 1
+                        if err and err.kind == "closed" then rounds = rounds - 1 end
+                    end
+                    if rounds < 7 then early = early + 1 end
+                    loop:close()
+                    client:close()
+                end
+                print(early > 0)
+            ]], what, sandbox.url("badid,id=2", { on = "http" }), sandbox.token)
+        end)
+    end
 end)
 
 describe("a coroutine", function()

@@ -77,6 +77,14 @@ describe("a host", function()
         fine("signals", sandbox.url("reset", { on = "https1" }))
     end)
 
+    it("closes a client, and its secrets are gone", function()
+        -- The token must be in no variable of that process, not even its own.
+        local text, status = run(command("env -u KAPTURE_TOKEN " .. build .. "/hosts/secrets",
+            sandbox.token:reverse(), sandbox.https, sandbox.url "hang,s=30", sandbox.url "echo-token"))
+        assert.equal("fine\n", text)
+        assert.equal(0, status)
+    end)
+
     it("writes a decimal comma", function()
         local dir = os.tmpname()
         os.remove(dir)
