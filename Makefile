@@ -315,9 +315,12 @@ VALGRIND_ABIS ?= 5.4
 VALGRIND_SPECS ?= $(filter-out $(addprefix spec/,$(addsuffix _spec.lua,cli \
   gateway harness hosts nvim readme resty sandbox sandbox_faults sandbox_run \
   ticket)),$(wildcard spec/*_spec.lua))
+# Two take half of the time: they run beside the others.
+VALGRIND_LONG := spec/decode_spec.lua spec/fields_spec.lua
 check-valgrind: deps
 	+$(call each_abi,default probes hosts)
-	@WRAP='$(VALGRIND)' spec/run $(VALGRIND_ABIS) $(VALGRIND_SPECS)
+	@WRAP='$(VALGRIND)' spec/run $(VALGRIND_ABIS) $(filter $(VALGRIND_LONG),$(VALGRIND_SPECS)) , \
+	  $(filter-out $(VALGRIND_LONG),$(VALGRIND_SPECS))
 
 # The specs with the module under AddressSanitizer and UBSan. Not those that only
 # start programs other than a Lua: what loads the module there has no runtime.

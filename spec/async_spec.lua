@@ -204,6 +204,7 @@ describe("the engine's thread", function()
         assert.truthy(r:result())
         assert.is_true(caught > 0)
         assert.equal(0, elsewhere)
+        if os.getenv "WRAP" then return end -- valgrind keeps the masks to itself
         -- every signal but KILL, STOP and the two of the C library is blocked
         local list = assert(io.popen "cat /proc/$PPID/task/*/status")
         local masks = {}
@@ -654,7 +655,7 @@ end
 -- The end of a whole state: a script of its own each, which must end as if
 -- nothing had been going on, and soon.
 describe("lua_close", function()
-    local function run(text, environment)
+    local function run(text, leaks)
         local lua, i = arg and arg[-1] or nil, -1
         while arg and arg[i - 1] do i = i - 1; lua = arg[i] end
         local name = os.tmpname()
@@ -668,8 +669,12 @@ describe("lua_close", function()
             '\nio.write "the end"')
         file:close()
         local before = host.now()
-        local wrap = (os.getenv "WRAP" or ""):gsub("[%c]", "")
-        local pipe = assert(io.popen(("%s %s %s %s 2>&1; echo \" $?\""):format(environment or "", wrap, lua, name)))
+        local wrap, environment = (os.getenv "WRAP" or ""):gsub("[%c]", ""), ""
+        if leaks then
+            environment = 'ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0"'
+            wrap = wrap:gsub("%-%-leak%-check=%a+", "--leak-check=no")
+        end
+        local pipe = assert(io.popen(("%s %s %s %s 2>&1; echo \" $?\""):format(environment, wrap, lua, name)))
         local out = pipe:read "*a"
         pipe:close()
         os.remove(name)
@@ -705,7 +710,7 @@ describe("lua_close", function()
 
     -- On 5.4, what a finalizer makes while a state is closed is never finalized
     -- itself, whoever's it is: nothing a leak detector could be told.
-    local no_leaks = 'ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0"'
+    local leaks = os.getenv "ABI" == "5.4"
 
     it("meets finalizers that use what has been finalized", function()
         run([[
@@ -737,7 +742,7 @@ describe("lua_close", function()
             it = c:tickets("1,2,3")
             it()
             late = finalizer(function() c:step() r:result() s:cancel() c:submit "5" end)
-        ]], os.getenv "ABI" == "5.4" and no_leaks)
+        ]], leaks)
     end)
 
     it("ends a coroutine's blocking call from its own hook's os.exit", function()
