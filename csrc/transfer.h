@@ -52,7 +52,7 @@ typedef struct kap_transfer {
     kap_outcome outcome;
     CURLcode code;
     long status, new_connections;
-    long tunnel; /* the proxy's own answer, 0 without one */
+    long tunnel;   /* the proxy's own answer, 0 without one */
     unsigned sent; /* libcurl sends again what a stale connection swallowed */
     bool http2, html;
     double elapsed;
