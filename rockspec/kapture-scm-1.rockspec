@@ -46,6 +46,7 @@ build = {
                 "csrc/call.c",
                 "csrc/client.c",
                 "csrc/decode.c",
+                "csrc/decode_aside.c",
                 "csrc/decode_member.c",
                 "csrc/decode_number.c",
                 "csrc/decode_scalar.c",
