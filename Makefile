@@ -237,6 +237,8 @@ LUA_SUBDIRS := $(sort $(patsubst %/,%,$(dir $(LUA_FILES))))
 BINDIR = $(PREFIX)/bin
 ADIR  = $(LIBDIR)/kapture/$(ABI)
 PCDIR = $(LIBDIR)/pkgconfig
+# Where the command looks for it: see lua/kapture/cli/sandbox.lua.
+SANDBOXDIR = $(PREFIX)/share/kapture/sandbox
 
 install: default static
 	$(INSTALL) -d '$(DESTDIR)$(CMODDIR)' '$(DESTDIR)$(ADIR)' \
@@ -253,8 +255,12 @@ install: default static
 	  $(INSTALL) -m 644 lua/$$d/*.lua "$(DESTDIR)$(LMODDIR)/$$d" || exit 1; done
 	sed '1s|.*|#!/usr/bin/env $(LUA)|' bin/kapture > $(OUT)/kapture
 	$(INSTALL) -m 755 $(OUT)/kapture '$(DESTDIR)$(BINDIR)/kapture'
+	$(INSTALL) -d '$(DESTDIR)$(SANDBOXDIR)/lua'
+	$(INSTALL) -m 644 $(wildcard sandbox/*.*) '$(DESTDIR)$(SANDBOXDIR)'
+	$(INSTALL) -m 755 sandbox/run sandbox/with '$(DESTDIR)$(SANDBOXDIR)'
+	$(INSTALL) -m 644 sandbox/lua/*.lua '$(DESTDIR)$(SANDBOXDIR)/lua'
 
-# The command, the header and kapture.pc go with the last ABI.
+# The command, the sandbox, the header and kapture.pc go with the last ABI.
 uninstall:
 	rm -f '$(DESTDIR)$(CMODDIR)/kapture.so' '$(DESTDIR)$(ADIR)/libkapture.a'
 	for f in $(LUA_FILES); do rm -f "$(DESTDIR)$(LMODDIR)/$$f"; done
@@ -264,7 +270,8 @@ uninstall:
 	if test ! -d '$(DESTDIR)$(LIBDIR)/kapture' || \
 	   rmdir '$(DESTDIR)$(LIBDIR)/kapture' 2>/dev/null; then \
 	  rm -f '$(DESTDIR)$(PREFIX)/include/kapture.h' \
-	    '$(DESTDIR)$(PCDIR)/kapture.pc' '$(DESTDIR)$(BINDIR)/kapture'; fi
+	    '$(DESTDIR)$(PCDIR)/kapture.pc' '$(DESTDIR)$(BINDIR)/kapture'; \
+	  rm -rf '$(DESTDIR)$(SANDBOXDIR)'; fi
 
 # --- Trying and testing -------------------------------------------------------
 
@@ -274,7 +281,7 @@ deps:
 demo:
 	@tools/deps demo
 	+@$(MAKE) --no-print-directory default
-	@LUA_CPATH='$(OUT)/?.so' tools/with-sandbox $(LUA) examples/demo.lua
+	@LUA_CPATH='$(OUT)/?.so' sandbox/with $(LUA) examples/demo.lua
 
 sandbox:
 	@tools/deps demo
@@ -282,7 +289,7 @@ sandbox:
 
 gateway: deps
 	+@$(MAKE) --no-print-directory ABI=luajit
-	@tools/with-sandbox examples/openresty/run
+	@sandbox/with examples/openresty/run
 
 test: deps
 	+$(call each_abi,default static probes hosts check-symbols)

@@ -29,8 +29,18 @@ build = {
     modules = {
         ["kapture.cli"] = "lua/kapture/cli.lua",
         ["kapture.cli.config"] = "lua/kapture/cli/config.lua",
+        ["kapture.cli.connection"] = "lua/kapture/cli/connection.lua",
+        ["kapture.cli.doctor"] = "lua/kapture/cli/doctor.lua",
+        ["kapture.cli.exit"] = "lua/kapture/cli/exit.lua",
+        ["kapture.cli.get"] = "lua/kapture/cli/get.lua",
         ["kapture.cli.json"] = "lua/kapture/cli/json.lua",
+        ["kapture.cli.options"] = "lua/kapture/cli/options.lua",
         ["kapture.cli.output"] = "lua/kapture/cli/output.lua",
+        ["kapture.cli.parser"] = "lua/kapture/cli/parser.lua",
+        ["kapture.cli.project"] = "lua/kapture/cli/project.lua",
+        ["kapture.cli.sandbox"] = "lua/kapture/cli/sandbox.lua",
+        ["kapture.cli.source"] = "lua/kapture/cli/source.lua",
+        ["kapture.cli.terminal"] = "lua/kapture/cli/terminal.lua",
         ["kapture.cli.where"] = "lua/kapture/cli/where.lua",
         ["kapture.cqueues"] = "lua/kapture/cqueues.lua",
         ["kapture.health"] = "lua/kapture/health.lua",
@@ -83,4 +93,5 @@ build = {
         },
     },
     install = { bin = { "bin/kapture" } },
+    copy_directories = { "sandbox" }, -- for `kapture sandbox`
 }

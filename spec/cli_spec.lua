@@ -9,9 +9,21 @@ do -- the interpreter that runs the specs
   lua = arg and arg[i] or lua
 end
 
--- Runs the command in a shell: its output, its stderr, its exit code.
+local function read(path)
+  local file = assert(io.open(path))
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+-- Runs the command in a shell: its output, its stderr, its exit code. With
+-- `terminal` its stderr is one, and what comes there goes to that file.
 local function run(words, opts)
   opts = opts or {}
+  local command = ("%s bin/kapture %s"):format(lua, words)
+  if opts.terminal then
+    command = ("script -qec 'COLUMNS=%d %s >/dev/null' %s </dev/null"):format(opts.columns, command, opts.terminal)
+  end
   local errors = os.tmpname()
   local env = "KAPTURE_BASE_URL='%s' KAPTURE_TOKEN='%s' KAPTURE_CA_FILE='%s' HOME=/nonexistent XDG_CONFIG_HOME='%s'"
   env = env:format(
@@ -21,11 +33,11 @@ local function run(words, opts)
     opts.config_home or "/nonexistent"
   )
   local pipe = io.popen(
-    ("%s env %s %s bin/kapture %s 2>%s; echo \"exit $?\""):format(
+    ("%s env %s %s %s 2>%s; echo \"exit $?\""):format(
       opts.input and ("printf '" .. opts.input .. "' |") or "",
       env,
-      lua,
-      words,
+      opts.before or "",
+      command,
       errors
     )
   )
@@ -73,16 +85,146 @@ describe("the command", function()
     assert.equal(0, code)
     for _, expression in ipairs {
       [[os.exit(7)]], [[("x"):rep(9)]], [[require "os"]], [[getmetatable("").__index]],
-      [[string.rep("x", 9)]], [[load("return 1")()]], [[_G.os]],
+      [[string.rep("x", 9)]], [[load("return 1")()]], [[_G.os]], [[title:rep(9)]], [[("").format]],
     } do
       out, err, code = run(("get 5 --where '%s'"):format(expression))
       assert.equal(1, code, expression .. out)
       assert.truthy(err:find("--where", 1, true), err)
     end
-    for _, expression in ipairs { [[(function() while true do end end)()]], [[1) os.exit(7) (2]], [[return 1]] } do
+    for _, expression in ipairs { [[(function() while true do end end)()]], [[1) os.exit(7) (2]], [[return 1]],
+      [[true -- )]], [=[[[function]] == 1]=], "\27Lua" } do
       out, err, code = run(("get 5 --where '%s'"):format(expression))
       assert.equal(2, code, expression .. out .. err)
     end
+  end)
+
+  it("shows the fields that were asked for, whatever --where looks at", function()
+    local words = [[get 5 713516551148 --where 'title == "TEST 1" and "function" and callBack == ""']]
+    local out, err = run(words .. " --fields task_details.ticketId,history")
+    assert.equal('{"history":{},"task_details":{"ticketId":"713516551148"}}\n', out, err)
+  end)
+
+  it("writes the missing and the failed to files", function()
+    local missing, failed = os.tmpname(), os.tmpname()
+    local base_url = sandbox.url "status,code=500,ifid=6"
+    local files = (" --missing %s --failed %s"):format(missing, failed)
+    local words = "get 5 6 404000000001 404000000002 --retries 0 --fields task_details.ticketId" .. files
+    local out, err, code = run(words, { base_url = base_url })
+    assert.equal(1, code)
+    assert.equal('{"task_details":{"ticketId":"5"}}\n', out, err)
+    assert.equal("404000000001\n404000000002\n", read(missing))
+    assert.equal("6\n", read(failed))
+    assert.truthy(err:find("1 failed: 6", 1, true), err)
+    os.remove(missing)
+    os.remove(failed)
+    assert.equal(2, (select(3, run "get 5 --missing /nonexistent/x")))
+    assert.equal(1, (select(3, run "get 404000000001 --missing /dev/full")))
+  end)
+
+  it("prints nothing that a terminal would obey", function()
+    local _, err, code = run("get -", { input = "a\\033[2Jb\\302\\233c\\n" })
+    assert.equal(1, code)
+    assert.is_nil(err:find "[\27\155]", err)
+    local _, huge = run "get --from /dev/urandom --base-url http://nobody 2>&1 | head -c 1"
+    assert.equal("", huge)
+  end)
+
+  it("sends the headers and options it is given", function()
+    local key = sandbox.key()
+    local words = "get 5 --header 'X-Api-Type: TICKET' --history-type all --no-compression --user-agent me"
+    local _, err, code = run(words, { base_url = sandbox.url("delay,ms=1", { key = key }) })
+    assert.equal(0, code, err)
+    local entry = sandbox.requests(key)[1]
+    assert.equal("me", entry.agent)
+    assert.equal("all", entry.fields.history_type)
+    _, err, code = run "get 5 --header 'Host: x'"
+    assert.equal(2, code)
+    assert.truthy(err:find("'Host' is set by kapture itself", 1, true), err)
+    assert.equal(2, (select(3, run "get 5 --header nonsense")))
+  end)
+
+  it("takes arguments before the environment, and a profile that was asked for as well", function()
+    local home = os.tmpname()
+    os.remove(home)
+    os.execute("mkdir -p " .. home .. "/kapture")
+    local path = home .. "/kapture/config"
+    local file = io.open(path, "w")
+    file:write(("base_url = %s\n[real]\nbase_url = %s\ntoken = %s\n"):format(
+      sandbox.refused, sandbox.https, sandbox.token))
+    file:close()
+    os.execute("chmod 600 " .. path)
+    assert.equal(0, (select(3, run("get 5", { config_home = home }))))
+    local bad = { config_home = home, base_url = sandbox.refused, token = "wrong" }
+    assert.equal(0, (select(3, run("get 5 --profile real", bad))))
+    assert.equal(1, (select(3, run("get 5 --retries 0 --profile real --base-url " .. sandbox.refused, bad))))
+    -- an account that is named nearer leaves nothing of the other's
+    local _, err = run("get 5 --retries 0 --subdomain -", { config_home = home })
+    assert.truthy(err:find("subdomain", 1, true), err)
+    os.execute("rm -rf " .. home)
+  end)
+
+  it("shows progress on a terminal, within its width, and none elsewhere", function()
+    local ids, log = os.tmpname(), os.tmpname()
+    local file = io.open(ids, "w")
+    for i = 1, 60 do
+      file:write(i, "\n")
+    end
+    file:close()
+    local words = "get --from " .. ids .. " --batch-size 5 --concurrency 1 --fields task_details.ticketId"
+    local _, err, code = run(words)
+    assert.equal(0, code, err)
+    assert.equal("", err)
+    local opts = { base_url = sandbox.url "delay,ms=200", terminal = log }
+    for _, columns in ipairs { 20, 80 } do
+      opts.columns = columns
+      _, _, code = run(words, opts)
+      assert.equal(0, code)
+      local text = read(log)
+      assert.truthy(text:find(" of 60,", 1, true), text)
+      assert.equal(columns == 80, text:find("[#", 1, true) ~= nil, text)
+      for line in text:gmatch "\r([^\r\27]*)" do
+        assert.is_true(#line < columns, line)
+      end
+    end
+    os.remove(ids)
+    os.remove(log)
+  end)
+
+  it("leaves whole lines behind when it is interrupted, and goes on from there", function()
+    local ids, got = os.tmpname(), os.tmpname()
+    local file = io.open(ids, "w")
+    for i = 1, 60 do
+      file:write(i, "\n")
+    end
+    file:close()
+    local words = ("get --from %s --batch-size 2 --concurrency 1 --resume %s >> %s"):format(ids, got, got)
+    local _, err, code = run(words, {
+      before = "timeout -s INT --preserve-status 1.5",
+      base_url = sandbox.url "delay,ms=100",
+    })
+    assert.equal(2, code, err)
+    assert.truthy(err:find("interrupted", 1, true), err)
+    local first = read(got)
+    assert.equal("}\n", first:sub(-2))
+    _, err, code = run(words)
+    assert.equal(0, code, err)
+    local seen, n = {}, 0
+    for line in io.lines(got) do
+      local id = line:match '"ticketId":"(%d+)"'
+      assert.is_nil(seen[id])
+      seen[id], n = true, n + 1
+    end
+    assert.equal(60, n)
+    os.remove(ids)
+    os.remove(got)
+  end)
+
+  it("starts the sandbox for a command", function()
+    local out, err, code = run "sandbox -- sh -c 'echo $KAPTURE_BASE_URL; exit 3'"
+    assert.truthy(out:find "^https://localhost:%d+\n$", err)
+    assert.equal(3, code)
+    assert.truthy(run("sandbox --faults"):find("delay", 1, true))
+    assert.equal(2, (select(3, run "sandbox --port 1 true")))
   end)
 
   it("takes options from a configuration file that only its owner can read", function()

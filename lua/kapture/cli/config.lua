@@ -2,16 +2,11 @@
 
 local M = {}
 
-local names = {
-  subdomain = "string", base_url = "string", token = "string", cookie = "string",
-  ca_file = "string", ca_path = "string", cert = "string", key = "string",
-  proxy = "string", user_agent = "string",
-  timeout = "number", connect_timeout = "number", deadline = "number", retries = "number",
-  backoff = "number", max_backoff = "number", batch_size = "number", concurrency = "number",
-  rate = "number", max_response_bytes = "number",
-  compression = "boolean", verify = "boolean", isolate = "boolean", partial = "boolean",
-  conversation_type = "string", history_type = "string", include_emailbody = "string",
-}
+local names = {}
+for _, o in ipairs(require("kapture.cli.options").connection) do
+  names[o.name] = o.type
+end
+names.partial = "boolean"
 M.names = names
 
 ---@return string|nil
@@ -55,7 +50,7 @@ function M.convert(name, text)
 end
 
 --- Reads a profile: the lines before the first section, then those of
---- `[profile]`.
+--- `[profile]`. `header.NAME = value` is one more request header.
 ---@param path string
 ---@param profile string|nil
 ---@return table|nil options nil: the file can't be used
@@ -76,6 +71,7 @@ function M.read(path, profile)
     line = line:gsub("\r$", "")
     local name = line:match("^%s*%[%s*(.-)%s*%]%s*$")
     local key, value = line:match("^%s*([%w_]+)%s*=%s*(.-)%s*$")
+    local header, text = line:match("^%s*header%.([^%s=]+)%s*=%s*(.-)%s*$")
     if name then
       section = name
       found = found or name == profile
@@ -91,6 +87,11 @@ function M.read(path, profile)
           return nil, ("%s:%d: %s: %s expected, got '%s'"):format(path, number, key, expected, value)
         end
         options[key] = converted
+      end
+    elseif header then
+      if section == nil or section == profile then
+        options.headers = options.headers or {}
+        options.headers[header] = text
       end
     elseif not line:match("^%s*$") and not line:match("^%s*[#;]") then
       file:close()

@@ -30,7 +30,7 @@ end
 
 -- Control characters of a ticket's text must not reach a terminal.
 local function one_line(text)
-  return (text:gsub("%c+", " "))
+  return (text:gsub("%c+", " "):gsub("\194[\128-\159]", " "))
 end
 
 local function heading(path)

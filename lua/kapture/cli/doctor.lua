@@ -1,0 +1,90 @@
+--- `kapture doctor`: what is wrong with a setup, and what to do about it.
+
+local kapture = require "kapture"
+local config = require "kapture.cli.config"
+local connection = require "kapture.cli.connection"
+local exit = require "kapture.cli.exit"
+local terminal = require "kapture.cli.terminal"
+
+local M = {}
+
+local advice = {
+  auth = "ask for the token again: it is wrong, disabled or has expired",
+  forbidden = "the token is known, but may not do this: ask the account's administrator",
+  not_found = "no such service there: check subdomain or base_url",
+  network = "check subdomain or base_url, the network, and proxy settings",
+  timeout = "the network or a proxy swallows the connection, or timeout is too short",
+  tls = "check ca_file, and this machine's clock",
+  protocol = "something else than Kapture answers there: check subdomain or base_url, and proxy settings",
+  rate_limited = "too many requests: set rate, or wait",
+  server = "the service itself is in trouble: wait",
+}
+
+local function file_exists(path)
+  local file = path and io.open(path, "r")
+  if file then
+    file:close()
+  end
+  return file ~= nil
+end
+
+local function proxies()
+  local names = {}
+  for _, name in ipairs { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "http_proxy" } do
+    local value = os.getenv(name)
+    if value and value ~= "" then
+      names[#names + 1] = name
+    end
+  end
+  return table.concat(names, ", ")
+end
+
+function M.run(args)
+  local healthy = true
+  local function say(ok, what, detail)
+    healthy = healthy and ok
+    print((ok and "ok    " or "WRONG ") .. what .. ": " .. terminal.plain(detail))
+  end
+  local v = kapture.version()
+  say(true, "module", ("kapture %s for Lua %s"):format(v.kapture, v.abi))
+  say(v.tls ~= nil, "libcurl", ("%s, %s, resolver %s, %s"):format(
+    v.libcurl, v.tls or "no TLS: https will not work", v.resolver, v.http2 and "HTTP/2" or "no HTTP/2"))
+
+  local path = args.config or config.default_path()
+  local opts, why = connection.options(args)
+  if not opts then
+    say(false, "configuration", why)
+    return exit.MISUSED
+  end
+  local profile = args.profile and (", profile " .. args.profile) or ""
+  say(true, "configuration", file_exists(path) and path .. profile or ("none (%s)"):format(path or "no HOME"))
+  local account = opts.base_url or opts.subdomain
+  say(account ~= nil, "account", account and account:gsub("//[^/@]*@", "//***@")
+    or "none: set KAPTURE_SUBDOMAIN, or subdomain in the configuration file")
+  say(opts.token ~= nil, "token", opts.token and "present"
+    or "none: set KAPTURE_TOKEN, or token in the configuration file")
+  if opts.ca_file and not file_exists(opts.ca_file) then
+    say(false, "ca_file", opts.ca_file .. " can't be read")
+  end
+  if opts.verify == false then
+    say(false, "certificate", "not checked: anybody on the way can read the token")
+  end
+  local proxy = proxies()
+  if opts.proxy or proxy ~= "" then
+    say(true, "proxy", opts.proxy and "the option's" or "from " .. proxy)
+  end
+
+  -- An id that need not exist: any answer will do.
+  local tickets, info, err = kapture.get_ticket("1", opts)
+  if tickets then
+    say(true, "service", ("answers in %.0f ms, and takes the token"):format(info.elapsed * 1000))
+    return healthy and exit.OK or exit.FAILED
+  end
+  say(false, "service", err.kind .. ": " .. info)
+  if advice[err.kind] then
+    print("      " .. advice[err.kind])
+  end
+  return exit.of(err)
+end
+
+return M

@@ -1,0 +1,76 @@
+--- `kapture sandbox`: the stand-in for the service, from wherever it is
+--- installed; with a command, for as long as that runs.
+
+local exit = require "kapture.cli.exit"
+
+local M = {}
+
+local function quoted(text)
+  return "'" .. text:gsub("'", [['\'']]) .. "'"
+end
+
+local function exists(path)
+  local file = io.open(path, "r")
+  if file then
+    file:close()
+  end
+  return file ~= nil
+end
+
+-- Beside this file: in a checkout, under make install's prefix, and in a rock.
+local function directory()
+  local here = debug.getinfo(1, "S").source:match "^@(.*)kapture/cli/sandbox%.lua$"
+  local places = { (here or "") .. "../sandbox", (here or "") .. "../../kapture/sandbox" }
+  local pipe = here and io.popen("ls -d " .. quoted(here .. "../../../lib/luarocks")
+    .. "/rocks*/kapture/*/sandbox 2>/dev/null")
+  for line in (pipe and pipe:lines() or function() end) do
+    places[#places + 1] = line
+  end
+  if pipe then
+    pipe:close()
+  end
+  for _, place in ipairs(places) do
+    if exists(place .. "/run") then
+      return place
+    end
+  end
+end
+
+function M.run(args, complain)
+  local place = directory()
+  if not place then
+    complain "the sandbox is not installed beside the command"
+    return exit.FAILED
+  end
+  local words = { "exec bash" }
+  local function add(...)
+    for _, word in ipairs { ... } do
+      words[#words + 1] = quoted(word)
+    end
+  end
+  if #args.argv > 0 then
+    if args.port or args.ready or args.token or args.faults then
+      complain "sandbox: no options with a command, please"
+      return exit.MISUSED
+    end
+    add(place .. "/with", (table.unpack or unpack)(args.argv)) -- luacheck: ignore 113
+  else
+    add(place .. "/run")
+    for _, name in ipairs { "port", "ready", "token" } do
+      if args[name] then
+        add("--" .. name, args[name])
+      end
+    end
+    if args.faults then
+      add "--faults"
+    end
+  end
+  -- 5.1 gives the status of wait(2); later ones and LuaJIT may, too
+  local ok, how, code = os.execute(table.concat(words, " "))
+  if type(ok) == "number" then
+    return ok >= 256 and math.floor(ok / 256) or (ok == 0 and exit.OK or exit.MISUSED)
+  end
+  return ok and exit.OK or (how == "exit" and code or exit.MISUSED)
+end
+
+return M

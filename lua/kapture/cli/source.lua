@@ -1,0 +1,192 @@
+--- Where the command's ids come from, and which of them are there already.
+
+local M = {}
+
+local function read(path)
+  local file, why = io.open(path, "r")
+  if not file then
+    return nil, why
+  end
+  local ok, what = file:read(0) -- a directory opens well, and then can't be read
+  if ok == nil and what then
+    file:close()
+    return nil, path .. ": " .. what
+  end
+  return file
+end
+
+-- The id of a ticket in one line of NDJSON. Quotes inside of texts are escaped
+-- there, so a key is a key.
+local function id_of(line)
+  if line:sub(-1) ~= "}" then
+    return nil
+  end
+  local details = line:match '"task_details":%s*{(.*)' or line
+  return details:match '"ticketId":%s*"([%w_-]+)"' or details:match '"ticketId":%s*(%d+)'
+end
+
+-- A line that was cut short, by a crash or a full disk, is blanked: what is
+-- appended to the file begins a line of its own then, and readers of NDJSON pass
+-- over blank ones.
+local function mend(path)
+  local file = io.open(path, "r+b")
+  if not file then
+    return
+  end
+  local size = file:seek "end"
+  local from = size
+  while from > 0 do -- back to the last newline, a block at a time
+    local block = math.min(4096, from)
+    file:seek("set", from - block)
+    local text = file:read(block) or ""
+    local before = text:match "^.*\n()"
+    if before then
+      from = from - block + before - 1
+      break
+    end
+    from = from - block
+  end
+  if from < size then
+    file:seek("set", from)
+    local cut = file:read "*a"
+    local keep = id_of(cut) -- it lacks the newline only
+    file:seek("set", keep and size or from)
+    file:write(keep and "" or (" "):rep(#cut - 1), "\n")
+  end
+  file:close()
+end
+
+--- Ids that an NDJSON file holds, none if there is no such file or none is named.
+---@param path string|nil
+---@return table<string, boolean>|nil
+---@return string|nil why
+function M.already(path)
+  local done, file = {}, path and io.open(path, "r")
+  if not file then
+    return done
+  end
+  file:close()
+  mend(path)
+  local why
+  file, why = read(path)
+  if not file then
+    return nil, why
+  end
+  local lines, ids = 0, 0
+  for line in file:lines() do
+    if line:find "%S" then
+      lines = lines + 1
+      local id = id_of(line)
+      if id then
+        done[id], ids = true, ids + 1
+      end
+    end
+  end
+  file:close()
+  if lines > 0 and ids == 0 then
+    return nil, path .. ": no task_details.ticketId in it"
+  end
+  return done
+end
+
+local function words(line)
+  local list = {}
+  for word in line:gmatch "[^,]+" do
+    word = word:match "^%s*(.-)%s*$"
+    if word ~= "" then
+      list[#list + 1] = word
+    end
+  end
+  return list
+end
+
+-- How many ids a stream will give, where it can be read twice.
+local function count(stream, skip)
+  local start = stream:seek "cur"
+  if not start or not stream:seek("end") then
+    return nil
+  end
+  stream:seek("set", start)
+  local n = 0
+  for line in stream:lines() do
+    for _, word in ipairs(words(line)) do
+      n = skip[word] and n or n + 1
+    end
+  end
+  stream:seek("set", start)
+  return n
+end
+
+--- One id after the other from arguments, standard input (-) and a file.
+---@param given string[] the arguments
+---@param from string|nil a file
+---@param skip table<string, boolean>
+---@return { next: (fun(): string|nil), total: (fun(): integer|nil) }|nil
+---@return string|nil why
+function M.new(given, from, skip)
+  local queue, at, streams = {}, 0, {}
+  for _, word in ipairs(given) do
+    if word == "-" then
+      streams[#streams + 1] = io.stdin
+    else
+      for _, id in ipairs(words(word)) do
+        queue[#queue + 1] = id
+      end
+    end
+  end
+  if from then
+    local file, why = read(from)
+    if not file then
+      return nil, why
+    end
+    streams[#streams + 1] = file
+  end
+
+  local function next_line()
+    while streams[1] do
+      local line, why = streams[1]:read "*l"
+      if line then
+        return line
+      elseif why then
+        error({ input = why }, 0)
+      end
+      table.remove(streams, 1)
+    end
+  end
+
+  local function next_id()
+    while true do
+      at = at + 1
+      local id = queue[at]
+      if id == nil then
+        local line = next_line()
+        if line == nil then
+          return nil
+        end
+        queue, at = words(line), 0
+      elseif not skip[id] then
+        return id
+      end
+    end
+  end
+
+  return {
+    next = next_id,
+    total = function()
+      local n = 0
+      for _, id in ipairs(queue) do
+        n = skip[id] and n or n + 1
+      end
+      for _, stream in ipairs(streams) do
+        local more = count(stream, skip)
+        if not more then
+          return nil
+        end
+        n = n + more
+      end
+      return n
+    end,
+  }
+end
+
+return M

@@ -1,0 +1,89 @@
+--- What the command knows of a terminal, and the progress it shows on one.
+
+local M = {}
+
+---@param fd integer
+function M.is(fd)
+  local ok = os.execute("test -t " .. fd)
+  return ok == true or ok == 0
+end
+
+---@return integer columns
+function M.width()
+  local columns = tonumber(os.getenv "COLUMNS" or "")
+  if not columns then
+    local pipe = io.popen "stty size </dev/tty 2>/dev/null"
+    columns = pipe and tonumber((pipe:read "*l" or ""):match " (%d+)$" or "")
+    if pipe then
+      pipe:close()
+    end
+  end
+  return columns and columns > 0 and math.floor(columns) or 80
+end
+
+--- Text with nothing in it that a terminal would obey.
+---@param text string
+function M.plain(text)
+  -- C1 controls, too: as UTF-8 they are C2 80 to C2 9F
+  return (text:gsub("%c", "?"):gsub("\194[\128-\159]", "?"))
+end
+
+local function duration(seconds)
+  seconds = math.floor(seconds + 0.5)
+  if seconds < 60 then
+    return seconds .. " s"
+  elseif seconds < 3600 then
+    return ("%d:%02d min"):format(math.floor(seconds / 60), seconds % 60)
+  end
+  return ("%d:%02d h"):format(math.floor(seconds / 3600), math.floor(seconds / 60) % 60)
+end
+
+--- The line, no wider than that: a bar where the total is known and there is
+--- room for one.
+function M.progress_line(n, total, seconds, width)
+  local rate = n / math.max(seconds, 1)
+  local per_second = rate < 10 and ("%.1f/s"):format(rate) or ("%.0f/s"):format(rate)
+  local text
+  if total then
+    local left = rate > 0 and ", " .. duration((total - n) / rate) .. " left" or ""
+    text = ("%d of %d, %s%s"):format(n, total, per_second, left)
+    local room = math.min(width - #text - 3, 40)
+    if room >= 8 then
+      local full = math.floor(room * math.min(n / math.max(total, 1), 1))
+      text = "[" .. ("#"):rep(full) .. ("."):rep(room - full) .. "] " .. text
+    end
+  else
+    text = ("%d ids, %s"):format(n, per_second)
+  end
+  return text:sub(1, math.max(width - 1, 1))
+end
+
+--- Progress on stderr, for work of more than a second, painted once a second;
+--- where it is not enabled, nothing at all.
+---@param enabled boolean
+---@param total integer|nil how many ids there will be, where that is known
+function M.progress(enabled, total)
+  local started, last, n, shown = os.time(), os.time(), 0, false
+  local width = enabled and M.width() or 0
+  return {
+    step = function()
+      n = n + 1
+      if not enabled then
+        return
+      end
+      local now = os.time()
+      if now ~= last then
+        last, shown = now, true
+        io.stderr:write("\r", M.progress_line(n, total, now - started, width), "\27[K")
+      end
+    end,
+    clear = function()
+      if shown then
+        shown = false
+        io.stderr:write "\r\27[K"
+      end
+    end,
+  }
+end
+
+return M
