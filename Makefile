@@ -239,6 +239,9 @@ ADIR  = $(LIBDIR)/kapture/$(ABI)
 PCDIR = $(LIBDIR)/pkgconfig
 # Where the command looks for it: see lua/kapture/cli/sandbox.lua.
 SANDBOXDIR = $(PREFIX)/share/kapture/sandbox
+TYPESDIR   = $(PREFIX)/share/kapture/library
+PAGES := man/man1/kapture.1 bash-completion/completions/kapture \
+         zsh/site-functions/_kapture fish/vendor_completions.d/kapture.fish
 
 install: default static
 	$(INSTALL) -d '$(DESTDIR)$(CMODDIR)' '$(DESTDIR)$(ADIR)' \
@@ -255,12 +258,18 @@ install: default static
 	  $(INSTALL) -m 644 lua/$$d/*.lua "$(DESTDIR)$(LMODDIR)/$$d" || exit 1; done
 	sed '1s|.*|#!/usr/bin/env $(LUA)|' bin/kapture > $(OUT)/kapture
 	$(INSTALL) -m 755 $(OUT)/kapture '$(DESTDIR)$(BINDIR)/kapture'
-	$(INSTALL) -d '$(DESTDIR)$(SANDBOXDIR)/lua'
+	$(INSTALL) -d '$(DESTDIR)$(SANDBOXDIR)/lua' '$(DESTDIR)$(TYPESDIR)' \
+	  $(foreach f,$(PAGES),'$(DESTDIR)$(PREFIX)/share/$(dir $(f))')
+	$(INSTALL) -m 644 library/kapture.lua '$(DESTDIR)$(TYPESDIR)/kapture.lua'
+	$(INSTALL) -m 644 doc/kapture.1 '$(DESTDIR)$(PREFIX)/share/man/man1/kapture.1'
+	$(INSTALL) -m 644 completion/kapture.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/kapture'
+	$(INSTALL) -m 644 completion/_kapture '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_kapture'
+	$(INSTALL) -m 644 completion/kapture.fish '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kapture.fish'
 	$(INSTALL) -m 644 $(wildcard sandbox/*.*) '$(DESTDIR)$(SANDBOXDIR)'
 	$(INSTALL) -m 755 sandbox/run sandbox/with '$(DESTDIR)$(SANDBOXDIR)'
 	$(INSTALL) -m 644 sandbox/lua/*.lua '$(DESTDIR)$(SANDBOXDIR)/lua'
 
-# The command, the sandbox, the header and kapture.pc go with the last ABI.
+# The command and what is with it, the header and kapture.pc go with the last ABI.
 uninstall:
 	rm -f '$(DESTDIR)$(CMODDIR)/kapture.so' '$(DESTDIR)$(ADIR)/libkapture.a'
 	for f in $(LUA_FILES); do rm -f "$(DESTDIR)$(LMODDIR)/$$f"; done
@@ -271,7 +280,9 @@ uninstall:
 	   rmdir '$(DESTDIR)$(LIBDIR)/kapture' 2>/dev/null; then \
 	  rm -f '$(DESTDIR)$(PREFIX)/include/kapture.h' \
 	    '$(DESTDIR)$(PCDIR)/kapture.pc' '$(DESTDIR)$(BINDIR)/kapture'; \
-	  rm -rf '$(DESTDIR)$(SANDBOXDIR)'; fi
+	  for f in $(PAGES); do rm -f '$(DESTDIR)$(PREFIX)/share/'"$$f"; done; \
+	  rm -rf '$(DESTDIR)$(SANDBOXDIR)' '$(DESTDIR)$(TYPESDIR)'; \
+	  rmdir '$(DESTDIR)$(PREFIX)/share/kapture' 2>/dev/null || true; fi
 
 # --- Trying and testing -------------------------------------------------------
 
@@ -321,7 +332,7 @@ VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full \
 VALGRIND_ABIS ?= 5.4
 # Not those that only start other programs: what these load, valgrind never sees.
 VALGRIND_SPECS ?= $(filter-out $(addprefix spec/,$(addsuffix _spec.lua,cli \
-  gateway harness hosts nvim readme resty sandbox sandbox_faults sandbox_run \
+  completion gateway harness hosts nvim readme resty sandbox sandbox_faults sandbox_run \
   ticket)),$(wildcard spec/*_spec.lua))
 # Two take half of the time: they run beside the others.
 VALGRIND_LONG := spec/decode_spec.lua spec/fields_spec.lua
@@ -337,7 +348,7 @@ ASAN := BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer \
   LDFLAGS=-fsanitize=address,undefined
 ASAN_ABIS ?= 5.4 luajit 5.3 5.1
 ASAN_SPECS ?= $(filter-out $(addprefix spec/,$(addsuffix _spec.lua,cli \
-  gateway harness nvim readme resty sandbox sandbox_faults sandbox_run \
+  completion gateway harness nvim readme resty sandbox sandbox_faults sandbox_run \
   ticket)),$(wildcard spec/*_spec.lua))
 check-asan: deps
 	+@for abi in $(ASAN_ABIS); do \

@@ -83,11 +83,11 @@ end
 
 --- As `kapture.get_ticket`; yields to cqueues until it is done. Outside of a
 --- controller it blocks.
----@param ids string|integer|(string|integer)[]
----@param opts table|nil
----@return table[]|nil tickets
----@return table|string info_or_message
----@return table|nil err
+---@param ids kapture.Ids
+---@param opts kapture.Options|nil
+---@return kapture.Ticket[]|nil tickets
+---@return kapture.Info|string info_or_message
+---@return kapture.Error|nil err
 function Client:get_ticket(ids, opts)
     local ok, request = pcall(self.inner.submit, self.inner, ids, opts)
     if not ok then
@@ -117,7 +117,7 @@ function Client:events() return self.inner:events() end
 function Client:timeout() return self.inner:timeout() end
 
 --- A client for cqueues.
----@param opts table|nil as for `kapture.new`: defaults for every call
+---@param opts kapture.Options|nil as for `kapture.new`: defaults for every call
 ---@return kapture.cqueues.Client
 function M.new(opts)
     local ok, inner = pcall(kapture.new, opts)

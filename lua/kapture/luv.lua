@@ -15,7 +15,7 @@ local kapture = require "kapture"
 
 local M = {}
 
----@alias kapture.luv.Callback fun(tickets: table[]|nil, message_or_info: string|table, err: table|nil)
+---@alias kapture.luv.Callback fun(tickets: kapture.Ticket[]|nil, message_or_info: string|kapture.Info, err: kapture.Error|nil)
 
 ---@class kapture.luv.Handle
 ---@field cancel fun() ends the call, with kind `cancelled`, if it is still going on; its callback comes soon after
@@ -120,8 +120,8 @@ end
 
 --- Starts a call. The callback comes once, from the loop, never from in here;
 --- it is given what `kapture.get_ticket` would have returned.
----@param ids string|integer|(string|integer)[]
----@param opts table|nil
+---@param ids kapture.Ids
+---@param opts kapture.Options|nil
 ---@param callback kapture.luv.Callback
 ---@return kapture.luv.Handle
 function Client:get_ticket(ids, opts, callback)
@@ -157,7 +157,7 @@ end
 
 --- A client for a host that has its own way to call functions later, or nil
 --- for the loop's.
----@param opts table|nil
+---@param opts kapture.Options|nil
 ---@param defer nil|fun(f: fun()) where given, all work is done in what it calls
 ---@return kapture.luv.Client
 function M.new_for(opts, defer)
@@ -177,7 +177,7 @@ function M.new_for(opts, defer)
 end
 
 --- A client on the default loop.
----@param opts table|nil as for `kapture.new`: defaults for every call
+---@param opts kapture.Options|nil as for `kapture.new`: defaults for every call
 ---@return kapture.luv.Client
 function M.new(opts)
     local client = M.new_for(opts)

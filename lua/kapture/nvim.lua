@@ -46,7 +46,7 @@ function M.module()
 end
 
 --- A client whose callbacks, hooks and token function run on the main loop.
----@param opts table|nil as for `kapture.new`, over what `setup` was given
+---@param opts kapture.Options|nil as for `kapture.new`, over what `setup` was given
 ---@return kapture.luv.Client
 function M.new(opts)
     local merged = vim.tbl_extend("force", M.options, opts or {})
@@ -55,7 +55,7 @@ function M.new(opts)
 end
 
 --- Optional: defaults for the command and for `new`.
----@param opts table|nil options of `kapture.new`: subdomain, token (a function, say), timeout ...
+---@param opts kapture.Options|nil options of `kapture.new`: subdomain, token (a function, say), timeout ...
 function M.setup(opts)
     if opts ~= nil and type(opts) ~= "table" then
         error(("bad argument #1 to 'setup' (table expected, got %s)"):format(type(opts)), 2)

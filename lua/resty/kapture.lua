@@ -315,7 +315,7 @@ local function refuse(why, request)
 end
 
 --- Fetches tickets as `kapture.get_ticket` does, yielding until they are there.
----@param ids string|integer|(string|integer)[]
+---@param ids kapture.Ids
 ---@param opts? kapture.Options
 ---@return kapture.Ticket[]? tickets
 ---@return kapture.Info|string info_or_message
@@ -424,7 +424,7 @@ end
 local default = M.new()
 
 --- `get_ticket` of a client without options of its own.
----@param ids string|integer|(string|integer)[]
+---@param ids kapture.Ids
 ---@param opts? kapture.Options
 ---@return kapture.Ticket[]? tickets
 ---@return kapture.Info|string info_or_message

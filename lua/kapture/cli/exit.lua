@@ -3,7 +3,7 @@
 local M = { OK = 0, FAILED = 1, MISUSED = 2, AUTH = 4 }
 
 --- The code of a failed call.
----@param err kapture.error
+---@param err kapture.Error
 ---@return integer
 function M.of(err)
   if err.kind == "auth" or err.kind == "config" and err.message:find("token", 1, true) then

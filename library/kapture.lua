@@ -1,0 +1,243 @@
+---@meta kapture
+
+-- Types of the C module, for lua-language-server: name this directory in
+-- workspace.library. Nothing loads it.
+
+---Tickets from Kapture CRM as plain Lua tables.
+---@class kapture
+---@field _VERSION string `"kapture X.Y.Z"`
+---@field null userdata JSON null, equal to cjson.null and ngx.null
+---@field array_mt table metatable of every decoded JSON array
+local kapture = {}
+
+---A string (several ids separated by commas), an integer, or an array of such.
+---@alias kapture.Ids string|integer|(string|integer)[]
+
+---A ticket as the service sent it, every field.
+---@class kapture.Ticket
+---@field task_details table<string, any>
+---@field additional_info table<string, table<string, any>>
+---@field history table
+---@field conversation_type table|nil where the option of that name asked for it
+---@field [string] any
+
+---@alias kapture.Kind
+---| "config" token, account, base_url or a header is missing or unusable; nothing was sent
+---| "invalid_ids" no ids, or a value that is no id; nothing was sent
+---| "auth" the service refused the token, or it has expired
+---| "forbidden" HTTP 403
+---| "not_found" HTTP 404
+---| "bad_request" HTTP 400 and other 4xx, or a body that says "failed"
+---| "rate_limited" HTTP 429
+---| "server" HTTP 5xx
+---| "timeout" connecting, an attempt or the whole call took too long
+---| "network" DNS, refused, reset, closed early, a body shorter than promised
+---| "tls" certificate or handshake
+---| "protocol" the answer is not what the service is documented to send
+---| "too_large" a body over max_response_bytes, or nested over 1000 deep
+---| "cancelled" request:cancel() was called
+---| "closed" the client was closed
+---| "missing" in the iterator: the service does not know this id
+
+---One request that failed for good.
+---@class kapture.Failed
+---@field kind kapture.Kind
+---@field message string
+---@field status integer|nil HTTP status, where there was one
+---@field retryable boolean
+---@field attempts integer
+---@field retry_after number|nil seconds, where the service said so
+---@field ids string[]
+---@field body string|nil at most the first 512 bytes of the response
+
+---What went wrong. It holds no token.
+---@class kapture.Error
+---@field kind kapture.Kind
+---@field message string the service's own words where it gave any
+---@field status integer|nil HTTP status, where there was one
+---@field retryable boolean
+---@field attempts integer
+---@field retry_after number|nil seconds, where the service said so
+---@field ids string[] the ids that it concerns
+---@field tickets kapture.Ticket[] what did arrive before or beside the failure
+---@field missing string[] ids that the service does not know
+---@field failed kapture.Failed[] one for each request that failed for good
+---@field body string|nil at most the first 512 bytes of the response
+
+---@class kapture.Info
+---@field missing string[] ids that the service does not know, in order
+---@field failed kapture.Failed[]|nil with the option `partial`
+---@field requests integer
+---@field retries integer
+---@field bytes integer
+---@field elapsed number seconds
+
+---What a hook is given; each field where it applies.
+---@class kapture.Event
+---@field event "request"|"response"|"retry"|"split"|"failure"
+---@field request integer the request's number in its call
+---@field ids string[]
+---@field attempt integer
+---@field status integer|nil
+---@field kind kapture.Kind|nil
+---@field message string|nil
+---@field bytes integer|nil
+---@field elapsed number|nil
+---@field delay number|nil seconds until the retry
+
+---Seconds are numbers, fractions allowed; math.huge means none.
+---@class kapture.Options
+---@field subdomain string|nil the account's subdomain of kapturecrm.com: one DNS label ($KAPTURE_SUBDOMAIN)
+---@field base_url string|nil scheme, host, port and an optional path prefix, instead of subdomain ($KAPTURE_BASE_URL)
+---@field token string|(fun(): string)|nil the token as issued, or a function that returns it, called once a call ($KAPTURE_TOKEN)
+---@field cookie string|nil a Cookie header's value
+---@field headers table<string, string>|nil extra request headers
+---@field conversation_type string|boolean|number|nil body field, passed on
+---@field history_type string|boolean|number|nil body field, passed on
+---@field assigned string|boolean|number|nil body field, passed on
+---@field disposed string|boolean|number|nil body field, passed on
+---@field response string|boolean|number|nil body field, passed on
+---@field landing_queue string|boolean|number|nil body field, passed on
+---@field create string|boolean|number|nil body field, passed on
+---@field resolved string|boolean|number|nil body field, passed on
+---@field include_emailbody string|boolean|number|nil body field, passed on
+---@field body table|nil merged into the request body, encoded with lua-cjson
+---@field fields string[]|nil paths such as "task_details.ticketId": only these are built
+---@field timeout number|nil seconds for one attempt (30)
+---@field connect_timeout number|nil seconds for connecting, TLS included (10)
+---@field deadline number|nil seconds for the whole call; in the iterator, for each batch (120)
+---@field retries integer|nil extra attempts for a request that failed in a way that may pass, 0 to 20 (2)
+---@field backoff number|nil seconds: base of the exponential pause before a retry (0.5)
+---@field max_backoff number|nil seconds: the longest such pause (20)
+---@field batch_size integer|nil ids in a request, 1 to 1000 (50)
+---@field concurrency integer|nil requests in flight over the client, 1 to 256 (4)
+---@field rate number|nil requests a second over the client, at most
+---@field partial boolean|nil return what arrived, with the failed requests in info.failed (false)
+---@field isolate boolean|nil halve a failed request until the bad id stands alone (true)
+---@field max_response_bytes number|nil bytes of a response after decompression, at most (64 MiB)
+---@field compression boolean|nil ask for a compressed response (true)
+---@field verify boolean|nil check the server's certificate and name (true)
+---@field ca_file string|nil a file of CA certificates (PEM)
+---@field ca_path string|nil a directory of CA certificates (hashed)
+---@field cert string|nil a client certificate (PEM)
+---@field key string|nil its private key (PEM)
+---@field proxy string|nil a proxy's URL; "" for none
+---@field user_agent string|nil the User-Agent header
+---@field hook fun(event: kapture.Event)|nil called for every request, response, retry, split and failure
+
+---@class kapture.Version
+---@field kapture string
+---@field libcurl string
+---@field tls string|nil
+---@field resolver "threaded"|"c-ares"|"blocking"
+---@field http2 boolean
+---@field abi string the Lua that this was built for
+
+---Fetches tickets, and waits for them.
+---@param ids kapture.Ids
+---@param opts kapture.Options|nil
+---@return kapture.Ticket[]|nil tickets in the order of the ids; nil on failure
+---@return kapture.Info|string info_or_message
+---@return kapture.Error|nil err
+function kapture.get_ticket(ids, opts) end
+
+---Any number of ids, one ticket after the other, in constant memory:
+---`for id, ticket, err in kapture.tickets(ids) do`.
+---@param ids kapture.Ids|fun(): (string|integer|nil)
+---@param opts kapture.Options|nil
+---@return kapture.Iterator
+function kapture.tickets(ids, opts) end
+
+---A client: `opts` are defaults for every call on it.
+---@param opts kapture.Options|nil
+---@return kapture.Client
+function kapture.new(opts) end
+
+---@return kapture.Version
+function kapture.version() end
+
+---@class kapture.Client
+local Client = {}
+
+---@param ids kapture.Ids
+---@param opts kapture.Options|nil
+---@return kapture.Ticket[]|nil tickets
+---@return kapture.Info|string info_or_message
+---@return kapture.Error|nil err
+function Client:get_ticket(ids, opts) end
+
+---@param ids kapture.Ids|fun(): (string|integer|nil)
+---@param opts kapture.Options|nil
+---@return kapture.Iterator
+function Client:tickets(ids, opts) end
+
+---Starts a call and returns at once.
+---@param ids kapture.Ids
+---@param opts kapture.Options|nil
+---@return kapture.Request
+function Client:submit(ids, opts) end
+
+---A descriptor that is readable whenever the client has something to do.
+---@return integer|nil fd nil once closed
+function Client:fd() end
+
+---Does what is due.
+---@param seconds number|nil wait at most so long for something to do; 0 by default
+---@return integer going how many submitted requests are still going
+---@return kapture.Request[] ended those that ended since the last step
+function Client:step(seconds) end
+
+---Ends everything with kind `closed`, and wipes the token.
+function Client:close() end
+
+---For cqueues, which takes the client as a pollable.
+---@return integer|nil
+function Client:pollfd() end
+
+---For cqueues.
+---@return string
+function Client:events() end
+
+---For cqueues.
+---@return number|nil
+function Client:timeout() end
+
+---For LuaSocket's socket.select.
+---@return integer
+function Client:getfd() end
+
+---For LuaSocket's socket.select.
+---@return boolean
+function Client:dirty() end
+
+---A call that goes on while others do.
+---@class kapture.Request
+local Request = {}
+
+---@return boolean ended
+function Request:done() end
+
+---What get_ticket would have returned, or `nil, "pending"`.
+---@return kapture.Ticket[]|nil tickets
+---@return kapture.Info|string info_or_message
+---@return kapture.Error|nil err
+function Request:result() end
+
+---Blocks until it has ended; then as `result`.
+---@param seconds number|nil
+---@return kapture.Ticket[]|nil tickets
+---@return kapture.Info|string info_or_message
+---@return kapture.Error|nil err
+function Request:wait(seconds) end
+
+---Ends it with kind `cancelled`; safe at any time, more than once.
+function Request:cancel() end
+
+---@class kapture.Iterator
+---@overload fun(): (string|nil, kapture.Ticket|nil, kapture.Error|nil)
+local Iterator = {}
+
+---Cancels what is in flight.
+function Iterator:close() end
+
+return kapture

@@ -1,0 +1,125 @@
+-- What the shells offer, asked from the shells themselves, and the manual: both
+-- are made from the table of options. #once
+local function output(command)
+  local pipe = io.popen(command .. " 2>&1")
+  local text = pipe:read "*a"
+  pipe:close()
+  return text
+end
+
+local function script(text)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+  return path
+end
+
+-- Words of output, one a line, sorted.
+local function words(text)
+  local list = {}
+  for word in text:gmatch "%S+" do
+    list[#list + 1] = word
+  end
+  table.sort(list)
+  return list
+end
+
+local function has(list, wanted)
+  for _, word in ipairs(list) do
+    if word == wanted then
+      return true
+    end
+  end
+  return false
+end
+
+local shells = {}
+
+function shells.bash(line)
+  local path = script(([[
+source completion/kapture.bash
+read -ra COMP_WORDS <<<'%s'
+case '%s' in *' ') COMP_WORDS+=('') ;; esac
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+_kapture
+printf '%%s\n' "${COMPREPLY[@]}"
+]]):format(line, line))
+  local text = output("bash " .. path)
+  os.remove(path)
+  return words(text)
+end
+
+function shells.fish(line)
+  local path = script(([[
+source completion/kapture.fish
+complete -C '%s' | string split -f 1 \t
+]]):format(line))
+  local text = output("HOME=/nonexistent fish --no-config " .. path)
+  os.remove(path)
+  return words(text)
+end
+
+-- A zsh of its own, whose Tab key is pressed; what is then added is printed.
+function shells.zsh(line)
+  local path = script(([[
+zmodload zsh/zpty
+zpty -b shell 'TERM=dumb PS1= zsh -f -i'
+zpty -w shell 'fpath=(%s/completion $fpath); autoload -Uz compinit; compinit -u -D; LISTMAX=10000; unsetopt beep'
+zpty -w shell 'compadd () { local -a found; builtin compadd -A found "$@"; print -rl -- "<"$^found">" }'
+zpty -w shell 'print begun'
+zpty -r shell text '*begun*begun*'
+zpty -n -w shell $'%s\t'
+quiet=0
+for try in {1..200}; do # until it has said something, and then nothing more
+  sleep 0.05
+  (( quiet = quiet > 0 ? quiet + 1 : 0 ))
+  while zpty -rt shell text; do
+    print -rn -- $text
+    case $text in *'<'*'>'*) quiet=1 ;; esac
+  done
+  (( quiet < 10 )) || break
+done
+zpty -d shell
+]]):format(output("pwd"):gsub("\n", ""), line))
+  local text = output("HOME=/nonexistent zsh -f " .. path)
+  os.remove(path)
+  local list = {}
+  for word in text:gmatch "<([^<>\r\n]+)>" do
+    list[#list + 1] = word
+  end
+  return list, text
+end
+
+describe("the command's #once", function()
+  for _, name in ipairs { "bash", "zsh", "fish" } do
+    it(name .. " completion", function()
+      local complete = shells[name]
+      local list, all = complete "kapture "
+      assert.is_true(has(list, "get") and has(list, "doctor") and has(list, "sandbox"), all)
+      list, all = complete "kapture get -o "
+      assert.is_true(has(list, "ndjson") and has(list, "csv"), all)
+      list, all = complete "kapture get --b"
+      assert.is_true(has(list, "--batch-size") and has(list, "--backoff") and has(list, "--base-url"), all)
+      assert.is_false(has(list, "--token"), all)
+      list, all = complete "kapture doctor --ca-file READM"
+      assert.is_true(has(list, "README.md"), all)
+    end)
+  end
+
+  it("completions and manual are made from its options", function()
+    assert.equal("", output "lua5.4 tools/pages.lua --check")
+    local kinds = require("kapture.cli.options").connection
+    local known = {}
+    for _, o in ipairs(kinds) do
+      known[o.name] = true
+    end
+    -- what a command line has no use for
+    known.headers, known.body, known.fields, known.partial, known.hook = true, true, true, true, true
+    local file = assert(io.open "csrc/options.c")
+    for option in file:read("*a"):gmatch '\n    {"([%w_]+)", %u+, ' do
+      assert.is_true(known[option], option)
+    end
+    file:close()
+  end)
+end)
