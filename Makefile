@@ -400,7 +400,7 @@ check-symbols: $(OUT)/kapture.so $(OUT)/libkapture.a
 # --- Linters ------------------------------------------------------------------
 
 C_FILES   = $(shell find csrc spec examples bench -name "*.[ch]")
-LUA_DIRS := $(wildcard lua plugin sandbox spec examples bench bin tools rockspec)
+LUA_DIRS := $(wildcard lua library plugin sandbox spec examples bench bin tools rockspec)
 
 lint: lint-format lint-cppcheck lint-tidy lint-lua lint-shell
 

@@ -89,7 +89,7 @@ local kapture = {}
 ---@class kapture.Options
 ---@field subdomain string|nil the account's subdomain of kapturecrm.com: one DNS label ($KAPTURE_SUBDOMAIN)
 ---@field base_url string|nil scheme, host, port and an optional path prefix, instead of subdomain ($KAPTURE_BASE_URL)
----@field token string|(fun(): string)|nil the token as issued, or a function that returns it, called once a call ($KAPTURE_TOKEN)
+---@field token string|(fun(): string)|nil as issued, or a function that returns it, called once a call ($KAPTURE_TOKEN)
 ---@field cookie string|nil a Cookie header's value
 ---@field headers table<string, string>|nil extra request headers
 ---@field conversation_type string|boolean|number|nil body field, passed on

@@ -15,7 +15,8 @@ local kapture = require "kapture"
 
 local M = {}
 
----@alias kapture.luv.Callback fun(tickets: kapture.Ticket[]|nil, message_or_info: string|kapture.Info, err: kapture.Error|nil)
+---@alias kapture.luv.Callback
+---| fun(tickets: kapture.Ticket[]|nil, message_or_info: string|kapture.Info, err: kapture.Error|nil)
 
 ---@class kapture.luv.Handle
 ---@field cancel fun() ends the call, with kind `cancelled`, if it is still going on; its callback comes soon after
