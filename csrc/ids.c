@@ -149,13 +149,17 @@ static bool collect(void *arg, const kap_id_item *item)
 }
 
 /* Whether the array has something behind its first n: a hole is between, and
- * where Lua says that it ends is a matter of chance. */
+ * where Lua says that it ends is a matter of chance. Below 1 nothing counts:
+ * the arguments of a script, `arg`, have its name at 0. */
 static bool has_hole(lua_State *L, int idx, size_t n)
 {
-    size_t numbers = 0;
-    for (lua_pushnil(L); lua_next(L, idx) != 0; lua_pop(L, 1))
-        numbers += lua_type(L, -2) == LUA_TNUMBER;
-    return numbers > n;
+    for (lua_pushnil(L); lua_next(L, idx) != 0; lua_pop(L, 1)) {
+        if (lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) > (double)n) {
+            lua_pop(L, 2);
+            return true;
+        }
+    }
+    return false;
 }
 
 bool kapL_ids(lua_State *L, int idx, kap_idset *set, kap_failure *f,

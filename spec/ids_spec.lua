@@ -116,6 +116,10 @@ describe("ids", function()
         refused { { "1" } }
     end)
 
+    it("may be a script's arguments, which begin before 1", function()
+        sent { [0] = "script.lua", [-1] = "lua", "1", "2" }
+    end)
+
     it("are refused where an array has a hole", function()
         local err = refused { "1", nil, "3" }
         assert.is_truthy(err.message:find("ids[2]", 1, true), err.message)
