@@ -1,0 +1,39 @@
+-- For cron: fetch what there is, keep it, and say by the exit code what to do.
+-- 17 2 * * *  lua /opt/tickets/nightly.lua ids.txt tickets.log
+local kapture = require "kapture"
+
+local ids = {}
+for line in io.lines(arg[1]) do
+    ids[#ids + 1] = line
+end
+local tickets, info, err = kapture.get_ticket(ids, {
+    retries = 4, -- of each request: resets, time-outs, 429, 502, 503, 504
+    deadline = 600, -- seconds for all of it
+    partial = true, -- some failed requests are no reason to lose the others
+    ca_file = os.getenv "KAPTURE_CA_FILE",
+    hook = function(event)
+        if event.event == "retry" then
+            io.stderr:write(("retry in %.1f s: %s\n"):format(event.delay, event.message))
+        end
+    end,
+})
+local out = assert(io.open(arg[2], "a"))
+for _, ticket in ipairs(tickets or err.tickets) do
+    local t = ticket.task_details
+    assert(out:write(os.date "!%Y-%m-%dT%TZ", "\t", t.ticketId, "\t", t.status, "\n"))
+end
+assert(out:close())
+if not tickets then
+    io.stderr:write(err.kind, ": ", err.message, "\n")
+    if err.kind == "auth" then
+        os.exit(77) -- EX_NOPERM: a person has to see to the token
+    end
+    os.exit(err.retryable and 75 or 1) -- EX_TEMPFAIL: try again later
+end
+for _, id in ipairs(info.missing) do
+    io.stderr:write(id, ": no such ticket\n")
+end
+for _, failure in ipairs(info.failed) do
+    io.stderr:write(table.concat(failure.ids, " "), ": ", failure.kind, ": ", failure.message, "\n")
+end
+os.exit(#info.failed == 0 and 0 or 75)
