@@ -422,7 +422,7 @@ lint-lua:
 	luacheck -q $(LUA_DIRS)
 
 lint-shell:
-	shellcheck -S warning $$(grep -rlE '^#!.*[ /](ba|da)?sh' .ci tools sandbox spec)
+	shellcheck -S warning $$(grep -rlE '^#!.*[ /](ba|da)?sh' .ci tools sandbox spec examples)
 
 clean:
 	rm -rf $(BUILD) lua/kapture.so

@@ -106,8 +106,7 @@ describe("examples/", function()
     file:write(table.concat(ids, "\n"), "\n")
     file:close()
     file = io.open(dir .. "/ssh", "w")
-    file:write(([[
-#!/bin/sh
+    file:write(([[#!/bin/sh
 # "ssh" [options] host command: here, and the second host is lost in its second job
 while :; do case $1 in one|two) break ;; *) shift ;; esac; done
 host=$1; shift

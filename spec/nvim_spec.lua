@@ -45,7 +45,7 @@ local function run(name)
     return results, ended, output
 end
 
-for _, name in ipairs { "client", "view", "health", "screen" } do
+for _, name in ipairs { "client", "view", "health", "screen", "picker" } do
     describe("Neovim, " .. name .. ":", function()
         local began = host.now()
         local results, ended, output = run(name)
