@@ -22,6 +22,8 @@
 #   make fuzz TIME=60       each fuzzer for so many seconds
 #   make coverage          of csrc/, by lines and branches, by specs and fuzzers
 #   make format            csrc/ as .clang-format has it
+#   make doc               pages on the Lua interface, by LDoc: build/doc
+#   make dist              build/kapture-<version>.tar.gz, of what is committed
 #   make deps              the system packages behind demo and test
 #   make clean
 #
@@ -47,7 +49,7 @@ OUT := $(BUILD)/$(ABI)
 .PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-asan check-gc \
         check-threads soak check-symbols check-nvim
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
-.PHONY: has-lua FORCE
+.PHONY: doc dist has-lua FORCE
 
 default: $(OUT)/kapture.so ; @:
 static: $(OUT)/libkapture.a ; @:
@@ -396,6 +398,20 @@ check-symbols: $(OUT)/kapture.so $(OUT)/libkapture.a
 	  names=$$($(NM) $$dyn -g --defined-only $$f | awk 'NF == 3 {print $$3}'); \
 	  test "$$names" = luaopen_kapture || \
 	  { echo "$$f exports:" $$names >&2; exit 1; }; done
+
+# --- Pages and releases -------------------------------------------------------
+
+doc:
+	@rm -rf $(BUILD)/doc && mkdir -p $(BUILD)/doc/source
+	@$(LUA) tools/ldoc.lua $(BUILD)/doc/source library/kapture.lua lua/kapture/ticket.lua \
+	  lua/kapture/luv.lua lua/kapture/cqueues.lua lua/resty/kapture.lua
+	@cd $(BUILD)/doc/source && ldoc -q -d .. .
+	@echo $(BUILD)/doc/index.html
+
+dist:
+	@mkdir -p $(BUILD)
+	git archive --prefix=kapture-$(VERSION)/ -o $(BUILD)/kapture-$(VERSION).tar.gz HEAD
+	@echo $(BUILD)/kapture-$(VERSION).tar.gz
 
 # --- Linters ------------------------------------------------------------------
 

@@ -153,12 +153,14 @@ function kapture.tickets(ids, opts) end
 ---@return kapture.Client
 function kapture.new(opts) end
 
+---What this is made of.
 ---@return kapture.Version
 function kapture.version() end
 
 ---@class kapture.Client
 local Client = {}
 
+---As kapture.get_ticket, over the client's own defaults.
 ---@param ids kapture.Ids
 ---@param opts kapture.Options|nil
 ---@return kapture.Ticket[]|nil tickets
@@ -166,6 +168,7 @@ local Client = {}
 ---@return kapture.Error|nil err
 function Client:get_ticket(ids, opts) end
 
+---As kapture.tickets, over the client's own defaults.
 ---@param ids kapture.Ids|fun(): (string|integer|nil)
 ---@param opts kapture.Options|nil
 ---@return kapture.Iterator
@@ -214,7 +217,8 @@ function Client:dirty() end
 ---@class kapture.Request
 local Request = {}
 
----@return boolean ended
+---Whether it has ended.
+---@return boolean
 function Request:done() end
 
 ---What get_ticket would have returned, or `nil, "pending"`.
