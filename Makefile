@@ -334,7 +334,7 @@ VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full \
 VALGRIND_ABIS ?= 5.4
 # Not those that only start other programs: what these load, valgrind never sees.
 VALGRIND_SPECS ?= $(filter-out $(addprefix spec/,$(addsuffix _spec.lua,cli \
-  completion gateway harness hosts nvim readme resty sandbox sandbox_faults sandbox_run \
+  completion examples gateway harness hosts nvim readme resty sandbox sandbox_faults sandbox_run \
   ticket)),$(wildcard spec/*_spec.lua))
 # Two take half of the time: they run beside the others.
 VALGRIND_LONG := spec/decode_spec.lua spec/fields_spec.lua
@@ -350,7 +350,7 @@ ASAN := BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer \
   LDFLAGS=-fsanitize=address,undefined
 ASAN_ABIS ?= 5.4 luajit 5.3 5.1
 ASAN_SPECS ?= $(filter-out $(addprefix spec/,$(addsuffix _spec.lua,cli \
-  completion gateway harness nvim readme resty sandbox sandbox_faults sandbox_run \
+  completion examples gateway harness nvim readme resty sandbox sandbox_faults sandbox_run \
   ticket)),$(wildcard spec/*_spec.lua))
 check-asan: deps
 	+@for abi in $(ASAN_ABIS); do \

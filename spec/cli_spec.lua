@@ -22,7 +22,8 @@ local function run(words, opts)
   opts = opts or {}
   local command = ("%s bin/kapture %s"):format(lua, words)
   if opts.terminal then
-    command = ("script -qec 'COLUMNS=%d %s >/dev/null' %s </dev/null"):format(opts.columns, command, opts.terminal)
+    local sink = opts.whole and "" or " >/dev/null"
+    command = ("script -qec 'COLUMNS=%d %s%s' %s </dev/null"):format(opts.columns, command, sink, opts.terminal)
   end
   local errors = os.tmpname()
   local env = "KAPTURE_BASE_URL='%s' KAPTURE_TOKEN='%s' KAPTURE_CA_FILE='%s' HOME=/nonexistent XDG_CONFIG_HOME='%s'"
@@ -117,7 +118,7 @@ describe("the command", function()
     assert.truthy(err:find("1 failed: 6", 1, true), err)
     os.remove(missing)
     os.remove(failed)
-    assert.equal(2, (select(3, run "get 5 --missing /nonexistent/x")))
+    assert.equal(2, (select(3, run "get 5 --missing /dev/null/x")))
     assert.equal(1, (select(3, run "get 404000000001 --missing /dev/full")))
   end)
 
@@ -187,6 +188,42 @@ describe("the command", function()
       end
     end
     os.remove(ids)
+    os.remove(log)
+  end)
+
+  it("takes any number of ids in constant memory, and a reader that leaves", function()
+    local env = ("KAPTURE_BASE_URL=%s KAPTURE_TOKEN='%s' KAPTURE_CA_FILE=%s"):format(
+      sandbox.https, sandbox.token, sandbox.ca)
+    -- what these hundred thousand would be as tables is several times the limit
+    local command = "ulimit -v 300000; yes 713516551148 | head -%d | %s %s bin/kapture get - %s; echo $?"
+    local function shell(n, rest)
+      local pipe = io.popen("exec 2>&1; " .. command:format(n, env, lua, rest))
+      local text = pipe:read "*a"
+      pipe:close()
+      return text
+    end
+    assert.equal("100000\n0\n", shell(100000, "--fields task_details.ticketId,task_details.title | wc -l"))
+    assert.equal("1\n0\n", shell(2000, "-o csv --where 'not x' | head -1 | wc -l"))
+    assert.equal("3\n0\n", shell(20000, "| head -3 | wc -l"))
+  end)
+
+  it("fits a terminal, its text as people read it", function()
+    local log = os.tmpname()
+    local opts = { terminal = log, columns = 20, whole = true }
+    local _, _, code = run("get 5 713516551148", opts)
+    assert.equal(0, code)
+    local n = 0
+    for line in read(log):gmatch "([^\r\n]+)\r?\n" do
+      if not line:find "^Script" then
+        local _, continuation = line:gsub("[\128-\191]", "")
+        assert.is_true(#line - continuation <= 20, line)
+        n = n + 1
+      end
+    end
+    assert.equal(3, n, read(log))
+    opts.columns = 200
+    run("get 713516551148", opts)
+    assert.truthy(read(log):find("Kapture Dev API's", 1, true), read(log))
     os.remove(log)
   end)
 

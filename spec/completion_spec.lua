@@ -34,6 +34,11 @@ local function has(list, wanted)
   return false
 end
 
+-- Shells write to their home.
+local home
+setup(function() home = output("mktemp -d"):gsub("%s+$", "") end)
+teardown(function() os.execute("rm -rf " .. home) end)
+
 local shells = {}
 
 function shells.bash(line)
@@ -55,7 +60,7 @@ function shells.fish(line)
 source completion/kapture.fish
 complete -C '%s' | string split -f 1 \t
 ]]):format(line))
-  local text = output("HOME=/nonexistent fish --no-config " .. path)
+  local text = output("HOME=" .. home .. " XDG_DATA_HOME=" .. home .. " fish --no-config " .. path)
   os.remove(path)
   return words(text)
 end
@@ -82,7 +87,7 @@ for try in {1..200}; do # until it has said something, and then nothing more
 done
 zpty -d shell
 ]]):format(output("pwd"):gsub("\n", ""), line))
-  local text = output("HOME=/nonexistent zsh -f " .. path)
+  local text = output("HOME=" .. home .. " zsh -f " .. path)
   os.remove(path)
   local list = {}
   for word in text:gmatch "<([^<>\r\n]+)>" do

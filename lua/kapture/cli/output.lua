@@ -1,6 +1,7 @@
 --- The forms in which tickets are written: table, json, ndjson, csv.
 
 local json = require "kapture.cli.json"
+local unescape = require("kapture.ticket").unescape
 
 local M = {}
 
@@ -162,7 +163,7 @@ function writers.table(out, columns, terminal_width)
     ticket = function(_, ticket)
       local row = {}
       for i, path in ipairs(columns) do
-        row[i] = one_line(cell(at(ticket, path)))
+        row[i] = one_line(unescape(cell(at(ticket, path)))) -- a table is for people
       end
       rows[#rows + 1] = row
       if started or #rows >= SAMPLE then
