@@ -14,6 +14,7 @@ files["sandbox"] = { std = "luajit+ngx_lua" }
 files["examples/openresty"] = { std = "luajit+ngx_lua" }
 files["examples/embed"] = { globals = { "want", "ticket" } }
 files["examples/nvim"] = { std = "luajit", globals = { "vim" } }
+files["tools/pictures.lua"] = { std = "luajit", globals = { "vim" } }
 files["spec"] = { std = "max+busted" }
 files["spec/nvim"] = { std = "luajit", globals = { "vim" } }
 files["library"] = { ignore = { "212", "241" } } -- functions without bodies
