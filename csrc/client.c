@@ -16,6 +16,8 @@
 
 /* How long one step decodes at most before it gives the host its turn. */
 #define STEP_SECONDS 0.003
+/* How long a wait may be deaf to Ctrl-C. */
+#define LISTEN_SECONDS 0.2
 
 kap_client *kapL_client_check(lua_State *L, int idx)
 {
@@ -323,6 +325,26 @@ void kap_client_settle_mark(kap_client *c)
         kap_engine_quiet(c->engine);
 }
 
+static int nothing(lua_State *L)
+{
+    (void)L;
+    return 0;
+}
+
+/* The interpreters' Ctrl-C is a hook, set by the signal's handler, that raises
+ * an error at the next call: now and then, here is one. */
+static void wait_awhile(lua_State *L, kap_client *c, double seconds)
+{
+    if ((lua_gethookmask(L) & LUA_MASKCALL) != 0) {
+        luaL_checkstack(L, 1, "kapture");
+        lua_pushcfunction(L, nothing);
+        lua_call(L, 0, 0);
+    }
+    if (c->engine != NULL && !kap_client_has_work(c))
+        kap_engine_wait(c->engine,
+                        seconds < LISTEN_SECONDS ? seconds : LISTEN_SECONDS);
+}
+
 void kapL_client_drive(lua_State *L, int idx, kap_request *r, double until)
 {
     kap_client *c = lua_touserdata(L, idx);
@@ -333,8 +355,7 @@ void kapL_client_drive(lua_State *L, int idx, kap_request *r, double until)
          * request: that must go on first */
         if (r->call.done || r->held > 0 || left <= 0 || c->engine == NULL)
             return;
-        if (!kap_client_has_work(c))
-            kap_engine_wait(c->engine, left);
+        wait_awhile(L, c, left);
     }
 }
 
@@ -475,8 +496,7 @@ static int client_step(lua_State *L)
         if (c->engine == NULL || c->ended != NULL || left <= 0 ||
             c->pending == 0)
             break;
-        if (!kap_client_has_work(c))
-            kap_engine_wait(c->engine, left);
+        wait_awhile(L, c, left);
     }
     lua_pushinteger(L, (lua_Integer)c->pending);
     push_ended(L, 1, c);

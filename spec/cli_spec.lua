@@ -256,6 +256,16 @@ describe("the command", function()
     os.remove(got)
   end)
 
+  it("ends at once when it is interrupted, whatever it waits for", function()
+    local began = os.time()
+    local _, err, code = run("get 5", {
+      before = "timeout -s INT --preserve-status 0.7",
+      base_url = sandbox.url "delay,ms=20000",
+    })
+    assert.equal(2, code, err)
+    assert.is_true(os.time() - began < 10)
+  end)
+
   it("starts the sandbox for a command", function()
     local out, err, code = run "sandbox -- sh -c 'echo $KAPTURE_BASE_URL; exit 3'"
     assert.truthy(out:find "^https://localhost:%d+\n$", err)

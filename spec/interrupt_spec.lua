@@ -1,0 +1,53 @@
+-- Ctrl-C: the interpreters' handler of SIGINT sets a hook that raises an error at
+-- the next call. Blocking calls let it, and are over then.
+local host = require "kapture_host"
+local kapture = require "kapture"
+local sandbox = require "spec.support.sandbox"
+
+describe("Ctrl-C", function()
+  local client
+
+  before_each(function()
+    client = kapture.new {
+      base_url = sandbox.url "delay,ms=20000", token = sandbox.token, ca_file = sandbox.ca, timeout = 25,
+    }
+  end)
+  after_each(function() client:close() end)
+
+  local function interrupted(f)
+    local began = host.now()
+    debug.sethook(function()
+      if host.now() - began > 0.3 then
+        debug.sethook()
+        error("interrupted!", 0)
+      end
+    end, "c")
+    local ok, e = pcall(f)
+    debug.sethook()
+    assert.is_false(ok)
+    assert.equal("interrupted!", e)
+    assert.is_true(host.now() - began < 10)
+    local tickets = assert(client:get_ticket("6", { base_url = sandbox.https }))
+    assert.equal("6", tickets[1].task_details.ticketId)
+  end
+
+  it("ends a blocking call", function()
+    interrupted(function() client:get_ticket "5" end)
+  end)
+
+  it("ends the iterator's wait", function()
+    interrupted(function()
+      for _ in client:tickets "5" do
+        error "not yet"
+      end
+    end)
+  end)
+
+  it("ends step and wait, and not the request", function()
+    local request = client:submit "5"
+    interrupted(function() client:step(20) end)
+    assert.is_false(request:done())
+    interrupted(function() request:wait() end)
+    assert.same({ nil, "pending" }, { request:result() })
+  end)
+end)
