@@ -20,6 +20,13 @@ local function apply(active, moment, ctx, resp)
     end
 end
 
+local function any(active, moment)
+    for _, fault in ipairs(active) do
+        if fault.def[moment] then return true end
+    end
+    return false
+end
+
 function M.run()
     -- A client that takes us for its proxy sends the whole url.
     local path = ngx.var.request_uri:gsub("^%a+://[^/?]*", ""):match "^[^?]*"
@@ -42,7 +49,7 @@ function M.run()
         resp = gate and gate(ctx, fault.p)
         if resp then break end
     end
-    resp = resp or service.answer(ctx)
+    resp = resp or service.answer(ctx, any(active, "list"))
     if resp.tickets then
         apply(active, "list", ctx, resp)
         resp.body = resp.wrap(resp.tickets)

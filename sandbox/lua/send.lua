@@ -61,10 +61,15 @@ local function pack(ctx, resp)
         resp.headers or #body < SMALLEST or #body > LARGEST then
         return body
     end
-    local text = packed:get(body)
+    local entry = resp.kept and resp.kept.body == body and resp.kept
+    local text = entry and entry.packed or not entry and packed:get(body)
     if not text then
         text = deflate.gzip(body)
-        packed:set(body, text, #body + #text)
+        if entry then
+            entry.packed = text
+        else
+            packed:set(body, text, #body + #text)
+        end
     end
     ngx.header["Content-Encoding"] = "gzip"
     ngx.header["Content-Length"] = #text
