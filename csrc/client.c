@@ -301,6 +301,8 @@ void kapL_client_work(lua_State *L, int idx, double until)
         run(L, &w);
         if (kap_now() >= until)
             return;
+        if (c->engine != NULL)
+            kap_engine_turn(c->engine, c->arrived != NULL);
     }
 }
 

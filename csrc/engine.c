@@ -228,14 +228,17 @@ static void start(kap_engine *e, kap_transfer *t)
     }
 }
 
-/* Starts what may start; returns when more is due. */
-static double start_due(kap_engine *e, double now)
+/* Starts what may start, or only the first of it; returns when more is due. */
+static double start_due(kap_engine *e, double now, bool one)
 {
     double due = now + IDLE_SECONDS;
     kap_list expired = {0};
     kap_transfer *t;
-    while ((t = kap_queue_next(&e->queue, now, &due, &expired)) != NULL)
+    while ((t = kap_queue_next(&e->queue, now, &due, &expired)) != NULL) {
         start(e, t);
+        if (one)
+            break;
+    }
     while ((t = expired.first) != NULL) {
         kap_list_remove(&expired, t);
         fail(e, t, KAP_OUTCOME_DEADLINE, CURLE_OPERATION_TIMEDOUT);
@@ -357,15 +360,23 @@ static void expire(kap_engine *e, double now, double *due)
     }
 }
 
-/* Does all that can be done without waiting; returns when more is due. */
-static double turn(kap_engine *e)
+/*
+ * Does all that can be done without waiting; returns when more is due.
+ *
+ * Inline, answers that came together are read in one go, and the caller then
+ * deals with one after the other. Were the next requests sent together as well,
+ * so would be their answers: the server and this thread would only ever work in
+ * turns. So as long as the caller has something to do, they start one by one.
+ */
+static double turn(kap_engine *e, bool busy)
 {
     double due;
     int running;
     absorb(e);
     forgive_pause(e);
     for (;;) {
-        due = start_due(e, kap_now());
+        due =
+            start_due(e, kap_now(), !e->threaded && (busy || e->outbox.n > 0));
         size_t before = e->queue.active.n;
         CURLMcode rc = curl_multi_perform(e->multi, &running);
         if (rc != CURLM_OK)
@@ -383,11 +394,13 @@ static void *engine_main(void *arg)
     kap_engine *e = arg;
     bool stop = false;
     while (!stop) {
-        double wait = turn(e) - kap_now();
+        double wait = turn(e, false) - kap_now();
         CURLMcode rc =
             curl_multi_poll(e->multi, NULL, 0, (int)kap_ms(wait, 60000), NULL);
-        if (rc != CURLM_OK)
+        if (rc != CURLM_OK) {
             fail_all(e, rc);
+            poll(NULL, 0, 10); /* should it go on so: not as fast as it can */
+        }
         pthread_mutex_lock(&e->lock);
         stop = e->stop;
         pthread_mutex_unlock(&e->lock);
@@ -558,7 +571,7 @@ bool kap_engine_ready(kap_engine *e)
 static void wait_inline(kap_engine *e, double until)
 {
     for (;;) {
-        double due = turn(e), now = kap_now();
+        double due = turn(e, false), now = kap_now();
         if (kap_engine_ready(e) || now >= until)
             return;
         double wait = (due < until ? due : until) - now;
@@ -587,6 +600,14 @@ static void wait_threaded(kap_engine *e, double until)
         if (poll(&p, 1, (int)kap_ms(left, 60000)) < 0 && errno != EINTR)
             return;
     }
+}
+
+void kap_engine_turn(kap_engine *e, bool busy)
+{
+    if (e->threaded)
+        return;
+    turn(e, busy);
+    e->last_turn = kap_now();
 }
 
 void kap_engine_wait(kap_engine *e, double seconds)

@@ -47,6 +47,10 @@ bool kap_engine_ready(kap_engine *e);
  */
 void kap_engine_wait(kap_engine *e, double seconds);
 
+/* Inline: what can be done without waiting, so that the next requests are on
+ * their way while the caller deals with the last answers; busy: it has more. */
+void kap_engine_turn(kap_engine *e, bool busy);
+
 /* The descriptor that is readable while a mark stands: set when a transfer
  * ends or kap_engine_notify is called; made
  * by the first call. -1: no descriptor to be had (errno). */
