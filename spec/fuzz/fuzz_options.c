@@ -1,6 +1,6 @@
 /*
  * Ids and options as Lua source: the input is an expression list for
- * kapture.get_ticket in a state without a way out (no libraries), against a
+ * client:get_ticket in a state without a way out (no libraries), against a
  * port where nobody listens. Whatever it is, it ends in a failure or an
  * argument error, never in a crash.
  */
@@ -17,7 +17,10 @@ static void stop(lua_State *L, lua_Debug *ar)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char head[] = "local get, base, null = ... return get(";
+    /* no pauses: thousands of inputs a second, not two */
+    static const char head[] =
+        "local new, base, null = ... "
+        "return new { retries = 0, deadline = 0.2 }:get_ticket(";
     lua_State *L = luaL_newstate(); /* its own: what it does is undone */
     char *code = malloc(size + sizeof head + 2);
     if (size > 4096 || memchr(data, '\x1b', size) != NULL)
@@ -28,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     luaopen_kapture(L);
     if (luaL_loadbufferx(L, code, size + sizeof head, "=fuzz", "t") == 0) {
         lua_sethook(L, stop, LUA_MASKCOUNT, 10000);
-        lua_getfield(L, 1, "get_ticket");
+        lua_getfield(L, 1, "new");
         lua_pushliteral(L, "http://127.0.0.1:1");
         lua_getfield(L, 1, "null");
         if (lua_pcall(L, 3, 3, 0) == 0) {
