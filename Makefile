@@ -16,8 +16,9 @@
 #   make test-gnutls       the specs on that flavour, OpenResty's LuaJIT
 #   make check-valgrind    the specs under valgrind
 #   make check-gc          the same with the collector at its hastiest
-#   make check-threads     the engine under ThreadSanitizer
-#   make soak              a bad day with 50 seeds, a million ids in flat memory
+#   make check-tsan        the engine under ThreadSanitizer
+#   make soak              ten minutes of faults: 50 bad days, 100,000 calls, a
+#                          million ids, in flat memory
 #   make check-symbols     luaopen_kapture is all that is exported
 #   make fuzz TIME=60       each fuzzer for so many seconds
 #   make coverage          of csrc/, by lines and branches, by specs and fuzzers
@@ -47,7 +48,7 @@ OUT := $(BUILD)/$(ABI)
 
 .PHONY: default static all nvim probes hosts install uninstall clean
 .PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-asan check-gc \
-        check-threads soak check-symbols check-nvim
+        check-tsan soak check-symbols check-nvim
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
 .PHONY: doc dist has-lua FORCE
 
@@ -371,7 +372,7 @@ TSAN := CFLAGS='-O1 -g -fsanitize=thread' LDFLAGS=-fsanitize=thread
 TSAN_LIB = $(shell $(CC) -print-file-name=libtsan.so.2)
 TSAN_RUN = env LD_PRELOAD=$(TSAN_LIB) TSAN_OPTIONS=exitcode=66
 # Last, the control: without its locks the engine has races, and they are found.
-check-threads: deps
+check-tsan: deps
 	+$(Q)$(MAKE) --no-print-directory default probes hosts \
 	  BUILD=$(BUILD)/tsan $(TSAN)
 	@KAPTURE_HOSTS=$(BUILD)/tsan/$(ABI) spec/run --tags=threads $(ABI) \
@@ -386,12 +387,15 @@ check-threads: deps
 	  { echo "ThreadSanitizer missed the races of an engine without locks" >&2; exit 1; }
 	@echo "and the races of an engine without locks are found"
 
-# The long form of mixed_spec, and a million ids through the iterator.
+# The long form of mixed_spec, then 100,000 calls and a million ids in one process.
+SOAK_CALLS ?= 100000
+SOAK_IDS   ?= 1000000
 soak: deps
-	+$(Q)$(MAKE) --no-print-directory default probes
+	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes
 	@KAPTURE_MIXED_SEEDS=50 KAPTURE_MIXED_IDS=5000 SPEC_TIMEOUT=3600 \
-	  spec/run $(ABI) spec/mixed_spec.lua
-	@bench/batches/run memory
+	  spec/run 5.4 spec/mixed_spec.lua
+	@LUA_PATH='./?.lua;;' LUA_CPATH='$(BUILD)/5.4/?.so;;' \
+	  lua5.4 spec/soak/soak.lua $(SOAK_CALLS) $(SOAK_IDS)
 
 check-symbols: $(OUT)/kapture.so $(OUT)/libkapture.a
 	@for f in $^; do case $$f in *.so) dyn=-D;; *) dyn=;; esac; \

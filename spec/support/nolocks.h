@@ -1,4 +1,4 @@
-/* Takes the locks out of what includes it: `make check-threads` has to find the
+/* Takes the locks out of what includes it: `make check-tsan` has to find the
  * races that are then there, or its silence means nothing. */
 #include <pthread.h>
 
