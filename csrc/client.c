@@ -286,7 +286,9 @@ void kapL_client_work(lua_State *L, int idx, double until)
     check_fork(c);
     if (c->starved)
         feed_starved(L, idx, c);
-    if (c->hooked > 0 && c->engine != NULL && kap_engine_started(c->engine))
+    /* taken note of even where the call that it was for is gone: while it
+     * stands, nobody waits */
+    if (c->engine != NULL && kap_engine_started(c->engine) && c->hooked > 0)
         announce(L, idx, c);
     for (;;) {
         work w = {c, NULL, NULL, until};

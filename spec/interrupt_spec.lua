@@ -35,6 +35,25 @@ describe("Ctrl-C", function()
     interrupted(function() client:get_ticket "5" end)
   end)
 
+  it("leaves nothing behind that keeps the next call from waiting", function()
+    -- The call has a hook and is ended when its second request has just been
+    -- started (which waits until the first one's answer is known to be no
+    -- refusal); the next call has no hook.
+    local options = { base_url = sandbox.url "status,code=404", isolate = false, batch_size = 1, concurrency = 1 }
+    options.hook = function(event)
+      if event.event ~= "failure" then return end
+      debug.sethook(function()
+        debug.sethook()
+        error("interrupted!", 0)
+      end, "c")
+    end
+    local ok = pcall(function() return client:get_ticket("1,2,3", options) end)
+    debug.sethook()
+    assert.is_false(ok)
+    local tickets = assert(client:get_ticket("6", { base_url = sandbox.https, deadline = 20 }))
+    assert.equal("6", tickets[1].task_details.ticketId)
+  end)
+
   it("ends the iterator's wait", function()
     interrupted(function()
       for _ in client:tickets "5" do
