@@ -166,6 +166,7 @@ describe("a finalizer", function()
     local function with(pause, body)
         local pause_before = collectgarbage("setpause", pause)
         local step_before = collectgarbage("setstepmul", 1000)
+        collectgarbage() -- the pause before this one was still the old one
         local ok, why = pcall(body)
         collectgarbage("setpause", pause_before)
         collectgarbage("setstepmul", step_before)
@@ -182,6 +183,7 @@ describe("a finalizer", function()
             assert(#tickets == 1)
         end)
         with(10, function()
+            calls = 0
             for round = 1, 600 do -- a large heap takes long to go round
                 if round > 5 and calls > 5 then break end
                 local list = sandbox.ids(50)

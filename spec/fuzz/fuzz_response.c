@@ -18,7 +18,8 @@ static kap_settings *settings;
 static void sink(lua_State *L, void *arg, const char *id, size_t len)
 {
     (void)arg;
-    if (!lua_istable(L, -1) || len > KAP_ID_MAX || strlen(id) != len)
+    /* without one, what stands there is another's */
+    if (!lua_istable(L, -1) || (len > 0 && strlen(id) != len))
         FUZZ_FAIL("a ticket that is none");
     lua_pop(L, 1);
 }
