@@ -16,6 +16,8 @@
 #define IDLE_SECONDS 60.0
 /* Connections over HTTP/2, each with many streams: more only cost handshakes */
 #define HTTP2_CONNECTIONS 4L
+/* How late libcurl may be with a time-out. */
+#define GRACE_SECONDS 0.5
 /* Nobody drove the engine for so long: the caller was busy elsewhere. */
 #define PAUSE_SECONDS 0.05
 
@@ -341,17 +343,22 @@ static void forgive_pause(kap_engine *e)
     } while (l != e->queue.ring);
 }
 
-/* Ends what was extended and has used that up. */
+/* When the engine itself ends it. Limits are libcurl's to keep, unless they were
+ * extended; but it has lost a transfer's timers when memory ran out. */
+static double last_moment(const kap_transfer *t)
+{
+    return t->extended > 0 ? t->expires : t->expires + GRACE_SECONDS;
+}
+
 static void expire(kap_engine *e, double now, double *due)
 {
     kap_transfer *next;
     for (kap_transfer *t = e->queue.active.first; t != NULL; t = next) {
+        double when = last_moment(t);
         next = t->next;
-        if (!(t->extended > 0))
-            continue;
-        if (t->expires > now) {
-            if (t->expires < *due)
-                *due = t->expires;
+        if (when > now) {
+            if (when < *due)
+                *due = when;
             continue;
         }
         kap_transfer_finish(t, CURLE_OPERATION_TIMEDOUT);

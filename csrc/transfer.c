@@ -220,7 +220,10 @@ static CURLcode set_fixed(CURL *easy, const kap_settings *s, bool secure)
     SET(CURLOPT_POST, 1L);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    SET(CURLOPT_PIPEWAIT, 1L);
+    /* To share a connection is worth the wait for its handshake. Without one,
+     * libcurl would wait for the first answer, and for ever on a connection
+     * whose first request failed for want of memory. */
+    SET(CURLOPT_PIPEWAIT, secure ? 1L : 0L);
     SET(CURLOPT_PATH_AS_IS, 1L);
     SET(CURLOPT_ACCEPT_ENCODING, s->compression ? "" : (char *)NULL);
     SET(CURLOPT_USERAGENT,

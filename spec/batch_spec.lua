@@ -64,6 +64,16 @@ describe("batches", function()
         end
     end)
 
+    it("wait for nobody else's answer to begin", function()
+        for _, on in ipairs { "http", "https1", "https" } do
+            local o, key = options("delay,ms=1000", { batch_size = 1, on = on, deadline = 60 })
+            local client = kapture.new()
+            assert.equal(4, #assert(client:get_ticket(sandbox.ids(4), o)))
+            assert.equal(4, sandbox.stats(key).most, on)
+            client:close()
+        end
+    end)
+
     it("go on kept connections", function()
         local client = kapture.new(options(nil, { on = "https1" }))
         local o, key = options(nil, { on = "https1", batch_size = 1, concurrency = 3 })

@@ -121,6 +121,8 @@ describe("out of memory, a call succeeds or raises, and nothing is lost:", funct
     it("Lua's #memory", function() sweep "lua" end)
 
     it("this module's #memory", function() sweep "kapture" end)
+
+    it("libcurl's #memory", function() sweep "libcurl" end)
 end)
 
 describe("the embedding example", function()
