@@ -14,6 +14,7 @@
 #   make gateway           examples/openresty before a sandbox, until Ctrl-C
 #   make lint              every linter; lint-format, lint-lua, ... for one
 #   make test-gnutls       the specs on that flavour, OpenResty's LuaJIT
+#   make check-peers       behind Apache, Caddy and HAProxy, over a bad line
 #   make check-valgrind    the specs under valgrind
 #   make check-gc          the same with the collector at its hastiest
 #   make check-tsan        the engine under ThreadSanitizer
@@ -48,7 +49,7 @@ OUT := $(BUILD)/$(ABI)
 
 .PHONY: default static all nvim probes hosts install uninstall clean
 .PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-asan check-gc \
-        check-tsan soak check-symbols check-nvim
+        check-tsan soak check-symbols check-nvim check-peers
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
 .PHONY: doc dist has-lua FORCE
 
@@ -223,6 +224,11 @@ $(OUT)/embed: examples/embed/host.c $(OUT)/libkapture.a
 	$(say) HOST $@
 	$(Q)$(host_cc) -o $@ $< $(HOST_LIBS)
 
+# A bad line between two network namespaces.
+$(OUT)/link: spec/peers/link.c $(OUT)/flags
+	$(say) CC $@
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $<
+
 # Neovim's loader finds lua/kapture.so on the runtimepath. Moved into place: a
 # Neovim that has the old one mapped keeps it.
 nvim:
@@ -313,6 +319,16 @@ test: deps
 check-nvim: deps
 	+$(Q)$(MAKE) --no-print-directory ABI=luajit default probes
 	@spec/run luajit spec/nvim_spec.lua
+
+# What only a network can do, with real servers at its other end. Takes root, for
+# network namespaces. Most of the time is spent waiting: four at a time.
+PEERS_ABIS ?= 5.4 luajit
+check-peers:
+	@tools/deps peers
+	+@for abi in $(PEERS_ABIS); do \
+	  $(MAKE) --no-print-directory ABI=$$abi default probes $(BUILD)/$$abi/link || exit 1; done
+	@JOBS=4 spec/run $(PEERS_ABIS) spec/peers/wan.lua , spec/peers/apache.lua , \
+	  spec/peers/caddy.lua , spec/peers/haproxy.lua
 
 # Debian's packages for developing with the two flavours exclude each other, but
 # their headers are the same: the library is all that differs.

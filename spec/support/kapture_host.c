@@ -6,10 +6,13 @@
 #include <lua.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,6 +84,27 @@ static int host_unset(lua_State *L)
     return 0;
 }
 
+/* netns(path): this thread, and all that it starts, is in that network namespace
+ * from now on; nil and why, where it may not. */
+static int host_netns(lua_State *L)
+{
+#ifdef __linux__
+    int fd = open(luaL_checkstring(L, 1), O_RDONLY | O_CLOEXEC);
+    int rc = fd >= 0 ? setns(fd, CLONE_NEWNET) : -1, why = errno;
+    if (fd >= 0)
+        close(fd);
+    if (rc == 0) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+#else
+    int why = ENOSYS;
+#endif
+    lua_pushnil(L);
+    lua_pushstring(L, strerror(why));
+    return 2;
+}
+
 static volatile sig_atomic_t caught, elsewhere;
 static pid_t main_thread;
 
@@ -116,9 +140,9 @@ __attribute__((visibility("default"))) int luaopen_kapture_host(lua_State *L)
     static const luaL_Reg functions[] = {
         {"poll", host_poll},       {"now", host_now},     {"work", host_work},
         {"queued", host_queued},   {"sleep", host_sleep}, {"pid", host_pid},
-        {"signals", host_signals}, {"unset", host_unset},
+        {"signals", host_signals}, {"unset", host_unset}, {"netns", host_netns},
     };
-    lua_createtable(L, 0, 7);
+    lua_createtable(L, 0, 9);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         lua_pushcfunction(L, functions[i].func);
         lua_setfield(L, -2, functions[i].name);
