@@ -140,6 +140,7 @@ static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
     t->owner = b;
     t->not_before = b->not_before;
     t->deadline = b->deadline;
+    t->fresh = b->fresh;
     b->transfer = t;
     b->state = KAP_BATCH_FLYING;
     b->attempts++;
@@ -231,6 +232,7 @@ kap_next kap_call_decide(kap_call *c, kap_batch *b, double *delay)
         return KAP_NEXT_RETRY;
     }
     if (may_retry(c, b, delay)) {
+        b->fresh = f->kind == KAP_KIND_TIMEOUT;
         c->retries++;
         return KAP_NEXT_RETRY;
     }

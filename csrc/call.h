@@ -40,6 +40,7 @@ typedef struct kap_batch {
     int attempts;
     bool half;      /* of a batch that failed */
     bool probe;     /* the one that is being taken apart while in doubt */
+    bool fresh;     /* its last attempt timed out: see kap_transfer */
     bool stale;     /* has been sent again for a stale connection */
     bool announced; /* its request event is out */
     double not_before, deadline;

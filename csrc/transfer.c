@@ -116,6 +116,9 @@ static size_t on_header(char *line, size_t one, size_t n, void *arg)
     const char *v;
     size_t len;
     n *= one;
+    if (t->header_bytes == 0)
+        /* where it refuses, the connection ends with this answer: no harm */
+        curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 0L);
     t->header_bytes += n;
     if (t->header_bytes > HEADER_BYTES_MAX) {
         t->outcome = KAP_OUTCOME_HEADERS;
@@ -250,6 +253,11 @@ static CURLcode set_request(kap_transfer *t, CURL *easy)
     SET(CURLOPT_CONNECTTIMEOUT_MS,
         kap_ms(t->settings->connect_timeout, TIMEOUT_MAX_MS));
     SET(CURLOPT_TIMEOUT_MS, isinf(limit) ? 0L : kap_ms(limit, TIMEOUT_MAX_MS));
+    /* Over HTTP/2 libcurl keeps a connection on which requests time out. The
+     * network may have changed under it, and nothing will ever come: until an
+     * answer begins it is not one to keep. */
+    SET(CURLOPT_FORBID_REUSE, 1L);
+    SET(CURLOPT_FRESH_CONNECT, t->fresh ? 1L : 0L);
     SET(CURLOPT_URL, t->message->url);
     SET(CURLOPT_HTTPHEADER, t->message->headers);
     SET(CURLOPT_POSTFIELDS, t->post);

@@ -37,6 +37,7 @@ typedef struct kap_transfer {
     /* on kap_now's clock; in a patient lane, one without a deadline gets its
      * settings' when it starts */
     double not_before, deadline;
+    bool fresh; /* not on a connection that was kept: those may be dead */
 
     /* the engine's, while it has the transfer */
     CURL *easy;
