@@ -141,6 +141,7 @@ static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
     t->not_before = b->not_before;
     t->deadline = b->deadline;
     t->fresh = b->fresh;
+    t->http1 = b->http1;
     b->transfer = t;
     b->state = KAP_BATCH_FLYING;
     b->attempts++;
@@ -200,6 +201,19 @@ static bool is_stale(const kap_batch *b)
             t->code == CURLE_GOT_NOTHING);
 }
 
+/*
+ * A server that answers before it has read the request, with a 413 say, resets
+ * the HTTP/2 stream behind its answer. libcurl (7.88) that sees both at once
+ * tells of the reset only. HTTP/1.1 has no such thing: there the answer comes.
+ */
+static bool is_swallowed(const kap_batch *b)
+{
+    const kap_transfer *t = b->transfer;
+    return t != NULL && t->outcome == KAP_OUTCOME_FAILED && !b->http1 &&
+           t->status == 0 && t->header_bytes == 0 && t->len == 0 &&
+           (t->code == CURLE_HTTP2_STREAM || t->code == CURLE_HTTP2);
+}
+
 static bool may_retry(kap_call *c, kap_batch *b, double *delay)
 {
     kap_failure *f = &b->failure;
@@ -228,6 +242,11 @@ kap_next kap_call_decide(kap_call *c, kap_batch *b, double *delay)
         return KAP_NEXT_FAIL;
     if (is_stale(b)) {
         b->stale = true;
+        b->attempts--;
+        return KAP_NEXT_RETRY;
+    }
+    if (is_swallowed(b)) {
+        b->http1 = true;
         b->attempts--;
         return KAP_NEXT_RETRY;
     }
@@ -296,6 +315,7 @@ bool kap_call_split(kap_call *c, kap_batch *b)
         return false;
     }
     one->half = two->half = true;
+    one->http1 = two->http1 = b->http1;
     one->deadline = two->deadline = b->deadline;
     one->not_before = two->not_before = b->not_before;
     one->probe = two->probe = !kap_evidence_healthy(c->evidence);

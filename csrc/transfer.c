@@ -116,7 +116,7 @@ static size_t on_header(char *line, size_t one, size_t n, void *arg)
     const char *v;
     size_t len;
     n *= one;
-    if (t->header_bytes == 0)
+    if (t->header_bytes == 0 && !t->http1)
         /* where it refuses, the connection ends with this answer: no harm */
         curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 0L);
     t->header_bytes += n;
@@ -222,7 +222,6 @@ static CURLcode set_fixed(CURL *easy, const kap_settings *s, bool secure)
 #endif
     SET(CURLOPT_POST, 1L);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     /* To share a connection is worth the wait for its handshake. Without one,
      * libcurl would wait for the first answer, and for ever on a connection
      * whose first request failed for want of memory. */
@@ -257,7 +256,9 @@ static CURLcode set_request(kap_transfer *t, CURL *easy)
      * network may have changed under it, and nothing will ever come: until an
      * answer begins it is not one to keep. */
     SET(CURLOPT_FORBID_REUSE, 1L);
-    SET(CURLOPT_FRESH_CONNECT, t->fresh ? 1L : 0L);
+    SET(CURLOPT_FRESH_CONNECT, t->fresh || t->http1 ? 1L : 0L);
+    SET(CURLOPT_HTTP_VERSION,
+        t->http1 ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
     SET(CURLOPT_URL, t->message->url);
     SET(CURLOPT_HTTPHEADER, t->message->headers);
     SET(CURLOPT_POSTFIELDS, t->post);

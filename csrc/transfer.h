@@ -38,6 +38,7 @@ typedef struct kap_transfer {
      * settings' when it starts */
     double not_before, deadline;
     bool fresh; /* not on a connection that was kept: those may be dead */
+    bool http1; /* on one of its own, without HTTP/2 */
 
     /* the engine's, while it has the transfer */
     CURL *easy;
