@@ -16,6 +16,9 @@
 /* Trusting a Content-Length costs at most this much memory. */
 #define RESERVE_MAX ((size_t)64 << 20)
 #define TIMEOUT_MAX_MS (LONG_MAX / 4)
+/* libcurl's milliseconds may be up a little early: then the deadline would still
+ * let the next request start. */
+#define DEADLINE_MARGIN 0.002
 
 kap_transfer *kap_transfer_new(kap_message *m, kap_settings *s, char *post,
                                size_t post_len)
@@ -247,7 +250,7 @@ static CURLcode set_request(kap_transfer *t, CURL *easy)
     double now = kap_now(), left = t->deadline - now;
     double limit = t->settings->timeout;
     if (left < limit)
-        limit = left > 0.001 ? left : 0.001;
+        limit = (left > 0 ? left : 0) + DEADLINE_MARGIN;
     t->expires = now + limit;
     SET(CURLOPT_CONNECTTIMEOUT_MS,
         kap_ms(t->settings->connect_timeout, TIMEOUT_MAX_MS));
