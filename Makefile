@@ -18,6 +18,8 @@
 #   make check-valgrind    the specs under valgrind
 #   make check-gc          the same with the collector at its hastiest
 #   make check-tsan        the engine under ThreadSanitizer
+#   make bench             what it costs, against others: bench/results.md
+#   make check-speed       decoding and a call need no more than is recorded
 #   make soak              ten minutes of faults: 50 bad days, 100,000 calls, a
 #                          million ids, in flat memory
 #   make check-symbols     luaopen_kapture is all that is exported
@@ -49,7 +51,8 @@ OUT := $(BUILD)/$(ABI)
 
 .PHONY: default static all nvim probes hosts install uninstall clean
 .PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-asan check-gc \
-        check-tsan soak check-symbols check-nvim check-peers
+        check-tsan soak check-symbols check-nvim check-peers \
+        bench check-speed
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
 .PHONY: doc dist has-lua FORCE
 
@@ -412,6 +415,19 @@ soak: deps
 	  spec/run 5.4 spec/mixed_spec.lua
 	@LUA_PATH='./?.lua;;' LUA_CPATH='$(BUILD)/5.4/?.so;;' \
 	  lua5.4 spec/soak/soak.lua $(SOAK_CALLS) $(SOAK_IDS)
+
+# --- Speed: see bench/README.md ------------------------------------------------
+
+bench:
+	@tools/deps bench
+	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default static
+	+$(Q)$(MAKE) --no-print-directory ABI=luajit default
+	@bench/run
+
+# Instructions, counted: the same on every run, and under load.
+check-speed: deps
+	@bench/decode/run --check
+	@bench/call/run --check
 
 check-symbols: $(OUT)/kapture.so $(OUT)/libkapture.a
 	@for f in $^; do case $$f in *.so) dyn=-D;; *) dyn=;; esac; \

@@ -1,3 +1,4 @@
+local bench = require "bench"
 local kapture = require "kapture"
 
 local base = os.getenv "KAPTURE_BASE_URL" .. "/fault/delay,ms=20"
@@ -28,5 +29,6 @@ for round = 1, tonumber(arg[1]) do
   print(("round %d: one request %.1f ms, 200 in %.0f ms, ideal %.0f ms: ratio %.3f"):format(
     round, one * 1e3, wall * 1e3, 200 / 8 * one * 1e3, ratios[round]))
 end
-table.sort(ratios)
-print(("median ratio to the ideal: %.3f"):format(ratios[math.ceil(#ratios / 2)]))
+local ratio = bench.spread(ratios)
+print(("median ratio to the ideal: %.3f (%.3f to %.3f)"):format(ratio.median, ratio.low, ratio.high))
+bench.keeper "batches"("ideal", ratio)
