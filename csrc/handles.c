@@ -10,17 +10,20 @@
 
 bool kap_handles_init(kap_handles *h)
 {
+    /* asked once: it composes strings */
+    const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
     h->n = 0;
-    h->reuse = curl_version_info(CURLVERSION_NOW)->version_num >= REUSE_SINCE;
-    h->sessions = curl_share_init();
-    if (h->sessions == NULL)
+    h->reuse = v->version_num >= REUSE_SINCE;
+    h->shared.ca_file = v->cainfo != NULL;
+    h->shared.sessions = curl_share_init();
+    if (h->shared.sessions == NULL)
         return false;
     /* one thread at a time drives all of them: no lock functions are needed */
-    if (curl_share_setopt(h->sessions, CURLSHOPT_SHARE,
+    if (curl_share_setopt(h->shared.sessions, CURLSHOPT_SHARE,
                           CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK)
         return true;
-    curl_share_cleanup(h->sessions);
-    h->sessions = NULL;
+    curl_share_cleanup(h->shared.sessions);
+    h->shared.sessions = NULL;
     return false;
 }
 
@@ -34,9 +37,9 @@ void kap_handles_free(kap_handles *h)
 {
     while (h->n > 0)
         drop(&h->kept[--h->n]);
-    if (h->sessions != NULL)
-        curl_share_cleanup(h->sessions);
-    h->sessions = NULL;
+    if (h->shared.sessions != NULL)
+        curl_share_cleanup(h->shared.sessions);
+    h->shared.sessions = NULL;
 }
 
 /* One that served these settings before, if there is one. */
@@ -68,7 +71,7 @@ bool kap_handles_equip(kap_handles *h, kap_transfer *t)
         t->outcome = KAP_OUTCOME_NOMEM;
         return false;
     }
-    bool ready = kap_transfer_prepare(t, one.easy, one.settings, h->sessions);
+    bool ready = kap_transfer_prepare(t, one.easy, one.settings, &h->shared);
     if (ready) {
         kap_settings_unref(one.settings);
     } else {

@@ -20,7 +20,7 @@ typedef struct kap_handles {
     kap_handle kept[KAP_HANDLES_KEPT];
     int n;
     bool reuse;
-    CURLSH *sessions;
+    kap_shared shared;
 } kap_handles;
 
 bool kap_handles_init(kap_handles *h); /* false: no memory */

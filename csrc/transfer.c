@@ -175,7 +175,8 @@ static int on_request(void *arg, char *to, char *from, int to_port,
             return rc_;                                         \
     } while (0)
 
-static CURLcode set_tls(CURL *easy, const kap_settings *s)
+static CURLcode set_tls(CURL *easy, const kap_settings *s,
+                        const kap_shared *shared)
 {
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_SSL_VERIFYPEER, s->verify ? 1L : 0L);
@@ -184,8 +185,7 @@ static CURLcode set_tls(CURL *easy, const kap_settings *s)
         SET(CURLOPT_CAINFO, s->ca_file);
     if (s->ca_path != NULL)
         SET(CURLOPT_CAPATH, s->ca_path);
-    else if (s->ca_file != NULL ||
-             curl_version_info(CURLVERSION_NOW)->cainfo != NULL)
+    else if (s->ca_file != NULL || shared->ca_file)
         /* With a directory set, libcurl can't cache the parsed CA file and
          * parses it anew, 20 ms, for each connection. */
         SET(CURLOPT_CAPATH, (char *)NULL);
@@ -210,7 +210,8 @@ static CURLcode set_proxy(CURL *easy, const kap_settings *s, bool secure)
 }
 
 /* What stays the same for every request with these settings. */
-static CURLcode set_fixed(CURL *easy, const kap_settings *s, bool secure)
+static CURLcode set_fixed(CURL *easy, const kap_settings *s, bool secure,
+                          const kap_shared *shared)
 {
     CURLcode rc;
 #if LIBCURL_VERSION_NUM >= 0x075500
@@ -241,7 +242,7 @@ static CURLcode set_fixed(CURL *easy, const kap_settings *s, bool secure)
     SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
     if (s->max_response_bytes < (size_t)INT64_MAX)
         SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)s->max_response_bytes);
-    rc = set_tls(easy, s);
+    rc = set_tls(easy, s, shared);
     return rc != CURLE_OK ? rc : set_proxy(easy, s, secure);
 }
 
@@ -277,14 +278,14 @@ static CURLcode set_request(kap_transfer *t, CURL *easy)
 }
 
 bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
-                          const kap_settings *served, CURLSH *sessions)
+                          const kap_settings *served, const kap_shared *shared)
 {
     CURLcode rc = CURLE_OK;
     t->easy = easy;
     if (served != t->settings) {
-        rc = set_fixed(easy, t->settings, t->message->secure);
+        rc = set_fixed(easy, t->settings, t->message->secure, shared);
         if (rc == CURLE_OK)
-            rc = curl_easy_setopt(easy, CURLOPT_SHARE, sessions);
+            rc = curl_easy_setopt(easy, CURLOPT_SHARE, shared->sessions);
     }
     if (rc == CURLE_OK)
         rc = set_request(t, easy);

@@ -25,6 +25,12 @@ typedef enum {
 
 struct kap_lane;
 
+/* What all transfers of an engine have in common. */
+typedef struct kap_shared {
+    CURLSH *sessions; /* of TLS */
+    bool ca_file;     /* libcurl knows the system's authorities as one file */
+} kap_shared;
+
 typedef struct kap_transfer {
     struct kap_transfer *prev, *next; /* whichever list it is in */
     struct kap_lane *lane;
@@ -74,7 +80,7 @@ void kap_transfer_free(kap_transfer *t);
  * what it has; another is as new (served is NULL). False: t->outcome says why (a libcurl option refused, memory).
  */
 bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
-                          const kap_settings *served, CURLSH *sessions);
+                          const kap_settings *served, const kap_shared *shared);
 /* Gives a running transfer so many seconds more. */
 void kap_transfer_extend(kap_transfer *t, double seconds);
 /* Reads the result off t->easy after libcurl said it is done. */
