@@ -11,6 +11,8 @@ files["lua/kapture/nvim"] = { std = "luajit", globals = { "vim" } }
 files["lua/kapture/health.lua"] = { std = "luajit", globals = { "vim" } }
 files["plugin"] = { globals = { "vim" } }
 files["sandbox"] = { std = "luajit+ngx_lua" }
+files["bench"] = { std = "lua54" }
+files["bench/memory"] = { read_globals = { "reset", "lua_now", "lua_peak", "c_peak" } }
 files["examples/openresty"] = { std = "luajit+ngx_lua" }
 files["examples/embed"] = { globals = { "want", "ticket" } }
 files["examples/nvim"] = { std = "luajit", globals = { "vim" } }

@@ -474,7 +474,7 @@ lint-lua:
 	luacheck -q $(LUA_DIRS)
 
 lint-shell:
-	shellcheck -S warning $$(grep -rlE '^#!.*[ /](ba|da)?sh' .ci tools sandbox spec examples)
+	shellcheck -S warning $$(grep -rlE '^#!.*[ /](ba|da)?sh' .ci tools sandbox spec examples bench)
 
 clean:
 	rm -rf $(BUILD) lua/kapture.so

@@ -13,6 +13,12 @@ function bench.quote(word)
     return "'" .. tostring(word):gsub("'", [['\'']]) .. "'"
 end
 
+function bench.write(name, text)
+    local file = assert(io.open(name, "w"))
+    assert(file:write(text))
+    assert(file:close())
+end
+
 -- A list of words as a command.
 function bench.command(words)
     local quoted = {}
