@@ -20,12 +20,13 @@ end
 -- Rows of numbers as gnuplot takes them.
 function chart.lines(list) return "$data << EOD\n" .. table.concat(list, "\n") .. "\nEOD\n" end
 
--- Bars that lie: label and value, the first is ours.
+-- Bars that lie: label and value, ours in colour.
 function chart.bars(name, title, list, format)
     local text = {}
     for i, item in ipairs(list) do
         local shown = (item[2] < 0.05 and "%.3f" or format):format(item[2])
-        text[i] = ('%d "%s" %.4f "%s" %d'):format(#list - i, item[1], item[2], shown, i == 1 and 1 or 0)
+        local ours = item[1]:find "^kapture" and 1 or 0
+        text[i] = ('%d "%s" %.4f "%s" %d'):format(#list - i, item[1], item[2], shown, ours)
     end
     chart.draw(name, 70 + 32 * #list, chart.lines(text) .. ([[
 set label 1 "%s" at character 2, screen 0.92 left font "sans-serif,14"
