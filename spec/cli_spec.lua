@@ -236,7 +236,7 @@ describe("the command", function()
     file:close()
     local words = ("get --from %s --batch-size 2 --concurrency 1 --resume %s >> %s"):format(ids, got, got)
     local _, err, code = run(words, {
-      before = "timeout -s INT --preserve-status 1.5",
+      before = "timeout --foreground -s INT --preserve-status 1.5",
       base_url = sandbox.url "delay,ms=100",
     })
     assert.equal(2, code, err)
@@ -259,7 +259,7 @@ describe("the command", function()
   it("ends at once when it is interrupted, whatever it waits for", function()
     local began = os.time()
     local _, err, code = run("get 5", {
-      before = "timeout -s INT --preserve-status 0.7",
+      before = "timeout --foreground -s INT --preserve-status 0.7",
       base_url = sandbox.url "delay,ms=20000",
     })
     assert.equal(2, code, err)

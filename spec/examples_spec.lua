@@ -125,7 +125,10 @@ exec sh -c "$*"
     local command = ("HOME=%s BATCH=50 KAPTURE=%s/kapture %s examples/scale-out/run %s/ids %s/out --ssh %s/ssh "
       .. "-S 1/one,1/two --workdir %s --env KAPTURE_BASE_URL --env KAPTURE_TOKEN --env KAPTURE_CA_FILE "
       .. "--env LUA_PATH --env LUA_CPATH"):format(dir, dir, "%s", dir, dir, dir, root)
-    local text, code = run(command:format "timeout -s TERM 2", { base_url = sandbox.url "delay,ms=400" })
+    -- stopped when a job is done, and not all of them are
+    local stopped = ([[timeout 120 sh -c '
+      "$@" & while ! grep -q "<t>0<t>0<t>" %s/out/jobs; do sleep 0.1; done; kill 0' -]]):gsub("<t>", "\t"):format(dir)
+    local text, code = run(command:format(stopped), { base_url = sandbox.url "delay,ms=400" })
     assert.not_equal(0, code, text)
     assert.truthy(io.open(dir .. "/out/jobs"):read("*a"):find("\t0\t0\t", 1, true), text) -- some were done
     text, code = run(command:format "")

@@ -145,12 +145,13 @@ end)
 -- Calls `finalizer` whenever garbage is collected, until told to stop.
 local function haunt(finalizer)
     local going = true
-    local function arm()
-        local function gc()
-            if not going then return end
-            finalizer()
-            arm()
-        end
+    local arm
+    local function gc()
+        if not going then return end
+        finalizer()
+        arm()
+    end
+    function arm()
         if abi == "5.1" or abi == "luajit" then
             local proxy = newproxy(true)
             getmetatable(proxy).__gc = gc
@@ -164,12 +165,16 @@ end
 
 describe("a finalizer", function()
     local function with(pause, body)
+        -- 5.4's interpreter begins in generational mode, which may put a major
+        -- collection off until the heap has grown many times over
+        local mode_before = _VERSION == "Lua 5.4" and collectgarbage "incremental"
         local pause_before = collectgarbage("setpause", pause)
         local step_before = collectgarbage("setstepmul", 1000)
         collectgarbage() -- the pause before this one was still the old one
         local ok, why = pcall(body)
         collectgarbage("setpause", pause_before)
         collectgarbage("setstepmul", step_before)
+        if mode_before == "generational" then collectgarbage(mode_before) end
         assert.is_true(ok, why)
     end
 
@@ -182,17 +187,20 @@ describe("a finalizer", function()
             inside = false
             assert(#tickets == 1)
         end)
+        local rounds
         with(10, function()
             calls = 0
             for round = 1, 600 do -- a large heap takes long to go round
+                rounds = round
                 if round > 5 and calls > 5 then break end
                 local list = sandbox.ids(50)
                 assert.are.equal(table.concat(list, ","), ask.ids_of((client:get_ticket(list))))
             end
         end)
         stop()
+        assert.is_true(calls > 0, ("%d rounds, %.0f KiB, the collector %s"):format(rounds, collectgarbage "count",
+            abi == "5.1" and "?" or collectgarbage "isrunning" and "runs" or "is stopped"))
         collectgarbage()
-        assert.is_true(calls > 0)
     end)
 
     it("may close the client at any time", function()
