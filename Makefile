@@ -51,7 +51,7 @@ OS  := $(shell uname -s)
 OUT := $(BUILD)/$(ABI)
 
 .PHONY: default static all nvim probes hosts install uninstall clean
-.PHONY: deps demo sandbox gateway test gnutls test-gnutls check-valgrind check-asan check-gc \
+.PHONY: deps demo sandbox gateway test test-build gnutls test-gnutls check-valgrind check-asan check-gc \
         check-tsan soak check-symbols check-nvim check-peers \
         bench check-speed
 .PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
@@ -315,9 +315,11 @@ gateway: deps
 	+@$(MAKE) --no-print-directory ABI=luajit
 	@sandbox/with examples/openresty/run
 
-test: deps
-	+$(call each_abi,default static probes hosts check-symbols)
+test: test-build
 	@spec/run
+
+test-build: deps
+	+$(call each_abi,default static probes hosts check-symbols)
 
 # The plugin alone, in a real Neovim; `make test` has it, too.
 check-nvim: deps
@@ -342,10 +344,11 @@ GNUTLS       := BUILD='$(GNUTLS_BUILD)' CURL_LIBS='$(GNUTLS_LIBS)'
 gnutls:
 	+$(Q)$(MAKE) --no-print-directory $(GNUTLS) default static
 
+GNUTLS_SPECS ?= $(wildcard spec/[a-n]*_spec.lua) , $(wildcard spec/[o-z]*_spec.lua)
 test-gnutls: deps
 	+$(Q)$(MAKE) --no-print-directory ABI=luajit $(GNUTLS) default static probes hosts
 	@BUILD='$(GNUTLS_BUILD)' KAPTURE_HOSTS='$(GNUTLS_BUILD)/luajit' KAPTURE_TLS=GnuTLS \
-	  spec/run luajit $(wildcard spec/[a-n]*_spec.lua) , $(wildcard spec/[o-z]*_spec.lua)
+	  spec/run luajit $(GNUTLS_SPECS)
 
 # The interpreter under valgrind: an error, or a block that is lost for good,
 # fails the run.
