@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void kap_id_complain(kap_failure *f, const char *shown, long position)
@@ -75,6 +76,21 @@ static bool give_string(const char *s, size_t len, bool blank_ok,
     }
 }
 
+/* A number that is no id, as its writer would know it again: no digit more than
+ * it takes, and an integer without an exponent. */
+static bool give_refused(double v, kap_id_sink sink, void *arg)
+{
+    kap_id_item item;
+    char text[64];
+    int n = snprintf(text, sizeof text, "%.14g", v);
+    if (v == floor(v) && fabs(v) < 1e17)
+        n = snprintf(text, sizeof text, "%.0f", v);
+    else if (strtod(text, NULL) != v)
+        n = snprintf(text, sizeof text, "%.17g", v);
+    show(&item, text, (size_t)n);
+    return sink(arg, &item);
+}
+
 /* An integer that is not negative, in its digits; anything else is shown. */
 static bool give_number(lua_State *L, int idx, kap_id_sink sink, void *arg)
 {
@@ -85,7 +101,11 @@ static bool give_number(lua_State *L, int idx, kap_id_sink sink, void *arg)
     if (lua_isinteger(L, idx)) {
         n = snprintf(text, sizeof text, "%lld",
                      (long long)lua_tointeger(L, idx));
-        return give(text, (size_t)n, sink, arg);
+        if (*text != '-')
+            return give(text, (size_t)n, sink, arg);
+        kap_id_item item; /* a sign would pass for a character of an id */
+        show(&item, text, (size_t)n);
+        return sink(arg, &item);
     }
 #endif
     /* beyond 2^53 a double no longer says which integer was meant */
@@ -93,10 +113,7 @@ static bool give_number(lua_State *L, int idx, kap_id_sink sink, void *arg)
         n = snprintf(text, sizeof text, "%.0f", v == 0 ? 0.0 : v);
         return give(text, (size_t)n, sink, arg);
     }
-    kap_id_item item;
-    n = snprintf(text, sizeof text, "%.17g", v);
-    show(&item, text, (size_t)n);
-    return sink(arg, &item);
+    return give_refused(v, sink, arg);
 }
 
 bool kapL_ids_value(lua_State *L, int idx, bool blank_ok, kap_id_sink sink,
@@ -109,14 +126,7 @@ bool kapL_ids_value(lua_State *L, int idx, bool blank_ok, kap_id_sink sink,
     case LUA_TSTRING:
         s = lua_tolstring(L, idx, &len);
         return give_string(s, len, blank_ok, sink, arg);
-    case LUA_TNUMBER:
-        if (lua_tonumber(L, idx) < 0) {
-            char text[64];
-            int n = snprintf(text, sizeof text, "%.14g", lua_tonumber(L, idx));
-            show(&item, text, (size_t)n);
-            return sink(arg, &item);
-        }
-        return give_number(L, idx, sink, arg);
+    case LUA_TNUMBER: return give_number(L, idx, sink, arg);
     default:
         s = luaL_typename(L, idx);
         if (lua_isboolean(L, idx))

@@ -105,6 +105,19 @@ describe("ids", function()
         assert.is_truthy(refused(1.5).message:find("'1.5'", 1, true))
     end)
 
+    it("are refused with the number as it was written", function()
+        for text, bad in pairs {
+            ["1.1"] = 1.1, ["-0.1"] = -0.1, ["713516551148.25"] = 713516551148.25,
+            ["-713516551148123"] = -713516551148123, ["-9007199254740991"] = -9007199254740991,
+            ["1e+300"] = 1e300,
+        } do
+            assert.are.equal(text, refused(bad).ids[1])
+        end
+        if integers then
+            assert.are.equal("-9223372036854775808", refused(math.mininteger).ids[1])
+        end
+    end)
+
     it("are refused where an array holds something else, by its place", function()
         for _, bad in ipairs { true, false, {}, print, io.stdout, coroutine.create(function() end) } do
             local err = refused { "1", "2", bad, "4" }
