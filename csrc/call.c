@@ -152,6 +152,15 @@ static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
     return true;
 }
 
+/* What never went out is no request, and no attempt. */
+static void uncount(kap_batch *b)
+{
+    b->call->requests--;
+    b->attempts--;
+    if (b->attempts > 0)
+        b->call->retries--;
+}
+
 bool kap_call_pump(kap_call *c, kap_engine *e)
 {
     /* Enough in the engine to keep it busy while nobody steps, and while some
@@ -185,6 +194,8 @@ bool kap_call_pump(kap_call *c, kap_engine *e)
 
 void kap_batch_describe(kap_batch *b, const kap_transfer *t)
 {
+    if (!atomic_load_explicit(&t->started, memory_order_acquire))
+        uncount(b);
     kap_transfer_failure(t, &b->failure);
     b->failure.attempts = b->attempts;
 }
@@ -392,7 +403,7 @@ void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why)
              !atomic_load_explicit(&b->transfer->started,
                                    memory_order_acquire))) {
             if (b->state == KAP_BATCH_FLYING)
-                c->requests--;
+                uncount(b);
             batch_drop(c, b, e);
         }
     }

@@ -65,6 +65,23 @@ describe("the deadline", function()
         for _, f in ipairs(err.failed) do assert.equal("timeout", f.kind) end
     end)
 
+    it("leaves no trace of what never went out but its ids", function()
+        local went, failed = 0, {}
+        local o, key = options(nil, { batch_size = 1, rate = 4, partial = true, deadline = 1.1, hook = function(e)
+            if e.event == "request" then went = went + 1 end
+            if e.event == "failure" then failed[#failed + 1] = e.attempt end
+        end })
+        local tickets, info = assert(kapture.new():get_ticket(sandbox.ids(12), o))
+        assert.is_true(#tickets < 12)
+        assert.equal(sandbox.stats(key).requests, info.requests)
+        assert.equal(went, info.requests)
+        calls.account(sandbox.ids(12), tickets, info.missing, info.failed)
+        for i, f in ipairs(info.failed) do
+            assert.equal(0, f.attempts)
+            assert.equal(0, failed[i] or 0)
+        end
+    end)
+
     it("is that of the call, not of each batch", function()
         local o = options("delay,ms=250", { batch_size = 1, concurrency = 1 })
         local err = in_time(sandbox.ids(10), o, 0.9)
