@@ -213,7 +213,7 @@ void kapL_request_start(lua_State *L, kap_request *r, int client,
     /* from here on, only C: no finalizer can come between, nothing fails */
     if (c->closed && r->fault.kind == KAP_KIND_NONE)
         kap_failure_set(&r->fault, KAP_KIND_CLOSED, "the client is closed");
-    r->submitted = submitted;
+    r->submitted = submitted && !c->closed; /* a closed one reports nothing */
     call->numbers = &c->numbers;
     call->budget = &c->budget;
     call->random = &c->random;
@@ -225,6 +225,8 @@ void kapL_request_start(lua_State *L, kap_request *r, int client,
     if (r->fault.kind != KAP_KIND_NONE) {
         kap_call_end(call, c->engine);
         kap_request_detach(r);
+        if (c->closed)
+            kapL_client_forget(L, client, r);
         kap_client_settle_mark(c);
     } else if (!kap_call_pump(call, c->engine)) {
         c->starved = true; /* the next step tries again */

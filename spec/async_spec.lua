@@ -583,8 +583,13 @@ describe("close", function()
         assert.is_nil(c:fd())
         local r = c:submit "1"
         assert.is_true(r:done())
+        assert.same({ 0, {} }, { c:step() }) -- nor of what was asked for since
         assert.equal("closed", select(3, r:result()).kind)
         assert.equal("closed", select(3, r:wait()).kind)
+        local kept = setmetatable({ c:submit "1" }, { __mode = "v" })
+        collectgarbage()
+        collectgarbage()
+        assert.is_nil(kept[1])
         assert.equal("closed", select(3, c:get_ticket "1").kind)
         local rounds = 0
         for id, ticket, err in c:tickets "1,2" do
