@@ -102,6 +102,26 @@ static const char *reason(long status)
     }
 }
 
+/* The first string in the value, which may be a list or an object of such: it
+ * has been skipped over already. NULL: there is none. */
+static char *words_in(kap_response *r, char *value)
+{
+    kap_envelope inner;
+    kap_decode *d = &r->decode;
+    if (value != NULL && *value == '[') {
+        d->p = value;
+        kap_decode_take(d);
+        value = kap_decode_peek(d) < 0 ? NULL : d->p;
+    }
+    if (value != NULL && *value == '{') {
+        d->p = value;
+        value = NULL;
+        if (kap_envelope_read(d, &inner))
+            value = inner.message != NULL ? inner.message : inner.words;
+    }
+    return value != NULL && *value == '"' ? value : NULL;
+}
+
 /* Copies a JSON string value's text as the message: one line, fit for a log.
  * False: it has none. */
 static bool message_from(lua_State *L, kap_response *r, const kap_transfer *t,
@@ -109,7 +129,8 @@ static bool message_from(lua_State *L, kap_response *r, const kap_transfer *t,
 {
     size_t len, n = 0;
     const char *s;
-    if (value == NULL || *value != '"')
+    value = words_in(r, value);
+    if (value == NULL)
         return false;
     r->decode.p = value;
     if (!kapL_decode_value(L, &r->decode))
@@ -269,6 +290,14 @@ static kap_response_result elements(lua_State *L, kap_response *r,
     }
 }
 
+/* Words, not tickets. */
+static bool is_list_of_strings(kap_decode *d, char *list)
+{
+    d->p = list;
+    kap_decode_take(d);
+    return kap_decode_peek(d) == '"';
+}
+
 /* The object form: finds the tickets in it, or what it says instead. */
 static kap_response_result object(lua_State *L, kap_response *r,
                                   const kap_transfer *t, const course *to,
@@ -284,7 +313,7 @@ static kap_response_result object(lua_State *L, kap_response *r,
     char *list = e.message != NULL && *e.message == '[' ? e.message
                  : e.success                            ? e.list
                                                         : NULL;
-    if (!e.ticket && list != NULL) {
+    if (!e.ticket && list != NULL && !is_list_of_strings(&r->decode, list)) {
         r->decode.p = list + 1;
         r->decode.depth = 2;
         r->phase = KAP_RESPONSE_ELEMENTS;
@@ -306,16 +335,18 @@ static kap_response_result object(lua_State *L, kap_response *r,
         r->decode.p = start;
         return single(L, r, to, f);
     }
-    if (e.success && message_from(L, r, t, e.message, f)) {
-        char words[KAP_MESSAGE_MAX];
-        memcpy(words, f->message, sizeof words);
-        kap_failure_set(f, KAP_KIND_PROTOCOL,
-                        "the response says success and holds no tickets: "
-                        "%.200s",
-                        words);
-        return KAP_RESPONSE_FAILED;
-    }
-    return unknown(f, "the response is JSON of no known shape");
+    kap_kind kind;
+    if (kind_by_words(t, &kind) && kind == KAP_KIND_AUTH)
+        return refuse(L, r, t, &e, f);
+    const char *what = e.success
+                           ? "the response says success and holds no tickets"
+                           : "the response is JSON of no known shape";
+    if (!message_from(L, r, t, e.message, f))
+        return unknown(f, what);
+    char words[KAP_MESSAGE_MAX];
+    memcpy(words, f->message, sizeof words);
+    kap_failure_set(f, KAP_KIND_PROTOCOL, "%s: %.200s", what, words);
+    return KAP_RESPONSE_FAILED;
 }
 
 static void begin(kap_response *r, kap_transfer *t)

@@ -58,6 +58,15 @@ describe("the kind of a failure", function()
         end
     end)
 
+    it("is auth by these words in an object that holds no tickets, failed or not", function()
+        for _, body in ipairs {
+            '{"message":"Invalid Auth Key"}', '{"status":"success","message":"Invalid Auth Key"}',
+            '{"status":"error","Message":"Invalid Auth Key"}', '{"status":false,"message":["Invalid Auth Key"]}',
+        } do
+            assert.are.equal("Invalid Auth Key", fails("auth", 200, nil, answer(body)).message)
+        end
+    end)
+
     it("is bad_request for a failed body under 200", function()
         assert.are.equal("Invalid Json.", fails("bad_request", 200, nil, answer
             '{ "message": "Invalid Json.", "status": "failed" }').message)
@@ -201,6 +210,23 @@ describe("an error", function()
         assert.are.equal("HTTP 400 Bad Request", got.message)
         got = fails("bad_request", 400, nil, answer('{"message":"' .. ("é"):rep(400) .. '"}', 400))
         assert.are.equal(0, #got.message % 2)
+    end)
+
+    it("has the service's words, also from a list or an object", function()
+        for _, message in ipairs {
+            '["no"]', '["no","x"]', '{"error":"no"}', '[{"n":1,"error":"no"}]', '{"message":"no"}',
+        } do
+            for _, status in ipairs { 200, 400 } do
+                local body = ('{"status":"failed","message":%s}'):format(message)
+                assert.are.equal("no", fails("bad_request", status, nil, answer(body, status)).message)
+            end
+        end
+        for _, none in ipairs { "[]", "[1]", "{}", '[[["x"]]]', "null", '{"a":[]}' } do
+            local body = ('{"status":"failed","message":%s}'):format(none)
+            assert.are.equal("HTTP 200", fails("bad_request", 200, nil, answer(body)).message)
+        end
+        local got = fails("protocol", 200, nil, answer '{"status":"error","message":"broken"}')
+        assert.is_truthy(got.message:find "broken")
     end)
 
     it("is plain data that cjson can write", function()
