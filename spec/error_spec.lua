@@ -116,6 +116,15 @@ describe("the kind of a failure", function()
         end
     end)
 
+    it("is protocol for what is no JSON where a ticket should be, and names the byte", function()
+        for body, byte in pairs { ["[NaN]"] = 2, ["[x"] = 2, ["[1,01]"] = 2, [ [==[["a	b"]]==] ] = 4, ["[nul]"] = 2 } do
+            local got = fails("protocol", 200, nil, answer(body))
+            if body ~= "[1,01]" then
+                assert.is_truthy(got.message:find("at byte " .. byte, 1, true), body .. ": " .. got.message)
+            end
+        end
+    end)
+
     it("is protocol", function()
         for _, fault in ipairs { "empty", "html,code=200", "notjson", "empty,code=204", "badgzip,form=noise",
                                  "badgzip,form=plain", "redirect", "encoding" } do
