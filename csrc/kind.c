@@ -102,13 +102,34 @@ static int hex_value(const char *s, size_t n)
     return value;
 }
 
-/* Length of "&#61;" or "&#x3d;" where it stands for c, else 0. */
-static size_t match_entity(const char *text, size_t len, char c)
+/* Of those of ASCII, what writers of HTML have names for in a token. */
+static const struct {
+    const char *name;
+    char c;
+} entities[] = {
+    {"&amp;", '&'},   {"&lt;", '<'},    {"&gt;", '>'},     {"&quot;", '"'},
+    {"&apos;", '\''}, {"&plus;", '+'},  {"&sol;", '/'},    {"&equals;", '='},
+    {"&bsol;", '\\'}, {"&colon;", ':'}, {"&lowbar;", '_'},
+};
+
+static size_t match_name(const char *text, size_t len, unsigned char c)
+{
+    for (size_t i = 0; i < sizeof entities / sizeof *entities; i++) {
+        size_t n = strlen(entities[i].name);
+        if (entities[i].c == c && n <= len &&
+            memcmp(text, entities[i].name, n) == 0)
+            return n;
+    }
+    return 0;
+}
+
+/* Length of "&#61;", "&#x3d;" or "&equals;" where it stands for c, else 0. */
+static size_t match_entity(const char *text, size_t len, unsigned char c)
 {
     size_t i = 2, digits = 0;
     int value = 0, base = 10;
     if (len < 4 || text[1] != '#')
-        return 0;
+        return match_name(text, len, c);
     if (text[i] == 'x' || text[i] == 'X') {
         base = 16;
         i++;
@@ -122,15 +143,13 @@ static size_t match_entity(const char *text, size_t len, char c)
     return i < len && text[i] == ';' && value == c ? i + 1 : 0;
 }
 
-/* Length of what stands for c at text, as itself or as writers of JSON, URLs
- * and HTML put it; 0: something else does. */
-static size_t match_char(const char *text, size_t len, char c)
+/* Length of what stands for c at text as writers of JSON, URLs and HTML put it;
+ * 0: it is not put so. */
+static size_t match_escape(const char *text, size_t len, unsigned char c)
 {
-    if (*text == c)
-        return 1;
     switch (*text) {
     case '\\':
-        if (len >= 2 && text[1] == c)
+        if (len >= 2 && (unsigned char)text[1] == c)
             return 2;
         return len >= 6 && text[1] == 'u' && hex_value(text + 2, 4) == c ? 6
                                                                          : 0;
@@ -140,16 +159,27 @@ static size_t match_char(const char *text, size_t len, char c)
     }
 }
 
+/* The same, or of c itself; its escape first, which may begin with it. */
+static size_t match_char(const char *text, size_t len, unsigned char c)
+{
+    size_t n = match_escape(text, len, c);
+    return n > 0 ? n : (unsigned char)*text == c;
+}
+
 /* Length of `secret` as it stands at text, or 0 where it does not. */
 static size_t match(const char *text, size_t len, const char *secret, bool cut)
 {
-    size_t i = 0;
+    size_t i = 0, n = strlen(secret);
+    if (n > len && cut)
+        n = len;
+    if (n <= len && memcmp(text, secret, n) == 0)
+        return n;
     for (; *secret != '\0'; secret++) {
         if (i >= len)
             return cut ? i : 0;
-        size_t n = match_char(text + i, len - i, *secret);
+        n = match_char(text + i, len - i, (unsigned char)*secret);
         if (n == 0) /* an escape that is itself cut off? */
-            return cut && i > 0 && len - i < 6 &&
+            return cut && i > 0 && len - i < 9 &&
                            strchr("\\%&", text[i]) != NULL
                        ? len
                        : 0;

@@ -260,7 +260,8 @@ local function forms_of(token)
         return (token:gsub("[^%w]", function(c) return (format:format(c:byte())) end))
     end
     return { token, (token:gsub("/", "\\/")), each "\\u%04x", each "\\u%04X", each "%%%02X", each "%%%02x",
-             each "&#%d;", each "&#x%x;" }
+             each "&#%d;", each "&#x%x;",
+             (token:gsub("[+/=]", { ["+"] = "&plus;", ["/"] = "&sol;", ["="] = "&equals;" })) }
 end
 
 describe("the token", function()
@@ -293,6 +294,20 @@ describe("the token", function()
                     assert.is_truthy(got.err)
                     absent(everything(got.err), body)
                     absent(table.concat(seen), body)
+                end
+            end
+        end
+    end)
+
+    it("is in no failure, whatever characters it is of", function()
+        local names = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ["'"] = "&apos;", ['"'] = "&quot;" }
+        for _, odd in ipairs { "Zm9v\195\169+\255Zm9v", "Zm9v&<Zm9v>'\"", "Zm9v&amp;&#61;Zm9v", "Zm9v\\\\Zm9v%3D" } do
+            local named = odd:gsub("[&<>'\"]", names)
+            for _, form in ipairs { odd, percent(odd), named } do
+                for _, body in ipairs { form, "<p>" .. form .. "</p>", form:rep(30) } do
+                    local err = ask("1", { token = odd }, answer(body, 502)).err
+                    assert.are.equal("server", err.kind)
+                    assert.is_nil(everything(err):find("Zm9v", 1, true), err.body)
                 end
             end
         end
