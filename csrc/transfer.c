@@ -4,6 +4,7 @@
 #include "kapture.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -130,6 +131,9 @@ static size_t on_header(char *line, size_t one, size_t n, void *arg)
     if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) {
         t->retry_after[0] = '\0';
         t->html = false;
+        t->headed = false;
+    } else if (*line == '\r' || *line == '\n') {
+        t->headed = true;
     } else if ((v = header_value(line, n, "Retry-After", &len)) != NULL) {
         if (len < sizeof t->retry_after) {
             memcpy(t->retry_after, v, len);
@@ -341,6 +345,14 @@ void kap_transfer_finish(kap_transfer *t, CURLcode code)
     t->elapsed = (double)us * 1e-6;
     if (t->outcome != KAP_OUTCOME_PENDING) /* a callback ended it */
         return;
+    if (code == CURLE_OK && !t->headed) {
+        /* to libcurl, what was closed within the headers is an empty answer */
+        t->code = CURLE_RECV_ERROR;
+        t->outcome = KAP_OUTCOME_FAILED;
+        snprintf(t->error, sizeof t->error,
+                 "the connection was closed within the response's headers");
+        return;
+    }
     if (code == CURLE_OK)
         t->outcome = KAP_OUTCOME_RESPONSE;
     else if (code == CURLE_FILESIZE_EXCEEDED)

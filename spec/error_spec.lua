@@ -94,6 +94,12 @@ describe("the kind of a failure", function()
                 assert.is_true(got.err.retryable)
             end
         end
+        for _, on in ipairs { "https1", "http" } do
+            local got = ask(SAMPLE, nil, "garbage,form=cut", { on = on })
+            assert.are.equal("network", got.err and got.err.kind or "none", got.message)
+            assert.is_true(got.err.retryable)
+            assert.are.equal(0, #got.err.tickets)
+        end
         local _, _, refused = kapture.get_ticket("1", { base_url = sandbox.refused, token = "x", retries = 0 })
         assert.are.equal("network", refused.kind)
         assert.is_nil(refused.status)

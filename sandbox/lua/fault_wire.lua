@@ -102,8 +102,8 @@ M.early = {
 }
 
 M.garbage = { -- h1 but for one form: the handler sees to it
-    doc = "not HTTP: form noise, status, version, header, nul, chunk, lengths, endless (one header line) " ..
-        "or tls (noise under TLS: any protocol)",
+    doc = "not HTTP: form noise, status, version, header, nul, chunk, lengths, endless (one header line), " ..
+        "cut (within the headers) or tls (noise under TLS: any protocol)",
     params = { form = "noise" },
     gate = function(ctx, p)
         if p.form == "tls" then return breaking.noise(ctx) end

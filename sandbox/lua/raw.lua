@@ -46,6 +46,10 @@ function styles.endless()
     return "HTTP/1.1 200 OK\r\nX-Endless: " .. ("e"):rep(1048576)
 end
 
+function styles.cut(resp)
+    return (head(resp, "HTTP/1.1", { "X-Cut: he" }):gsub("\r\n\r\n$", ""))
+end
+
 function styles.http10(resp)
     return head(resp, "HTTP/1.0", {}) .. resp.body
 end
