@@ -396,7 +396,7 @@ check-tsan: deps
 	  $(BUILD)/tsan 5.4 --filter-out='its turn during a large' $(TSAN_SPECS)
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes BUILD=$(BUILD)/tsan-control \
 	  CPPFLAGS='-include $(CURDIR)/spec/support/nolocks.h' $(TSAN)
-	@BUILD=$(BUILD)/tsan-control KAPTURE_STRESS_ROUNDS=300 KAPTURE_STRESS_SEED=1 \
+	@BUILD=$(BUILD)/tsan-control SPEC_TIMEOUT=120 KAPTURE_STRESS_ROUNDS=300 KAPTURE_STRESS_SEED=1 \
 	  WRAP='env LD_PRELOAD=$(TSAN_LIB) TSAN_OPTIONS=exitcode=66' \
 	  spec/run 5.4 spec/stress_spec.lua 2>&1 | \
 	  grep 'ThreadSanitizer: data race' >/dev/null || \
