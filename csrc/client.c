@@ -54,9 +54,7 @@ void kapL_client_options(lua_State *L, kap_client *c, int opts,
     lua_settop(L, me);
 }
 
-/* In a forked child the parent's engine is not ours: its threads are gone, its
- * connections are the parent's. Requests at work on it have ended here. */
-static void check_fork(kap_client *c)
+void kap_client_check_fork(kap_client *c)
 {
     if (c->pid == getpid())
         return;
@@ -71,7 +69,7 @@ static void check_fork(kap_client *c)
 
 kap_engine *kapL_client_engine(lua_State *L, kap_client *c)
 {
-    check_fork(c);
+    kap_client_check_fork(c);
     if (c->engine == NULL && !c->closed) {
         c->engine = kap_engine_new();
         if (c->engine == NULL)
@@ -94,7 +92,7 @@ void kap_client_close(kap_client *c)
 {
     if (c->closed)
         return;
-    check_fork(c);
+    kap_client_check_fork(c);
     c->closed = true;
     while (c->requests != NULL)
         kap_request_end(c->requests, KAP_KIND_CLOSED, "the client was closed");
@@ -283,7 +281,7 @@ static void announce(lua_State *L, int idx, kap_client *c)
 void kapL_client_work(lua_State *L, int idx, double until)
 {
     kap_client *c = lua_touserdata(L, idx);
-    check_fork(c);
+    kap_client_check_fork(c);
     if (c->starved)
         feed_starved(L, idx, c);
     /* taken note of even where the call that it was for is gone: while it
@@ -313,14 +311,16 @@ static bool feeds(const kap_client *c)
     return c->starved && c->requests != NULL;
 }
 
-bool kap_client_has_work(const kap_client *c)
+bool kap_client_has_work(kap_client *c)
 {
+    kap_client_check_fork(c);
     return c->arrived != NULL || feeds(c) ||
            (c->engine != NULL && kap_engine_ready(c->engine));
 }
 
 void kap_client_settle_mark(kap_client *c)
 {
+    kap_client_check_fork(c);
     if (c->engine == NULL)
         return;
     if (c->ended != NULL || c->arrived != NULL || feeds(c))
@@ -492,6 +492,7 @@ static int client_step(lua_State *L)
     kap_client *c = kapL_client_check(L, 1);
     double seconds = luaL_optnumber(L, 2, 0);
     double until = kap_now() + (seconds > 0 ? seconds : 0);
+    kap_client_check_fork(c);
     if (c->engine != NULL)
         kap_engine_heard(c->engine);
     for (;;) {

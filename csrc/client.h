@@ -42,6 +42,13 @@ void kapL_client_options(lua_State *L, kap_client *c, int opts,
                          const char *func);
 kap_client *kapL_client_check(lua_State *L, int idx);
 
+/*
+ * In a forked child the parent's engine is not ours: its thread is gone, its
+ * connections, the wake-up's too, are the parent's, and its lock may be held
+ * for ever. Requests at work on it end here. Comes before c->engine is used by
+ * whatever Lua can call: finalizers run in a child that only closes its state.
+ */
+void kap_client_check_fork(kap_client *c);
 /* The engine, made where it is missing (raises: no memory). */
 kap_engine *kapL_client_engine(lua_State *L, kap_client *c);
 
@@ -51,7 +58,7 @@ kap_engine *kapL_client_engine(lua_State *L, kap_client *c);
  */
 void kapL_client_work(lua_State *L, int idx, double until);
 /* Whether there is more for kapL_client_work. */
-bool kap_client_has_work(const kap_client *c);
+bool kap_client_has_work(kap_client *c);
 /* Works and waits until the request is done or kap_now() reaches `until`. */
 void kapL_client_drive(lua_State *L, int idx, struct kap_request *r,
                        double until);

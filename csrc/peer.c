@@ -25,6 +25,7 @@ static int peer_listen(lua_State *L)
 static int peer_accept(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
+    kap_client_check_fork(c);
     bool ok = c->engine != NULL && kap_engine_accept(c->engine);
     if (ok)
         kap_client_settle_mark(c);
@@ -35,6 +36,7 @@ static int peer_accept(lua_State *L)
 static int peer_hang_up(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
+    kap_client_check_fork(c);
     if (c->engine != NULL)
         kap_engine_hang_up(c->engine);
     return 0;

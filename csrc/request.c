@@ -172,6 +172,8 @@ void kap_request_end(kap_request *r, kap_kind kind, const char *words)
 {
     kap_client *c = r->client;
     kap_failure f;
+    if (c != NULL)
+        kap_client_check_fork(c);
     if (r->call.done)
         return;
     kap_failure_clear(&f);

@@ -474,6 +474,8 @@ static int protected(lua_State *L, kap_iterator *it, lua_CFunction f,
 {
     if (it->busy)
         return luaL_error(L, AT_WORK);
+    /* first: a chunk read before that would wait in the parent's lane */
+    kap_client_check_fork(it->client);
     lua_settop(L, 1);
     lua_pushcfunction(L, f);
     lua_pushvalue(L, 1);
