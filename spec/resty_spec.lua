@@ -364,6 +364,31 @@ describe("resty.kapture", function()
         stop()
     end)
 
+    it("keeps nothing of a call that has ended before it waited", function()
+        -- an id that is none, and a client that is closed: no pump runs, and
+        -- the module has nobody else to report them to
+        start(content("/", [[
+            local closed = kapture.new(options())
+            closed:close()
+            local function grown(which, id)
+                for _ = 1, 200 do which:get_ticket(id) end
+                collectgarbage() collectgarbage()
+                local before = collectgarbage "count"
+                for _ = 1, 2000 do
+                    local _, _, err = which:get_ticket(id)
+                    assert(err.kind == (which == closed and "closed" or "invalid_ids"))
+                end
+                collectgarbage() collectgarbage()
+                return collectgarbage "count" - before
+            end
+            say { invalid = grown(client, "no id"), closed = grown(closed, "1") }
+        ]]))
+        local kib = get "/"
+        assert.is_true(kib.invalid < 500, kib.invalid)
+        assert.is_true(kib.closed < 500, kib.closed)
+        assert.is_nil(stop():find "%[error%]")
+    end)
+
     it("ends its timer when nothing is left to do, and begins again", function()
         start(content("/", [[show(client:get_ticket "713000000001")]])
             .. content("/timers", "say { ngx.timer.running_count() }"), { init = "kapture.idle = 0.2" })

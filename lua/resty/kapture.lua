@@ -329,9 +329,14 @@ function Client:get_ticket(ids, opts)
     local client = why and closed_core or entry.core
     local ok, request = pcall(client.submit, client, ids, options)
     if not ok then rethrow(request, "get_ticket") end
-    if why then return refuse(why, request) end
+    if why then
+        client:step() -- which lets go of what has ended
+        return refuse(why, request)
+    end
     if not request:done() then
         wait(entry, request, { background = phase == "timer", owner = self })
+    elseif not entry.pump then -- likewise: nobody else does
+        step(entry)
     end
     return request:result()
 end
