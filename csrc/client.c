@@ -341,6 +341,7 @@ static void wait_awhile(lua_State *L, kap_client *c, double seconds)
 {
     if ((lua_gethookmask(L) & LUA_MASKCALL) != 0) {
         luaL_checkstack(L, 1, "kapture");
+        kap_client_settle_mark(c); /* whoever waits has taken it back */
         lua_pushcfunction(L, nothing);
         lua_call(L, 0, 0);
     }

@@ -62,6 +62,26 @@ describe("Ctrl-C", function()
     end)
   end)
 
+  it("leaves the descriptor readable for what ended during the wait", function()
+    local fd = client:fd()
+    local ended = client:submit("4", { base_url = sandbox.https })
+    local request, began, waits = client:submit "5", host.now(), 0
+    debug.sethook(function()
+      if ended:done() then waits = waits + 1 end
+      -- it has waited since, and taken back what had woken it
+      if waits > 3 or host.now() - began > 15 then
+        debug.sethook()
+        error("interrupted!", 0)
+      end
+    end, "c")
+    pcall(function() request:wait() end)
+    debug.sethook()
+    assert.is_true(ended:done())
+    assert.is_true(host.poll(fd, 5))
+    local _, reported = client:step()
+    assert.equal(ended, reported[1])
+  end)
+
   it("ends step and wait, and not the request", function()
     local request = client:submit "5"
     interrupted(function() client:step(20) end)
