@@ -440,11 +440,31 @@ bool kap_engine_threaded(const kap_engine *e)
     return e->threaded;
 }
 
+/* A multi handle that was made while there were no descriptors to be had works,
+ * but nothing wakes it; libcurl says so only here. */
+static bool can_wake(kap_engine *e)
+{
+    if (curl_multi_wakeup(e->multi) == CURLM_OK)
+        return true;
+    CURLM *other = e->queue.active.n == 0 ? curl_multi_init() : NULL;
+    if (other == NULL)
+        return false;
+    curl_multi_cleanup(e->multi);
+    e->multi = other;
+    e->max_connects = 0;
+    e->http2 = false;
+    return curl_multi_wakeup(e->multi) == CURLM_OK;
+}
+
 bool kap_engine_start(kap_engine *e, const char **why)
 {
     sigset_t all, before;
     if (e->threaded)
         return true;
+    if (!can_wake(e)) {
+        *why = strerror(EMFILE);
+        return false;
+    }
     if (!e->notify.distant && kap_engine_fd(e) < 0) {
         *why = strerror(errno);
         return false;

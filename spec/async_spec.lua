@@ -173,6 +173,24 @@ describe("submit", function()
 end)
 
 describe("the engine's thread", function()
+    it("can be woken even if there were no descriptors when the client was new #once", function()
+        local c, files = client(), {}
+        local before = assert(host.files(120))
+        repeat
+            local file = io.open "/dev/null"
+            files[#files + 1] = file
+        until not file
+        local _, message, err = c:submit("1"):wait(20)
+        for _, file in ipairs(files) do file:close() end
+        host.files(before)
+        assert.equal("network", err and err.kind, message)
+        for i = 1, 3 do -- the first is there when the thread starts
+            local tickets, why = c:submit(i):wait(20)
+            assert(tickets, why)
+        end
+        c:close()
+    end)
+
     it("is not there for a blocking script", function()
         collectgarbage() -- other tests' clients, and with them their threads
         collectgarbage()

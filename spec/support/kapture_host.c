@@ -1,6 +1,6 @@
 /*
- * What a host in C has and plain Lua lacks: poll(2), a clock, signals, and the
- * bits of /proc that tell one thread from another. For the specs.
+ * What a host in C has and plain Lua lacks: poll(2), a clock, signals, limits,
+ * and the bits of /proc that tell one thread from another. For the specs.
  */
 #include <lauxlib.h>
 #include <lua.h>
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -133,6 +134,21 @@ static int host_signals(lua_State *L)
     return 2;
 }
 
+/* files(n): this process may have so many files open; returns how many before. */
+static int host_files(lua_State *L)
+{
+    struct rlimit r;
+    rlim_t before;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return 0;
+    before = r.rlim_cur;
+    r.rlim_cur = (rlim_t)luaL_checknumber(L, 1);
+    if (setrlimit(RLIMIT_NOFILE, &r) != 0)
+        return 0;
+    lua_pushnumber(L, (lua_Number)before);
+    return 1;
+}
+
 int luaopen_kapture_host(lua_State *L);
 
 __attribute__((visibility("default"))) int luaopen_kapture_host(lua_State *L)
@@ -141,8 +157,9 @@ __attribute__((visibility("default"))) int luaopen_kapture_host(lua_State *L)
         {"poll", host_poll},       {"now", host_now},     {"work", host_work},
         {"queued", host_queued},   {"sleep", host_sleep}, {"pid", host_pid},
         {"signals", host_signals}, {"unset", host_unset}, {"netns", host_netns},
+        {"files", host_files},
     };
-    lua_createtable(L, 0, 9);
+    lua_createtable(L, 0, 10);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         lua_pushcfunction(L, functions[i].func);
         lua_setfield(L, -2, functions[i].name);
