@@ -292,9 +292,8 @@ static void drop_transfer(kap_batch *b)
     memset(&b->response, 0, sizeof b->response);
 }
 
-void kap_call_retry(kap_call *c, kap_batch *b, double delay)
+void kap_call_retry(kap_batch *b, double delay)
 {
-    (void)c;
     drop_transfer(b);
     b->not_before = delay > 0 ? kap_now() + delay : 0;
     b->state = KAP_BATCH_READY;
@@ -308,9 +307,8 @@ void kap_call_refetch(kap_batch *b)
     b->state = KAP_BATCH_READY;
 }
 
-void kap_call_park(kap_call *c, kap_batch *b)
+void kap_call_park(kap_batch *b)
 {
-    (void)c;
     drop_transfer(b);
     b->state = KAP_BATCH_PARKED;
 }

@@ -103,9 +103,9 @@ kap_next kap_call_decide(kap_call *c, kap_batch *b, double *delay);
 
 /* Carry the decision out; the batch is gone after all but retry and park.
  * Split: false without memory, and nothing has changed. */
-void kap_call_retry(kap_call *c, kap_batch *b, double delay);
+void kap_call_retry(kap_batch *b, double delay);
 bool kap_call_split(kap_call *c, kap_batch *b);
-void kap_call_park(kap_call *c, kap_batch *b);
+void kap_call_park(kap_batch *b);
 void kap_call_fail(kap_call *c, kap_batch *b);
 void kap_call_succeed(kap_call *c, kap_batch *b);
 /* Fetches it anew, as if it had never been sent: its body was lost here. */

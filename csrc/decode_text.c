@@ -297,11 +297,10 @@ static inline bool take_bracket(brackets *b, const char *p)
         bit = UINT64_C(1) << b->depth % 64;
         if (bit == 1)
             b->curly[b->depth / 64] = 0;
+        /* another may have been open at this depth before */
         b->curly[b->depth / 64] &= ~bit;
         if (*p == '{')
             b->curly[b->depth / 64] |= bit;
-        else /* another may have been open at this depth before */
-            b->curly[b->depth / 64] &= ~bit;
         b->depth++;
         return true;
     }

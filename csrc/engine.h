@@ -52,11 +52,12 @@ void kap_engine_wait(kap_engine *e, double seconds);
 void kap_engine_turn(kap_engine *e, bool busy);
 
 /* The descriptor that is readable while a mark stands: set when a transfer
- * ends or kap_engine_notify is called; made
- * by the first call. -1: no descriptor to be had (errno). */
+ * ends, or starts in a watched lane, or kap_engine_notify is called. Made by the
+ * first call. -1: no descriptor to be had (errno), or a peer has it. */
 int kap_engine_fd(kap_engine *e);
 void kap_engine_notify(kap_engine *e);
-/* Takes the mark back, unless a transfer waits to be taken. */
+/* Takes the mark back, unless a transfer waits to be taken, or a start to be
+ * asked for. */
 void kap_engine_quiet(kap_engine *e);
 
 /*

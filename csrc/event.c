@@ -53,10 +53,9 @@ void kapL_event(lua_State *L, kap_request *r, const kap_batch *b,
         set_number(L, "delay", delay);
 }
 
-void kapL_event_tell(lua_State *L, kap_request *r, int first, int request)
+void kapL_event_tell(lua_State *L, int first, int request)
 {
     int last = lua_gettop(L);
-    (void)r;
     if (last < first)
         return;
     kapL_getuservalue(L, request);
@@ -94,6 +93,6 @@ void kapL_event_announce(lua_State *L, kap_request *r, int request)
         /* a copy: a finalizer may close the client, and b is gone */
         const kap_batch seen = *b;
         kapL_event(L, r, &seen, KAP_EVENT_REQUEST, 0);
-        kapL_event_tell(L, r, first, request);
+        kapL_event_tell(L, first, request);
     }
 }

@@ -18,7 +18,7 @@ void kapL_event(lua_State *L, kap_request *r, const kap_batch *b,
 
 /* Gives the tables from stack index `first` up to the request's hook, in order,
  * and pops them. The hook may do anything; its errors are its own. */
-void kapL_event_tell(lua_State *L, kap_request *r, int first, int request);
+void kapL_event_tell(lua_State *L, int first, int request);
 
 /* Whether a request has gone out that the hook has not heard of. */
 bool kap_event_due(const kap_request *r);

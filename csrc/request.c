@@ -329,7 +329,7 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, kap_next next,
     if (gone(b))
         return;
     switch (next) {
-    case KAP_NEXT_RETRY: kap_call_retry(c, b, delay); break;
+    case KAP_NEXT_RETRY: kap_call_retry(b, delay); break;
     case KAP_NEXT_FAIL:
         kapL_result_fail(L, r, b->first, b->count, top + 1);
         /* first, as long as the batch holds the engine back */
@@ -340,10 +340,10 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, kap_next next,
         kap_call_fail(c, b);
         break;
     default: /* a split is decided when all that is known is known: unpark */
-        kap_call_park(c, b);
+        kap_call_park(b);
         break;
     }
-    kapL_event_tell(L, r, first_event, table - 1);
+    kapL_event_tell(L, first_event, table - 1);
 }
 
 /* Batches whose failure waited for others: taken apart now, or failed. */
@@ -377,7 +377,7 @@ static void unpark(lua_State *L, kap_request *r, int table)
         } else if (!kap_call_split(&r->call, b)) {
             kapL_nomem(L);
         }
-        kapL_event_tell(L, r, first_event, table - 1);
+        kapL_event_tell(L, first_event, table - 1);
         lua_settop(L, top);
     }
 }
@@ -390,7 +390,7 @@ static void succeed(lua_State *L, kap_request *r, kap_batch *b, int table)
     if (gone(b))
         return;
     kap_call_succeed(&r->call, b);
-    kapL_event_tell(L, r, first_event, table - 1);
+    kapL_event_tell(L, first_event, table - 1);
 }
 
 static void fail(lua_State *L, kap_request *r, kap_batch *b, int table)

@@ -469,8 +469,8 @@ static void close_here(lua_State *L, kap_iterator *it)
 
 /* Calls f(iterator), and closes the iterator where that fails. The number of
  * results, which are on the stack. */
-static int protected(lua_State *L, kap_iterator *it, lua_CFunction f,
-                     int results)
+static int run_protected(lua_State *L, kap_iterator *it, lua_CFunction f,
+                         int results)
 {
     if (it->busy)
         return luaL_error(L, AT_WORK);
@@ -498,7 +498,7 @@ static int iterator_call(lua_State *L)
     kap_iterator *it = check(L);
     if (it->closed)
         return 0;
-    int n = protected(L, it, round_protected, LUA_MULTRET);
+    int n = run_protected(L, it, round_protected, LUA_MULTRET);
     if (n == 0)
         close_here(L, it);
     return n;
@@ -523,7 +523,7 @@ static int iterator_advance(lua_State *L)
 {
     kap_iterator *it = check(L);
     if (!it->closed)
-    protected(L, it, advance_protected, 0);
+        run_protected(L, it, advance_protected, 0);
     return iterator_pending(L);
 }
 

@@ -78,7 +78,8 @@ void kap_transfer_free(kap_transfer *t);
 
 /*
  * Sets `easy` up for it. A handle that served the same settings before keeps
- * what it has; another is as new (served is NULL). False: t->outcome says why (a libcurl option refused, memory).
+ * what it has; another is as new (served is NULL). False: t->outcome says why
+ * (a libcurl option refused, memory).
  */
 bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
                           const kap_settings *served, const kap_shared *shared);
