@@ -182,7 +182,6 @@ static int on_request(void *arg, char *to, char *from, int to_port,
 static CURLcode set_tls(CURL *easy, const kap_settings *s,
                         const kap_shared *shared)
 {
-    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_SSL_VERIFYPEER, s->verify ? 1L : 0L);
     SET(CURLOPT_SSL_VERIFYHOST, s->verify ? 2L : 0L);
     if (s->ca_file != NULL)
@@ -267,6 +266,12 @@ static CURLcode set_request(kap_transfer *t, CURL *easy)
     SET(CURLOPT_FRESH_CONNECT, t->fresh || t->http1 ? 1L : 0L);
     SET(CURLOPT_HTTP_VERSION,
         t->http1 ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
+    /* libcurl (7.88) takes any connection to a host that speaks HTTP/2 for one to
+     * share, this one as well, and answers would go to whoever did not ask. With
+     * other TLS settings, though they mean the same, it is not the others'. */
+    SET(CURLOPT_SSLVERSION,
+        t->http1 ? (long)(CURL_SSLVERSION_TLSv1_2 | CURL_SSLVERSION_MAX_TLSv1_3)
+                 : (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_URL, t->message->url);
     SET(CURLOPT_HTTPHEADER, t->message->headers);
     SET(CURLOPT_POSTFIELDS, t->post);
