@@ -132,3 +132,27 @@ describe("a redirect", function()
         end)
     end
 end)
+
+-- What HTTP/2 has swallowed is fetched on a connection of its own, and libcurl
+-- once thought that the others could share it.
+describe("requests beside one that is fetched over HTTP/1.1", function()
+    it("stay on their own connections, with their own answers", function()
+        local calls = require "spec.support.calls"
+        for round = 1, 5 do
+            local ids = sandbox.ids(600, round * 1000)
+            local options, key = calls.options({ "close,scope=stream,times=200", "delay,ms=5,jitter=30" },
+                { concurrency = 64, retries = 0, partial = true, batch_size = 1 })
+            local client = kapture.new(options)
+            local tickets, info = assert(client:get_ticket(ids))
+            client:close()
+            for id, as in pairs(calls.account(ids, tickets, info.missing, info.failed)) do
+                assert.is_true(as ~= "missing", id)
+            end
+            local plain = 0
+            for _, request in ipairs(sandbox.requests(key)) do
+                if request.proto == "HTTP/1.1" then plain = plain + 1 end
+            end
+            assert.is_true(plain <= 200, plain)
+        end
+    end)
+end)
