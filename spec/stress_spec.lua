@@ -183,7 +183,11 @@ local function run(seed, rounds)
             step(entry.client, 0.01)
             if entry.request:done() and entry.ended == 0 and entry.client.entries[entry.request] then
                 step(entry.client)
-                assert(entry.ended == 1, "ended and not reported")
+                if entry.ended == 0 then -- submitted to a closed client, whose step has nothing to say
+                    assert(tostring(entry.client.client):find("closed", 1, true), "ended and not reported")
+                    entry.client.entries[entry.request] = nil
+                    check(entry)
+                end
             elseif not entry.client.entries[entry.request] then
                 break
             end
