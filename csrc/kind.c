@@ -105,7 +105,7 @@ static int hex_value(const char *s, size_t n)
 /* Of those of ASCII, what writers of HTML have names for in a token. */
 static const struct {
     const char *name;
-    char c;
+    unsigned char c;
 } entities[] = {
     {"&amp;", '&'},   {"&lt;", '<'},    {"&gt;", '>'},     {"&quot;", '"'},
     {"&apos;", '\''}, {"&plus;", '+'},  {"&sol;", '/'},    {"&equals;", '='},
