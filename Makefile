@@ -33,7 +33,7 @@
 #   make clean
 #
 # Flags in the open: CC CFLAGS CPPFLAGS LDFLAGS LUA_INCDIR LUA_PC CURL_PC
-# CURL_LIBS BUILD. V=1 shows the commands.
+# CURL_LIBS BUILD WERROR (-Werror: a warning fails). V=1 shows the commands.
 
 ABI     ?= 5.4
 CURL_PC ?= libcurl
@@ -103,7 +103,7 @@ CURL_CFLAGS := $(call pc_cflags,$(CURL_PC) 2>/dev/null)
 CURL_LIBS   := $(shell $(PKG_CONFIG) --libs $(CURL_PC) 2>/dev/null)
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
-        -Wmissing-prototypes
+        -Wmissing-prototypes $(WERROR)
 HARDEN := -fstack-protector-strong
 ifeq ($(OS),Linux)
 HARDEN += -fstack-clash-protection

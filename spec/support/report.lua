@@ -1,5 +1,7 @@
 -- A busted output handler: a mark a test, what failed in full at the end, and
 -- the totals into the file that KAPTURE_REPORT names, for spec/run to add up.
+-- What failed is also added to the file that KAPTURE_FAILED names, for whoever
+-- runs many and looks at the end.
 return function(options)
     local busted = require "busted"
     local handler = require "busted.outputHandlers.base"()
@@ -24,6 +26,15 @@ return function(options)
         return nil, true
     end
 
+    local function tell(text)
+        print(text)
+        local path = os.getenv "KAPTURE_FAILED"
+        if not path then return end
+        local file = assert(io.open(path, "a"))
+        file:write(os.getenv "ABI" or "?", text, "\n")
+        file:close()
+    end
+
     local function show(list, title)
         for _, item in ipairs(list) do
             local message = item.message
@@ -33,7 +44,7 @@ return function(options)
                 message = require("pl.pretty").write(message)
             end
             local trace = item.element.trace or item.trace or {}
-            print(("\n%s: %s (%s:%s)\n%s"):format(title, item.name, trace.short_src or "?",
+            tell(("\n%s: %s (%s:%s)\n%s"):format(title, item.name, trace.short_src or "?",
                 trace.currentline or "?", message))
             if options.verbose and item.trace and item.trace.traceback then print(item.trace.traceback) end
         end
