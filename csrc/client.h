@@ -53,25 +53,10 @@ void kap_client_check_fork(kap_client *c);
 kap_engine *kapL_client_engine(lua_State *L, kap_client *c);
 
 /*
- * Deals with what has arrived, until nothing is left or kap_now() reaches
- * `until`. The client is at stack index `idx`. Errors raised: out of memory.
- */
-void kapL_client_work(lua_State *L, int idx, double until);
-/* Whether there is more for kapL_client_work. */
-bool kap_client_has_work(kap_client *c);
-/* Works and waits until the request is done or kap_now() reaches `until`. */
-void kapL_client_drive(lua_State *L, int idx, struct kap_request *r,
-                       double until);
-/*
  * A blocking call, on the client at stack index `client`, of a prepared request
  * on top of the stack: pushes what get_ticket returns, and says how many.
  */
 int kapL_client_call(lua_State *L, int client, struct kap_request *r);
-/* Lets go of the request's userdata. */
-void kapL_client_forget(lua_State *L, int idx, const struct kap_request *r);
-/* Keeps the descriptor readable if there is something left to do or report. */
-void kap_client_settle_mark(kap_client *c);
-
 void kap_client_close(kap_client *c);
 
 /* Pushes the metatable for JSON arrays. */

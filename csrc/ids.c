@@ -158,10 +158,7 @@ static bool collect(void *arg, const kap_id_item *item)
     return true;
 }
 
-/* Whether the array has something behind its first n: a hole is between, and
- * where Lua says that it ends is a matter of chance. Below 1 nothing counts:
- * the arguments of a script, `arg`, have its name at 0. */
-static bool has_hole(lua_State *L, int idx, size_t n)
+bool kapL_ids_has_hole(lua_State *L, int idx, size_t n)
 {
     for (lua_pushnil(L); lua_next(L, idx) != 0; lua_pop(L, 1)) {
         if (lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) > (double)n) {
@@ -193,7 +190,7 @@ bool kapL_ids(lua_State *L, int idx, kap_idset *set, kap_failure *f,
             if (!ok)
                 return false;
         }
-        if (has_hole(L, idx, n)) {
+        if (kapL_ids_has_hole(L, idx, n)) {
             snprintf(shown, KAP_SHOWN_MAX, "nil");
             kap_id_complain(f, shown, (long)n + 1);
             return false;

@@ -31,6 +31,11 @@ bool kapL_ids_value(lua_State *L, int idx, bool blank_ok, kap_id_sink sink,
 bool kapL_ids(lua_State *L, int idx, kap_idset *set, kap_failure *f,
               char shown[KAP_SHOWN_MAX], int arg, const char *func);
 
+/* Whether the array at idx has something behind its first n: a hole is between,
+ * and where Lua says that it ends is a matter of chance. Below 1 nothing counts:
+ * the arguments of a script, `arg`, have its name at 0. */
+bool kapL_ids_has_hole(lua_State *L, int idx, size_t n);
+
 /* "'x' is not an id (...)" */
 void kap_id_complain(kap_failure *f, const char *shown, long position);
 

@@ -1,6 +1,7 @@
 /*
- * The iterator, for those who are parts of it: tickets.c, and source.c, which
- * reads ids from whatever they come from.
+ * The iterator, for those who are parts of it: tickets.c, which gives tickets,
+ * chunk.c, which asks for them ahead of that, and source.c, which reads ids from
+ * whatever they come from.
  */
 #ifndef KAP_ITERATOR_H
 #define KAP_ITERATOR_H
@@ -55,5 +56,16 @@ void kapL_source_fill(lua_State *L, kap_iterator *it, uint32_t at, int table,
 
 /* Whether the source gave more than was read: a string of many ids does. */
 bool kapL_source_has_rest(lua_State *L, int table);
+
+/* Asks for as much as may be under way. `table` as above; may raise. */
+void kapL_chunk_read_ahead(lua_State *L, kap_iterator *it, int table);
+/* Asks for one chunk of up to `limit` ids; see kapL_source_fill. */
+void kapL_chunk_read(lua_State *L, kap_iterator *it, int table, uint32_t limit,
+                     bool rest);
+/* The first chunk has been given: makes room. */
+void kapL_chunk_drop_first(lua_State *L, kap_iterator *it, int table);
+/* Lets go of the request of the chunk at place `at`. */
+void kapL_chunk_forget(lua_State *L, int table, uint32_t at,
+                       const kap_request *r);
 
 #endif

@@ -1,5 +1,7 @@
 #include "peer.h"
 
+#include "work.h"
+
 #include <errno.h>
 #include <string.h>
 

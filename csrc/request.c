@@ -2,9 +2,9 @@
 
 #include "clock.h"
 #include "error.h"
-#include "event.h"
 #include "options.h"
 #include "result.h"
+#include "work.h"
 
 #include <string.h>
 
@@ -19,7 +19,6 @@ kap_request *kapL_request_new(lua_State *L)
 {
     kap_request *r = lua_newuserdata(L, sizeof *r);
     memset(r, 0, sizeof *r);
-    kap_failure_clear(&r->fault);
     kap_failure_clear(&r->call.stop);
     r->call.evidence = &r->evidence;
     luaL_getmetatable(L, REQUEST_TYPE);
@@ -72,13 +71,13 @@ static const char *call_token(lua_State *L, kap_request *r, size_t *len)
         lua_error(L);
     if (status != 0) {
         const char *e = lua_tostring(L, -1);
-        kap_failure_set(&r->fault, KAP_KIND_CONFIG,
+        kap_failure_set(&r->call.stop, KAP_KIND_CONFIG,
                         "the token function failed: %.300s",
                         e != NULL ? e : luaL_typename(L, -1));
         return NULL;
     }
     if (lua_type(L, -1) != LUA_TSTRING) {
-        kap_failure_set(&r->fault, KAP_KIND_CONFIG,
+        kap_failure_set(&r->call.stop, KAP_KIND_CONFIG,
                         "the token function returned %s, not a string",
                         lua_isnil(L, -1) ? "nil" : luaL_typename(L, -1));
         return NULL;
@@ -98,15 +97,17 @@ void kapL_request_message(lua_State *L, kap_request *r, kap_client *c)
     if (r->call.settings->token_function) {
         token = call_token(L, r, &len);
         if (token != NULL && r->call.settings == NULL) /* the loop was left */
-            kap_failure_set(&r->fault, KAP_KIND_CLOSED, "the client is closed");
+            kap_failure_set(&r->call.stop, KAP_KIND_CLOSED,
+                            "the client is closed");
         if (token == NULL || r->call.settings == NULL) {
             lua_settop(L, top);
             return;
         }
     }
-    r->call.message = kap_message_new(r->call.settings, token, len, &r->fault);
+    r->call.message =
+        kap_message_new(r->call.settings, token, len, &r->call.stop);
     lua_settop(L, top);
-    if (r->fault.kind == KAP_KIND_NOMEM)
+    if (r->call.stop.kind == KAP_KIND_NOMEM)
         kapL_nomem(L);
     if (r->call.message != NULL && !c->closed) {
         kap_message_unref(c->message);
@@ -123,8 +124,8 @@ void kapL_request_ids(lua_State *L, kap_request *r, int ids, int arg,
         if (f.kind == KAP_KIND_NOMEM)
             kapL_nomem(L);
         kap_idset_clear(&r->call.ids);
-        if (r->fault.kind == KAP_KIND_NONE)
-            r->fault = f;
+        if (r->call.stop.kind == KAP_KIND_NONE)
+            r->call.stop = f;
     }
 }
 
@@ -213,18 +214,18 @@ void kapL_request_start(lua_State *L, kap_request *r, int client,
     if (call->done)
         return;
     /* from here on, only C: no finalizer can come between, nothing fails */
-    if (c->closed && r->fault.kind == KAP_KIND_NONE)
-        kap_failure_set(&r->fault, KAP_KIND_CLOSED, "the client is closed");
+    if (c->closed && call->stop.kind == KAP_KIND_NONE)
+        kap_failure_set(&call->stop, KAP_KIND_CLOSED, "the client is closed");
     r->submitted = submitted && !c->closed; /* a closed one reports nothing */
     call->numbers = &c->numbers;
     call->budget = &c->budget;
     call->random = &c->random;
-    if (r->fault.kind == KAP_KIND_NONE && submitted &&
+    if (call->stop.kind == KAP_KIND_NONE && submitted &&
         !kap_engine_start(c->engine, &why))
-        kap_failure_set(&r->fault, KAP_KIND_NETWORK,
+        kap_failure_set(&call->stop, KAP_KIND_NETWORK,
                         "the engine's thread could not be started: %s", why);
     link_request(r, c);
-    if (r->fault.kind != KAP_KIND_NONE) {
+    if (call->stop.kind != KAP_KIND_NONE) {
         kap_call_end(call, c->engine);
         kap_request_detach(r);
         if (c->closed)
@@ -234,253 +235,6 @@ void kapL_request_start(lua_State *L, kap_request *r, int client,
         c->starved = true; /* the next step tries again */
         kap_client_settle_mark(c);
     }
-}
-
-/* tickets as they come ---------------------------------------------------- */
-
-typedef struct placing {
-    kap_request *r;
-    kap_batch *b;
-    int table; /* stack index of the request's table */
-} placing;
-
-static void place(lua_State *L, void *arg, const char *id, size_t len)
-{
-    placing *p = arg;
-    kap_call *c = &p->r->call;
-    uint32_t i = len == 0 ? KAP_IDSET_NONE
-                          : kap_idset_find(&c->ids, id, len, p->b->guess);
-    if (i != KAP_IDSET_NONE && i >= p->b->first &&
-        i - p->b->first < p->b->count) {
-        lua_rawgeti(L, p->table, KAP_REQUEST_TICKETS);
-        lua_insert(L, -2);
-        lua_rawseti(L, -2, (int)i + 1);
-        lua_pop(L, 1);
-        c->state[i] = KAP_ID_GOT;
-        p->b->guess = i + 1;
-        return;
-    }
-    kapL_result_extra(L, p->r, p->table, id, len);
-}
-
-/* What a response that failed after all had brought. */
-static void roll_back(lua_State *L, kap_request *r, kap_batch *b, int table)
-{
-    lua_rawgeti(L, table, KAP_REQUEST_TICKETS);
-    for (uint32_t i = b->first; i < b->first + b->count; i++) {
-        if (r->call.state[i] != KAP_ID_GOT)
-            continue;
-        r->call.state[i] = KAP_ID_PENDING;
-        lua_pushnil(L);
-        lua_rawseti(L, -2, (int)i + 1);
-    }
-    lua_pop(L, 1);
-    if (r->extras > b->extras)
-        r->extras = b->extras;
-}
-
-/* one batch ---------------------------------------------------------------- */
-
-static bool gone(kap_batch *b)
-{
-    if (b->call != NULL)
-        return false;
-    kap_batch_free(b);
-    return true;
-}
-
-/* Calls of the same iterator. */
-static bool has_siblings(const kap_client *c, const kap_call *call)
-{
-    for (const kap_request *o = c->requests; o != NULL; o = o->next)
-        if (&o->call != call && o->call.evidence == call->evidence)
-            return true;
-    return false;
-}
-
-/* What one chunk of an iterator has met holds for the others as well. */
-static void stop_siblings(kap_request *r, const kap_failure *why)
-{
-    for (kap_request *o = r->client->requests; o != NULL; o = o->next)
-        if (o != r && o->call.evidence == r->call.evidence) {
-            kap_call_stop(&o->call, r->client->engine, why);
-            r->client->starved = true; /* they are to be looked at */
-        }
-}
-
-/* Carries out what became of b. Everything Lua has to allocate is allocated
- * first, then the call changes, then hooks are told: they may do anything,
- * closing the client included. */
-static void conclude(lua_State *L, kap_request *r, kap_batch *b, kap_next next,
-                     double delay, int table)
-{
-    int top = lua_gettop(L), first_event;
-    bool hook = r->call.hook;
-    kap_call *c = &r->call;
-    if (next == KAP_NEXT_FAIL)
-        kapL_result_failure(L, r, &b->failure, b->first, b->count, table);
-    first_event = lua_gettop(L) + 1;
-    if (hook && b->failure.status > 0)
-        kapL_event(L, r, b, KAP_EVENT_RESPONSE, 0);
-    if (hook && next == KAP_NEXT_FAIL)
-        kapL_event(L, r, b, KAP_EVENT_FAILURE, 0);
-    if (hook && next == KAP_NEXT_RETRY)
-        kapL_event(L, r, b, KAP_EVENT_RETRY, delay);
-    if (gone(b))
-        return;
-    switch (next) {
-    case KAP_NEXT_RETRY: kap_call_retry(b, delay); break;
-    case KAP_NEXT_FAIL:
-        kapL_result_fail(L, r, b->first, b->count, top + 1);
-        /* first, as long as the batch holds the engine back */
-        if (kap_kind_ends_call(b->failure.kind) || b->failure.deadline)
-            kap_call_stop(c, r->client->engine, &b->failure);
-        if (kap_kind_ends_call(b->failure.kind))
-            stop_siblings(r, &b->failure);
-        kap_call_fail(c, b);
-        break;
-    default: /* a split is decided when all that is known is known: unpark */
-        kap_call_park(b);
-        break;
-    }
-    kapL_event_tell(L, first_event, table - 1);
-}
-
-/* Batches whose failure waited for others: taken apart now, or failed. */
-static void unpark(lua_State *L, kap_request *r, int table)
-{
-    kap_batch *b;
-    bool split;
-    int top = lua_gettop(L);
-    while (!r->call.done && (b = kap_call_unpark(&r->call, &split)) != NULL) {
-        int first_event;
-        /* a copy: a finalizer may end the call, or step the client and come
-         * through here itself, and b is gone */
-        const kap_batch seen = *b;
-        unsigned changes = r->call.changes;
-        if (!split)
-            kapL_result_failure(L, r, &seen.failure, seen.first, seen.count,
-                                table);
-        first_event = lua_gettop(L) + 1;
-        if (r->call.hook)
-            kapL_event(L, r, &seen, split ? KAP_EVENT_SPLIT : KAP_EVENT_FAILURE,
-                       0);
-        if (r->call.done)
-            return;
-        if (r->call.changes != changes) {
-            lua_settop(L, top);
-            continue;
-        }
-        if (!split) {
-            kapL_result_fail(L, r, seen.first, seen.count, top + 1);
-            kap_call_fail(&r->call, b);
-        } else if (!kap_call_split(&r->call, b)) {
-            kapL_nomem(L);
-        }
-        kapL_event_tell(L, first_event, table - 1);
-        lua_settop(L, top);
-    }
-}
-
-static void succeed(lua_State *L, kap_request *r, kap_batch *b, int table)
-{
-    int first_event = lua_gettop(L) + 1;
-    if (r->call.hook)
-        kapL_event(L, r, b, KAP_EVENT_RESPONSE, 0);
-    if (gone(b))
-        return;
-    kap_call_succeed(&r->call, b);
-    kapL_event_tell(L, first_event, table - 1);
-}
-
-static void fail(lua_State *L, kap_request *r, kap_batch *b, int table)
-{
-    double delay;
-    kap_transfer *t = b->transfer;
-    b->failure.attempts = b->attempts;
-    if (t->retry_after[0] != '\0' && b->failure.status > 0)
-        b->failure.retry_after = kap_retry_after(t->retry_after, time(NULL));
-    kap_next next = kap_call_decide(&r->call, b, &delay);
-    conclude(L, r, b, next, delay, table);
-}
-
-/* False: more of it is left. */
-static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
-                   int table)
-{
-    placing p = {r, b, table};
-    kap_failure f;
-    if (b->response.phase == KAP_RESPONSE_NEW) {
-        b->guess = b->first;
-        b->extras = r->extras;
-    }
-    kap_response_result got =
-        kapL_response(L, &b->response, b->transfer, table + 1, table, until,
-                      place, &p, &f);
-    if (b->call == NULL) {
-        gone(b);
-        return true;
-    }
-    if (got == KAP_RESPONSE_AGAIN)
-        return false;
-    r->call.bytes += (double)b->transfer->len;
-    if (got == KAP_RESPONSE_TICKETS) {
-        succeed(L, r, b, table);
-    } else {
-        roll_back(L, r, b, table);
-        b->failure = f;
-        fail(L, r, b, table);
-    }
-    return true;
-}
-
-bool kapL_request_work(lua_State *L, kap_request *r, kap_batch *b, double until)
-{
-    bool done = true;
-    int me = lua_gettop(L), table = me + 1;
-    luaL_checkstack(L, 40, "request");
-    kapL_getuservalue(L, me);
-    kapL_push_array_mt(L);
-    if (r->call.hook && !b->announced)
-        kapL_event_announce(L, r, me);
-    if (gone(b))
-        goto out;
-    if (b->transfer->outcome == KAP_OUTCOME_NOMEM) {
-        kap_call_refetch(b);
-        kapL_nomem(L);
-    }
-    if (b->response.decode.dirty) {
-        roll_back(L, r, b, table);
-        kap_call_refetch(b);
-    } else if (b->transfer->outcome == KAP_OUTCOME_RESPONSE) {
-        done = decode(L, r, b, until, table);
-    } else {
-        kap_batch_describe(b, b->transfer);
-        fail(L, r, b, table);
-    }
-out:
-    lua_settop(L, me);
-    return done;
-}
-
-void kapL_request_advance(lua_State *L, kap_request *r)
-{
-    int me = lua_gettop(L);
-    kapL_getuservalue(L, me);
-    kapL_push_array_mt(L);
-    unpark(L, r, me + 1);
-    lua_settop(L, me);
-    if (r->call.done)
-        return;
-    if (!kap_call_pump(&r->call, r->client->engine))
-        kapL_nomem(L);
-    kap_evidence *evidence = r->call.evidence;
-    kap_client *c = r->client;
-    if (kap_call_settle(&r->call))
-        kap_request_detach(r);
-    if (evidence->news && has_siblings(c, &r->call))
-        c->starved = true;
-    evidence->news = false;
 }
 
 /* methods ------------------------------------------------------------------ */

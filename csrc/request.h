@@ -22,7 +22,6 @@ typedef struct kap_request {
     uint32_t extras;        /* tickets that were not asked for */
     uint32_t looked, moved; /* how far the result is put together */
     unsigned failures;      /* entries in the list of them */
-    kap_failure fault;      /* what kept it from starting; kind NONE: nothing */
     char shown[KAP_SHOWN_MAX]; /* the value that is no id */
 } kap_request;
 
@@ -50,27 +49,18 @@ kap_request *kapL_request_new(lua_State *L);
 void kapL_request_options(lua_State *L, kap_request *r, kap_settings *defaults,
                           int functions, int opts, int arg, const char *func);
 /* Settles what goes on the wire, as `c` did for the call before if nothing has
- * changed; what fails goes into r->fault. */
+ * changed; what fails goes into r->call.stop. */
 void kapL_request_message(lua_State *L, kap_request *r, kap_client *c);
 /* Takes the ids at stack index `ids`; likewise. Raises argument errors. */
 void kapL_request_ids(lua_State *L, kap_request *r, int ids, int arg,
                       const char *func);
 /* Sends it off on the client at stack index `client`, or ends it with its
- * fault. */
+ * call.stop. */
 void kapL_request_start(lua_State *L, kap_request *r, int client,
                         bool submitted);
 /* Ends it with this kind, at once; safe at any time. Cannot fail. */
 void kap_request_end(kap_request *r, kap_kind kind, const char *words);
 /* Takes it out of its client's lists (not out of the client's Lua table). */
 void kap_request_detach(kap_request *r);
-
-/* Deals with one arrived batch of the request on top of the stack. False: time
- * is up and the batch has more; else the batch is no longer the caller's. May
- * raise; the batch is then as it was. */
-bool kapL_request_work(lua_State *L, kap_request *r, kap_batch *b,
-                       double until);
-/* What follows from that: batches taken apart, more sent, or the end. Likewise.
- */
-void kapL_request_advance(lua_State *L, kap_request *r);
 
 #endif

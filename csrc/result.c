@@ -104,7 +104,7 @@ static void fail_pending(lua_State *L, kap_request *r, int table)
         n += c->state[i] == KAP_ID_PENDING;
     if (n == 0)
         return;
-    kapL_push_failure(L, c->stop.kind != KAP_KIND_NONE ? &c->stop : &r->fault);
+    kapL_push_failure(L, &c->stop);
     subtable(L, table, KAP_REQUEST_FAILED);
     push_list(L, (int)n);
     n = 0;
@@ -292,7 +292,7 @@ static void push_call_error(lua_State *L, kap_request *r, int table)
     bool ended =
         c->stop.kind == KAP_KIND_CANCELLED || c->stop.kind == KAP_KIND_CLOSED;
     if (ended || r->failures == 0) {
-        kapL_push_failure(L, ended ? &c->stop : &r->fault);
+        kapL_push_failure(L, &c->stop);
     } else {
         lua_createtable(L, 0, 11);
         lua_rawgeti(L, table, KAP_REQUEST_FAILURES);
@@ -320,8 +320,9 @@ static void push_call_error(lua_State *L, kap_request *r, int table)
 static bool is_success(const kap_request *r)
 {
     const kap_call *c = &r->call;
-    if (r->fault.kind != KAP_KIND_NONE || c->stop.kind == KAP_KIND_CANCELLED ||
-        c->stop.kind == KAP_KIND_CLOSED)
+    if (c->stop.kind == KAP_KIND_CANCELLED || c->stop.kind == KAP_KIND_CLOSED)
+        return false;
+    if (c->successes == 0 && c->stop.kind != KAP_KIND_NONE) /* not even sent */
         return false;
     return r->failures == 0 || (c->partial && c->successes > 0);
 }

@@ -84,6 +84,18 @@ static bool take_left(filling *f)
     return true;
 }
 
+/* Whether a table of ids ended before its time: a hole is no id. */
+static bool ended_in_a_hole(filling *f)
+{
+    lua_State *L = f->L;
+    if (f->it->position < 0)
+        return false;
+    lua_rawgeti(L, f->table, KAP_ITERATOR_SOURCE);
+    bool hole = kapL_ids_has_hole(L, lua_gettop(L), (size_t)f->it->position);
+    lua_pop(L, 1);
+    return hole;
+}
+
 /* Pushes the source's next value, nil at its end. Errors of a source function
  * come out of here as they are. */
 static void push_next(filling *f)
@@ -114,10 +126,13 @@ void kapL_source_fill(lua_State *L, kap_iterator *it, uint32_t at, int table,
         push_next(&f);
         if (it->closed) /* by the source itself: the chunk is gone */
             return;
-        if (lua_isnil(L, -1))
-            it->drained = true;
-        else
+        if (!lua_isnil(L, -1)) {
             kapL_ids_value(L, lua_gettop(L), true, take_item, &f);
+        } else {
+            it->drained = true;
+            if (ended_in_a_hole(&f))
+                f.nomem = !chunk_add(&f, &(kap_id_item){false, 3, "nil"});
+        }
         lua_pop(L, 1);
     }
     if (f.nomem)

@@ -107,9 +107,15 @@ static bool check_port(const char *p, size_t *len)
     return n > 0 && port >= 1 && port <= 65535;
 }
 
+/* More than servers take of a URL; and libcurl calls one of a megabyte a lack of
+ * memory. */
+#define BASE_URL_MAX 65536
+
 static bool check_base_url(const char *url, kap_failure *why)
 {
     const char *p;
+    if (strlen(url) > BASE_URL_MAX)
+        return bad(why, url, "longer than 65536 characters");
     bool secure = kap_target_secure(url);
     if (secure)
         p = url + 8;

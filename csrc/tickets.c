@@ -4,6 +4,7 @@
 #include "error.h"
 #include "iterator.h"
 #include "result.h"
+#include "work.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -118,16 +119,6 @@ static void shut(kap_iterator *it)
     it->lane = NULL;
 }
 
-static void forget_chunk(lua_State *L, int table, uint32_t at,
-                         const kap_request *r)
-{
-    lua_rawgeti(L, table, KAP_ITERATOR_CLIENT);
-    kapL_client_forget(L, lua_gettop(L), r);
-    lua_pushnil(L);
-    lua_rawseti(L, table, (int)(KAP_ITERATOR_CHUNKS + at));
-    lua_pop(L, 1);
-}
-
 /* Where a round goes on up the C stack, its chunks stay until it is over: it
  * was closed by a hook, a source, a token function, or a finalizer at whichever
  * allocation. */
@@ -146,116 +137,11 @@ static void close_iterator(lua_State *L, kap_iterator *it, int table)
     }
     for (uint32_t i = 0; i < it->room; i++)
         if (it->ring[i].request != NULL)
-            forget_chunk(L, table, i, it->ring[i].request);
+            kapL_chunk_forget(L, table, i, it->ring[i].request);
     /* (their memory is still there: nothing was allocated, so nothing was
      * collected in between) */
     shut(it);
     kap_client_settle_mark(it->client);
-}
-
-/* chunks ---------------------------------------------------------------------- */
-
-/* The call's own share of the model's options and message. */
-static void equip(kap_request *r, const kap_iterator *it)
-{
-    const kap_call *from = &it->model->call;
-    if (from->settings != NULL) /* else nothing is sent any more */
-        r->call.settings = kap_settings_ref(from->settings);
-    if (from->message != NULL)
-        r->call.message = kap_message_ref(from->message);
-    r->call.lane = kap_lane_ref(it->lane);
-    r->call.evidence = &it->model->evidence;
-}
-
-static void push_functions(lua_State *L, int table)
-{
-    lua_rawgeti(L, table, KAP_ITERATOR_MODEL);
-    kapL_getuservalue(L, -1);
-    lua_rawgeti(L, -1, KAP_REQUEST_FUNCTIONS);
-    lua_replace(L, -3);
-    lua_pop(L, 1);
-}
-
-static void read_chunk(lua_State *L, kap_iterator *it, int table,
-                       uint32_t limit, bool rest)
-{
-    uint32_t at = (it->first + it->used) % it->room;
-    kap_chunk *c = &it->ring[at];
-    int top = lua_gettop(L);
-    kap_request *r = kapL_request_new(L);
-    kapL_getuservalue(L, -1);
-    push_functions(L, table);
-    lua_rawseti(L, -2, KAP_REQUEST_FUNCTIONS);
-    lua_settop(L, top + 1);
-    lua_pushvalue(L, top + 1);
-    lua_rawseti(L, table, (int)(KAP_ITERATOR_CHUNKS + at));
-    equip(r, it);
-    c->request = r;
-    c->taken = c->given = 0;
-    if (c->order == NULL)
-        c->order = calloc(it->size, sizeof *c->order);
-    if (c->order == NULL)
-        kapL_nomem(L);
-    kapL_source_fill(L, it, at, table, limit, rest);
-    if (it->closed)
-        return;
-    it->used++;
-    if (r->call.ids.n > 0) {
-        lua_rawgeti(L, table, KAP_ITERATOR_CLIENT);
-        lua_insert(L, top + 1);
-        r->fault = it->stop;
-        kapL_request_start(L, r, top + 1, false);
-    }
-    lua_settop(L, top);
-}
-
-static uint32_t ahead(const kap_iterator *it)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < it->used; i++) {
-        const kap_chunk *c = &it->ring[(it->first + i) % it->room];
-        n += c->taken - c->given;
-    }
-    return n;
-}
-
-/* After what ends a call, nothing more is sent, and nothing asked of the source.
- */
-static void note_stop(kap_iterator *it)
-{
-    for (uint32_t i = 0; i < it->used; i++) {
-        const kap_request *r = it->ring[(it->first + i) % it->room].request;
-        const kap_failure *f = &r->fault;
-        if (f->kind == KAP_KIND_NONE)
-            f = &r->call.stop;
-        if (it->stop.kind == KAP_KIND_NONE && kap_kind_ends_call(f->kind))
-            it->stop = *f;
-    }
-}
-
-static void read_ahead(lua_State *L, kap_iterator *it, int table)
-{
-    uint32_t size = it->size, bound = size * it->room;
-    note_stop(it);
-    while (!it->closed && it->used < it->room && ahead(it) + size <= bound) {
-        bool stopped = it->stop.kind != KAP_KIND_NONE;
-        if ((it->drained || stopped) && !kapL_source_has_rest(L, table))
-            return;
-        read_chunk(L, it, table, size, stopped);
-    }
-}
-
-static void drop_first(lua_State *L, kap_iterator *it, int table)
-{
-    kap_chunk *c = &it->ring[it->first];
-    kap_request *r = c->request;
-    forget_chunk(L, table, it->first, r);
-    /* not left to the collector: it does not know how much memory that is */
-    kap_call_free(&r->call, NULL);
-    c->request = NULL;
-    c->taken = c->given = 0;
-    it->first = (it->first + 1) % it->room;
-    it->used--;
 }
 
 /* one round --------------------------------------------------------------------- */
@@ -333,10 +219,7 @@ static int give_id(lua_State *L, kap_request *r, int request, uint32_t i)
         }
         if (!lua_istable(L, -1)) { /* never sent */
             lua_pop(L, 1);
-            kapL_push_error(L, r,
-                            r->call.stop.kind != KAP_KIND_NONE ? &r->call.stop
-                                                               : &r->fault,
-                            i, 1);
+            kapL_push_error(L, r, &r->call.stop, i, 1);
         }
         complete(L);
     }
@@ -385,13 +268,13 @@ static void drive(lua_State *L, kap_iterator *it, int request)
 static kap_chunk *front(lua_State *L, kap_iterator *it, int table)
 {
     for (;;) {
-        read_ahead(L, it, table);
+        kapL_chunk_read_ahead(L, it, table);
         if (it->closed || it->used == 0)
             return NULL;
         kap_chunk *c = &it->ring[it->first];
         if (c->given < c->taken)
             return c;
-        drop_first(L, it, table);
+        kapL_chunk_drop_first(L, it, table);
     }
 }
 
@@ -426,7 +309,7 @@ static void prepare(lua_State *L, kap_iterator *it, int table)
         return;
     lua_rawgeti(L, table, KAP_ITERATOR_MODEL);
     if (it->client->closed)
-        kap_failure_set(&it->model->fault, KAP_KIND_CLOSED,
+        kap_failure_set(&it->model->call.stop, KAP_KIND_CLOSED,
                         "the client is closed");
     else
         kapL_request_message(L, it->model, it->client);
@@ -435,9 +318,9 @@ static void prepare(lua_State *L, kap_iterator *it, int table)
     if (it->closed)
         return;
     if (it->stop.kind == KAP_KIND_NONE)
-        it->stop = it->model->fault;
+        it->stop = it->model->call.stop;
     if (it->stop.kind != KAP_KIND_NONE) /* one id, to say so */
-        read_chunk(L, it, table, 1, false);
+        kapL_chunk_read(L, it, table, 1, false);
 }
 
 static int round_protected(lua_State *L)

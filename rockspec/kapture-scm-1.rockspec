@@ -52,8 +52,10 @@ build = {
         ["resty.kapture"] = "lua/resty/kapture.lua",
         kapture = {
             sources = {
+                "csrc/arrival.c",
                 "csrc/attempt.c",
                 "csrc/call.c",
+                "csrc/chunk.c",
                 "csrc/client.c",
                 "csrc/decode.c",
                 "csrc/decode_aside.c",
@@ -62,6 +64,7 @@ build = {
                 "csrc/decode_scalar.c",
                 "csrc/decode_text.c",
                 "csrc/defaults.c",
+                "csrc/driver.c",
                 "csrc/engine.c",
                 "csrc/envelope.c",
                 "csrc/error.c",
@@ -85,6 +88,7 @@ build = {
                 "csrc/target.c",
                 "csrc/tickets.c",
                 "csrc/transfer.c",
+                "csrc/work.c",
             },
             defines = { "_GNU_SOURCE" },
             libraries = { "curl", "pthread", "m" },
