@@ -336,6 +336,22 @@ static bool header_overflow(const kap_transfer *t)
     return probe != NULL;
 }
 
+/*
+ * A server that misses a client's certificate says so after the client's side of
+ * the handshake, and closes. Where that was seen before a byte of the request
+ * was sent, the alert goes unread, and libcurl's words are of whichever system
+ * call failed first: "getpeername() failed with errno 107".
+ */
+static bool is_turned_away(const kap_transfer *t)
+{
+    curl_off_t handshake = 0;
+    long sent = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_APPCONNECT_TIME_T, &handshake);
+    curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent);
+    return t->code == CURLE_SEND_ERROR && t->new_connections > 0 &&
+           handshake > 0 && sent == 0;
+}
+
 void kap_transfer_finish(kap_transfer *t, CURLcode code)
 {
     long version = 0;
@@ -369,6 +385,7 @@ void kap_transfer_finish(kap_transfer *t, CURLcode code)
         t->outcome = KAP_OUTCOME_DEADLINE;
     else
         t->outcome = KAP_OUTCOME_FAILED;
+    t->turned_away = t->outcome == KAP_OUTCOME_FAILED && is_turned_away(t);
 }
 
 bool kap_transfer_may_refuse(const kap_transfer *t)
@@ -416,6 +433,8 @@ static kap_kind kind_of(const kap_transfer *t)
     case CURLE_USE_SSL_FAILED: return KAP_KIND_TLS;
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR: /* what has no code of its own */
+        if (t->turned_away)
+            return KAP_KIND_TLS;
         if (strstr(t->error, "chunked-encoding") != NULL)
             return KAP_KIND_PROTOCOL;
         /* TLS 1.3 servers refuse a client after its side of the handshake */
@@ -469,11 +488,18 @@ void kap_transfer_failure(const kap_transfer *t, kap_failure *f)
                                 ? ": it wants a name and a "
                                   "password, or other ones"
                                 : "");
+        else if (t->turned_away)
+            kap_failure_set(f, kind_of(t),
+                            "the connection was closed right after the TLS "
+                            "handshake: the server may %s",
+                            t->settings->cert == NULL
+                                ? "want a client's certificate (cert, key)"
+                                : "not accept the client's certificate");
         else
             kap_failure_set(f, kind_of(t), "%s",
                             t->error[0] != '\0' ? t->error
                                                 : curl_easy_strerror(t->code));
         f->retryable = (f->kind == KAP_KIND_NETWORK && t->tunnel / 100 != 4) ||
-                       f->kind == KAP_KIND_TIMEOUT;
+                       f->kind == KAP_KIND_TIMEOUT || t->turned_away;
     }
 }

@@ -63,7 +63,8 @@ typedef struct kap_transfer {
     long tunnel;   /* the proxy's own answer, 0 without one */
     unsigned sent; /* libcurl sends again what a stale connection swallowed */
     bool http2, html;
-    bool headed; /* the end of its headers was seen */
+    bool headed;      /* the end of its headers was seen */
+    bool turned_away; /* closed between the TLS handshake and the request */
     double elapsed;
     char *body;
     size_t len, cap, header_bytes;

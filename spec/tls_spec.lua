@@ -86,8 +86,8 @@ describe("a client's certificate", function()
     end)
 
     it("that is not there or not usable is a tls failure", function()
-        -- The refusal comes after the client's side of the handshake: what was
-        -- sent by then may have been lost before the alert could be read.
+        -- The refusal comes after the client's side of the handshake: within the
+        -- request that was being sent by then, the alert may be lost.
         local kind, message
         for _ = 1, 20 do
             local got = on "clientcert"
@@ -96,7 +96,7 @@ describe("a client's certificate", function()
             assert.are.equal("network", kind)
         end
         assert.are.equal("tls", kind)
-        assert.is_truthy(message:find "alert", message)
+        assert.is_truthy(message:find "alert" or message:find "client's certificate %(cert, key%)", message)
         assert.are.equal("tls", on("clientcert", { cert = "/nonexistent.pem" }).err.kind)
         assert.are.equal("tls", on("clientcert", { cert = sandbox.client_cert, key = sandbox.ca }).err.kind)
     end)
