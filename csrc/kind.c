@@ -8,14 +8,14 @@
 typedef struct kind_row {
     const char *name;
     bool ends_call;
-    const char *doc;
+    const char *doc; /* for people: see tools/types.lua */
 } kind_row;
 
 static const kind_row kinds[KAP_KIND_COUNT] = {
     [KAP_KIND_NONE] = {"none", false, "no failure"},
     [KAP_KIND_CONFIG] = {"config", true,
-                         "token, subdomain, base_url or a header is missing or "
-                         "not usable; nothing was sent"},
+                         "token, account, base_url or a header is missing or "
+                         "unusable; nothing was sent"},
     [KAP_KIND_INVALID_IDS] = {"invalid_ids", false,
                               "no ids, or a value that is no id; nothing was "
                               "sent"},
@@ -52,11 +52,6 @@ static const kind_row kinds[KAP_KIND_COUNT] = {
 const char *kap_kind_name(kap_kind kind)
 {
     return kinds[kind].name;
-}
-
-const char *kap_kind_doc(kap_kind kind)
-{
-    return kinds[kind].doc;
 }
 
 bool kap_kind_ends_call(kap_kind kind)

@@ -46,8 +46,6 @@ typedef struct kap_failure {
 } kap_failure;
 
 const char *kap_kind_name(kap_kind kind);
-/* What it means, for documentation; one line. */
-const char *kap_kind_doc(kap_kind kind);
 /* Whether sending another request of the call is pointless after this. */
 bool kap_kind_ends_call(kap_kind kind);
 

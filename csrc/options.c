@@ -31,7 +31,7 @@ typedef struct option {
     option_type type;
     size_t at; /* offset in kap_settings; PARAM: its index */
     int min, max;
-    const char *initial, *doc;
+    const char *initial, *doc; /* for people: see tools/types.lua */
 } option;
 
 #define AT(member) offsetof(kap_settings, member)
@@ -39,14 +39,12 @@ typedef struct option {
 static const option options[] = {
     {"subdomain", STRING, AT(subdomain), 0, 0, "$KAPTURE_SUBDOMAIN",
      "the account's subdomain of kapturecrm.com: one DNS label"},
-    {"base_url", STRING, AT(base_url), 0, 0,
-     "$KAPTURE_BASE_URL, else https://<subdomain>.kapturecrm.com",
-     "scheme, host, port and an optional path prefix, instead of subdomain"},
+    {"base_url", STRING, AT(base_url), 0, 0, "$KAPTURE_BASE_URL",
+     "scheme, host, port and a path prefix, instead of subdomain"},
     {"token", TOKEN, AT(token), 0, 0, "$KAPTURE_TOKEN",
-     "the API key, or a function that returns it, called once a call"},
+     "as issued, or a function that returns it, called once a call"},
     {"cookie", STRING, AT(cookie), 0, 0, "none", "a Cookie header's value"},
-    {"headers", HEADERS, AT(headers), 0, 0, "none",
-     "a table of extra request headers"},
+    {"headers", HEADERS, AT(headers), 0, 0, "none", "extra request headers"},
     {"conversation_type", PARAM, 0, 0, 0, "\"\"", "body field, passed on"},
     {"history_type", PARAM, 1, 0, 0, "\"\"", "body field, passed on"},
     {"assigned", PARAM, 2, 0, 0, "\"\"", "body field, passed on"},
@@ -57,14 +55,14 @@ static const option options[] = {
     {"resolved", PARAM, 7, 0, 0, "\"\"", "body field, passed on"},
     {"include_emailbody", PARAM, 8, 0, 0, "\"\"", "body field, passed on"},
     {"body", BODY, AT(body), 0, 0, "none",
-     "a table merged into the request body, encoded with lua-cjson"},
+     "merged into the request body, encoded with lua-cjson"},
     {"fields", FIELDS, AT(fields), 0, 0, "all",
-     "a list of paths such as \"task_details.ticketId\": only these are built"},
+     "paths such as \"task_details.ticketId\": only these are built"},
     {"timeout", SECONDS, AT(timeout), 0, 0, "30", "seconds for one attempt"},
     {"connect_timeout", SECONDS, AT(connect_timeout), 0, 0, "10",
      "seconds for connecting, TLS included"},
     {"deadline", SECONDS, AT(deadline), 0, 0, "120",
-     "seconds for the whole call"},
+     "seconds for the whole call; in the iterator, for each batch"},
     {"retries", COUNT, AT(retries), 0, 20, "2",
      "extra attempts for a request that failed in a way that may pass"},
     {"backoff", PAUSE, AT(backoff), 0, 0, "0.5",
@@ -87,9 +85,9 @@ static const option options[] = {
     {"verify", FLAG, AT(verify), 0, 0, "true",
      "check the server's certificate and name"},
     {"ca_file", STRING, AT(ca_file), 0, 0, "system",
-     "a file of CA certificates (PEM)"},
+     "a PEM file of CA certificates"},
     {"ca_path", STRING, AT(ca_path), 0, 0, "none",
-     "a directory of CA certificates (hashed)"},
+     "a directory of hashed CA certificates"},
     {"cert", STRING, AT(cert), 0, 0, "none", "a client certificate (PEM)"},
     {"key", STRING, AT(key), 0, 0, "none", "its private key (PEM)"},
     {"proxy", STRING, AT(proxy), 0, 0, "environment",
@@ -97,8 +95,7 @@ static const option options[] = {
     {"user_agent", STRING, AT(user_agent), 0, 0, "kapture-lua/<version>",
      "the User-Agent header"},
     {"hook", HOOK, AT(hook), 0, 0, "none",
-     "a function given one event table for every request, response, retry, "
-     "split and failure"},
+     "called for every request, response, retry, split and failure"},
 };
 #define OPTION_COUNT (sizeof options / sizeof *options)
 
@@ -583,38 +580,4 @@ void kapL_options(lua_State *L, int idx, kap_settings *into, int functions,
         subdomain = subdomain || is_string(o, AT(subdomain));
     }
     settle_target(&p, base_url, subdomain);
-}
-
-int kapL_options_describe(lua_State *L)
-{
-    static const char *const types[] = {
-        [STRING] = "string",
-        [TOKEN] = "string|function",
-        [SECONDS] = "number",
-        [PAUSE] = "number",
-        [RATE] = "number",
-        [COUNT] = "integer",
-        [SIZE] = "integer",
-        [FLAG] = "boolean",
-        [PARAM] = "string|boolean|number",
-        [HEADERS] = "table",
-        [BODY] = "table",
-        [FIELDS] = "string[]",
-        [HOOK] = "function",
-    };
-    lua_createtable(L, (int)OPTION_COUNT, 0);
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
-        const option *o = &options[i];
-        lua_createtable(L, 0, 6);
-        lua_pushstring(L, o->name);
-        lua_setfield(L, -2, "name");
-        lua_pushstring(L, types[o->type]);
-        lua_setfield(L, -2, "type");
-        lua_pushstring(L, o->initial);
-        lua_setfield(L, -2, "default");
-        lua_pushstring(L, o->doc);
-        lua_setfield(L, -2, "doc");
-        lua_rawseti(L, -2, (int)i + 1);
-    }
-    return 1;
 }

@@ -19,7 +19,4 @@
 void kapL_options(lua_State *L, int idx, kap_settings *into, int functions,
                   int arg, const char *func);
 
-/* Pushes a list of {name=, type=, default=, doc=}: for documentation. */
-int kapL_options_describe(lua_State *L);
-
 #endif

@@ -88,7 +88,7 @@ local kapture = {}
 ---Seconds are numbers, fractions allowed; math.huge means none.
 ---@class kapture.Options
 ---@field subdomain string|nil the account's subdomain of kapturecrm.com: one DNS label ($KAPTURE_SUBDOMAIN)
----@field base_url string|nil scheme, host, port and an optional path prefix, instead of subdomain ($KAPTURE_BASE_URL)
+---@field base_url string|nil scheme, host, port and a path prefix, instead of subdomain ($KAPTURE_BASE_URL)
 ---@field token string|(fun(): string)|nil as issued, or a function that returns it, called once a call ($KAPTURE_TOKEN)
 ---@field cookie string|nil a Cookie header's value
 ---@field headers table<string, string>|nil extra request headers
@@ -102,7 +102,7 @@ local kapture = {}
 ---@field resolved string|boolean|number|nil body field, passed on
 ---@field include_emailbody string|boolean|number|nil body field, passed on
 ---@field body table|nil merged into the request body, encoded with lua-cjson
----@field fields string[]|nil paths such as "task_details.ticketId": only these are built
+---@field fields string[]|nil paths such as "task_details.ticketId": only these are built (all)
 ---@field timeout number|nil seconds for one attempt (30)
 ---@field connect_timeout number|nil seconds for connecting, TLS included (10)
 ---@field deadline number|nil seconds for the whole call; in the iterator, for each batch (120)
@@ -117,12 +117,12 @@ local kapture = {}
 ---@field max_response_bytes number|nil bytes of a response after decompression, at most (64 MiB)
 ---@field compression boolean|nil ask for a compressed response (true)
 ---@field verify boolean|nil check the server's certificate and name (true)
----@field ca_file string|nil a file of CA certificates (PEM)
----@field ca_path string|nil a directory of CA certificates (hashed)
+---@field ca_file string|nil a PEM file of CA certificates (system)
+---@field ca_path string|nil a directory of hashed CA certificates
 ---@field cert string|nil a client certificate (PEM)
 ---@field key string|nil its private key (PEM)
----@field proxy string|nil a proxy's URL; "" for none
----@field user_agent string|nil the User-Agent header
+---@field proxy string|nil a proxy's URL; "" for none (environment)
+---@field user_agent string|nil the User-Agent header (kapture-lua/<version>)
 ---@field hook fun(event: kapture.Event)|nil called for every request, response, retry, split and failure
 
 ---@class kapture.Version
