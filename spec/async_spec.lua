@@ -1,12 +1,11 @@
 -- Without blocking: submit, the descriptor, step, and ends of every kind.
 local kapture = require "kapture"
+local ask = require "spec.support.ask"
 local sandbox = require "spec.support.sandbox"
 local host = require "kapture_host"
 
 local function client(options)
-    local o = { base_url = sandbox.https, token = sandbox.token, ca_file = sandbox.ca, retries = 0 }
-    for k, v in pairs(options or {}) do o[k] = v end
-    return kapture.new(o)
+    return kapture.new(ask.opts(options))
 end
 
 local function ids_of(tickets)

@@ -9,12 +9,7 @@ do -- the interpreter that runs the specs
   lua = arg and arg[i] or lua
 end
 
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+local read = require("spec.support.system").read
 
 -- Runs the command in a shell: its output, its stderr, its exit code. With
 -- `terminal` its stderr is one, and what comes there goes to that file.

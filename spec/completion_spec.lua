@@ -1,17 +1,14 @@
 -- What the shells offer, asked from the shells themselves, and the manual: both
 -- are made from the table of options. #once
+local system = require "spec.support.system"
+
 local function output(command)
-  local pipe = io.popen(command .. " 2>&1")
-  local text = pipe:read "*a"
-  pipe:close()
-  return text
+  return system.output(command .. " 2>&1")
 end
 
 local function script(text)
   local path = os.tmpname()
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
+  system.write(path, text)
   return path
 end
 

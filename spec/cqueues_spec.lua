@@ -3,13 +3,8 @@ local cqueues = require "cqueues"
 local condition = require "cqueues.condition"
 local adapter = require "kapture.cqueues"
 local kapture = require "kapture"
+local options = require("spec.support.ask").opts
 local sandbox = require "spec.support.sandbox"
-
-local function options(more)
-    local o = { base_url = sandbox.https, token = sandbox.token, ca_file = sandbox.ca, retries = 0 }
-    for k, v in pairs(more or {}) do o[k] = v end
-    return o
-end
 
 local function id_of(ticket) return ticket.task_details.ticketId end
 

@@ -3,16 +3,10 @@ local probe = require "kapture_decode"
 local cjson = require "cjson"
 local documents = require "spec.support.documents"
 local is_json = require "spec.support.strict_json"
+local read = require("spec.support.system").read
 
 local decode, null, array_mt = probe.decode, probe.null, probe.array_mt
 local has_integers = math.type ~= nil
-
-local function read(name)
-    local file = assert(io.open(name, "rb"))
-    local text = file:read "*a"
-    file:close()
-    return text
-end
 
 local sample = read "spec/support/sample.json"
 

@@ -4,22 +4,23 @@ if os.getenv "ABI" and os.getenv "ABI" ~= "luajit" then return end
 
 local json = require "spec.support.json"
 local nginx = require "spec.support.nginx"
+local system = require "spec.support.system"
 local sandbox = require "spec.support.sandbox"
 
 describe("examples/openresty", function()
     local child, dir
 
     local function start(base)
-        dir = nginx.output "mktemp -d":match "%S+"
+        dir = system.output "mktemp -d":match "%S+"
         child = assert(io.popen(([[
             export KAPTURE_BASE_URL=%s KAPTURE_TOKEN=%s KAPTURE_CA_FILE=%s LISTEN=unix:%s/http.sock
             examples/openresty/run >%s/output 2>&1 </dev/null &
             cat >/dev/null
             kill $!
             wait $!
-        ]]):format(nginx.quoted(base), nginx.quoted(sandbox.token), nginx.quoted(sandbox.ca), dir, dir), "w"))
+        ]]):format(system.quoted(base), system.quoted(sandbox.token), system.quoted(sandbox.ca), dir, dir), "w"))
         assert.is_true(nginx.eventually(function()
-            return nginx.output("curl -s --unix-socket " .. dir .. "/http.sock http://localhost/") ~= ""
+            return system.output("curl -s --unix-socket " .. dir .. "/http.sock http://localhost/") ~= ""
         end))
     end
 
@@ -36,8 +37,8 @@ describe("examples/openresty", function()
     end)
 
     local function get(path)
-        local text = nginx.output(("curl -s -i --max-time 10 --unix-socket %s/http.sock %s"):format(
-            dir, nginx.quoted("http://localhost" .. path)))
+        local text = system.output(("curl -s -i --max-time 10 --unix-socket %s/http.sock %s"):format(
+            dir, system.quoted("http://localhost" .. path)))
         local head, body = text:match "^(.-)\r\n\r\n(.*)$"
         return json.decode(body), tonumber(head:match "^HTTP/%S+ (%d+)"), head, body
     end

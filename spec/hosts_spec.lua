@@ -1,13 +1,10 @@
 -- Hosts that are not ordinary: the programs in spec/hosts, built by
 -- `make hosts`, and the example, each run against the sandbox.
 local sandbox = require "spec.support.sandbox"
+local quoted = require("spec.support.system").quoted
 
 local abi = os.getenv "ABI"
 local build = os.getenv "KAPTURE_HOSTS" or "build/" .. abi
-
-local function quoted(s)
-    return "'" .. tostring(s):gsub("'", "'\\''") .. "'"
-end
 
 local function command(program, ...)
     local words = {

@@ -1,14 +1,9 @@
 -- kapture.luv in a real loop.
+local options = require("spec.support.ask").opts
 local sandbox = require "spec.support.sandbox"
 local host = require "kapture_host"
 local uv = require "luv"
 local luv = require "kapture.luv"
-
-local function options(more)
-    local o = { base_url = sandbox.https, token = sandbox.token, ca_file = sandbox.ca, retries = 0 }
-    for k, v in pairs(more or {}) do o[k] = v end
-    return o
-end
 
 local function id_of(ticket) return ticket.task_details.ticketId end
 

@@ -4,13 +4,11 @@
 if os.getenv "ABI" ~= "luajit" then return end
 
 local sandbox = require "spec.support.sandbox"
+local system = require "spec.support.system"
 local host = require "kapture_host"
 
 local function capture(command)
-    local pipe = assert(io.popen(command))
-    local text = pipe:read "*a"
-    pipe:close()
-    return (text:gsub("%s+$", ""))
+    return (system.output(command):gsub("%s+$", ""))
 end
 
 local function run(name)

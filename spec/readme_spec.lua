@@ -1,10 +1,5 @@
 -- What README prints is what runs.
-local function read(name)
-    local file = assert(io.open(name, "rb"))
-    local text = file:read "*a"
-    file:close()
-    return text
-end
+local read = require("spec.support.system").read
 
 describe("README.md", function()
     local text = read "README.md"

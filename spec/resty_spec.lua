@@ -4,6 +4,7 @@ if os.getenv "ABI" and os.getenv "ABI" ~= "luajit" then return end
 
 local json = require "spec.support.json"
 local nginx = require "spec.support.nginx"
+local system = require "spec.support.system"
 local sandbox = require "spec.support.sandbox"
 
 local eventually, finished = nginx.eventually, nginx.finished
@@ -481,7 +482,7 @@ describe("resty.kapture", function()
         -- milliseconds that 99 of 100 trivial requests take at most
         local function p99()
             local times = {}
-            local text = nginx.output(("curl -s -o /dev/null -w '%%{stderr}%%{time_total}\\n' "
+            local text = system.output(("curl -s -o /dev/null -w '%%{stderr}%%{time_total}\\n' "
                 .. "--unix-socket %s/http.sock 'http://localhost/ping?[1-400]' 2>&1"):format(server.dir))
             for time in text:gmatch "[%d.]+" do times[#times + 1] = tonumber(time) * 1000 end
             assert.are.equal(400, #times)
@@ -504,7 +505,7 @@ describe("resty.kapture", function()
     end)
 
     it("answers every request under load, faults and reloads", function()
-        local output = nginx.output "LUA_PATH='./?.lua;;' luajit bench/openresty/soak 6 50 2>&1"
+        local output = system.output "LUA_PATH='./?.lua;;' luajit bench/openresty/soak 6 50 2>&1"
         assert.is_truthy(output:find "\nfine\n$", output)
     end)
 end)

@@ -1,12 +1,11 @@
 -- The plain client among LuaSocket's sockets, in its select.
 local kapture = require "kapture"
+local ask = require "spec.support.ask"
 local sandbox = require "spec.support.sandbox"
 local socket = require "socket"
 
 local function new(more)
-    local o = { base_url = sandbox.https, token = sandbox.token, ca_file = sandbox.ca, retries = 0 }
-    for k, v in pairs(more or {}) do o[k] = v end
-    return kapture.new(o)
+    return kapture.new(ask.opts(more))
 end
 
 describe("LuaSocket's select", function()

@@ -110,6 +110,13 @@ describe("the iterator", function()
         }, rounds(source, o))
     end)
 
+    it("complains of a hole in a table, which is no id, and ends there", function()
+        local a, b = sandbox.id(1), sandbox.id(2)
+        assert.same({ { a, "ticket" }, { "nil", "invalid_ids" } }, rounds({ a, nil, b }, (options())))
+        assert.same({ { "nil", "invalid_ids" } }, rounds({ [7] = b }, (options())))
+        assert.same({ { a, "ticket" } }, rounds({ [0] = "script.lua", a, n = 3 }, (options()))) -- arg
+    end)
+
     it("gives errors in the shape of get_ticket's", function()
         local bad, seen = sandbox.id(5), {}
         local o = options("badid,status=404,id=" .. bad)

@@ -8,6 +8,7 @@
 --   got.log                               the sandbox's entries for this call
 local kapture = require "kapture"
 local sandbox = require "spec.support.sandbox"
+local quoted = require("spec.support.system").quoted
 
 local ask = {}
 
@@ -58,10 +59,6 @@ function ask.ids_of(tickets)
     local ids = {}
     for i, ticket in ipairs(tickets) do ids[i] = tostring(ticket.task_details.ticketId) end
     return table.concat(ids, ",")
-end
-
-local function quoted(s)
-    return "'" .. tostring(s):gsub("'", "'\\''") .. "'"
 end
 
 local abi = os.getenv "ABI" or "5.4"

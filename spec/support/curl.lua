@@ -1,24 +1,16 @@
 -- Requests with the curl command, for specs that look at the sandbox past the
 -- module under test.
 local sandbox = require "spec.support.sandbox"
+local system = require "spec.support.system"
+
+local quoted = system.quoted
 
 local curl = { PATH = "/search-ticket-by-ticket-id.html/v.2.0" }
-
-local function quoted(s)
-    return "'" .. tostring(s):gsub("'", "'\\''") .. "'"
-end
-
-local function read(command)
-    local pipe = assert(io.popen(command, "r"))
-    local text = pipe:read "*a"
-    pipe:close()
-    return text
-end
 
 -- Runs curl with these words: its output and its exit code.
 function curl.run(words)
     local command = "curl -sS --cacert %s %s 2>/dev/null; code=$?; echo; echo $code"
-    local text = read(command:format(quoted(sandbox.ca), words))
+    local text = system.output(command:format(quoted(sandbox.ca), words))
     local output, code = text:match "^(.*)\n(%d+)\n$"
     return output, tonumber(code)
 end

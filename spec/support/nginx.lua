@@ -12,6 +12,9 @@
 --   server:signal "HUP"            to the master
 --   server:workers()               process ids
 --   server:log()                   what nginx logged so far
+local system = require "spec.support.system"
+
+local output, quoted = system.output, system.quoted
 local nginx = {}
 nginx.__index = nginx
 
@@ -44,24 +47,8 @@ http {
 ]]
 
 local function read(path)
-    local file = io.open(path, "rb")
-    if not file then return "" end
-    local text = file:read "*a"
-    file:close()
-    return text
+    return system.read(path) or ""
 end
-
-local function output(command)
-    local pipe = assert(io.popen(command, "r"))
-    local text = pipe:read "*a"
-    pipe:close()
-    return text
-end
-
-local function quoted(s)
-    return "'" .. tostring(s):gsub("'", "'\\''") .. "'"
-end
-nginx.quoted, nginx.output = quoted, output
 
 local program, modules, user
 

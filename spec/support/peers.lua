@@ -16,41 +16,21 @@
 local json = require "spec.support.json"
 local sandbox = require "spec.support.sandbox"
 local socket = require "socket"
+local system = require "spec.support.system"
+
+local output, write, free_port = system.output, system.write, system.free_port
 
 local peers = { names = { "apache", "caddy", "haproxy" } }
 local Peer = {}
 Peer.__index = Peer
 
 local function read(path)
-    local file = io.open(path, "rb")
-    local text = file and file:read "*a" or ""
-    if file then file:close() end
-    return text
-end
-
-local function write(path, text)
-    local file = assert(io.open(path, "wb"))
-    file:write(text)
-    file:close()
-end
-
-local function output(command)
-    local pipe = assert(io.popen(command, "r"))
-    local text = pipe:read "*a"
-    pipe:close()
-    return text
+    return system.read(path) or ""
 end
 
 local function program(name, ...)
     local path = output(("PATH=$PATH:/usr/sbin:/usr/local/sbin command -v %s"):format(name)):match "[^\n]+"
     return path or error(name .. " is not installed: tools/deps peers", 0)
-end
-
-local function free_port(host)
-    local probe = assert(socket.bind(host, 0))
-    local _, port = probe:getsockname()
-    probe:close()
-    return tonumber(port)
 end
 
 local function port_of(url)

@@ -5,19 +5,10 @@
 --   proxy.log()          what it has logged so far
 --   proxy.stop()
 local socket = require "socket"
-
-local function free_port()
-    local probe = assert(socket.bind("127.0.0.1", 0))
-    local _, port = probe:getsockname()
-    probe:close()
-    return tonumber(port)
-end
+local system = require "spec.support.system"
 
 local function read(path)
-    local file = io.open(path)
-    local text = file and file:read "*a" or ""
-    if file then file:close() end
-    return text
+    return system.read(path) or ""
 end
 
 local function answers(port)
@@ -30,7 +21,7 @@ return function(options)
     local pipe = assert(io.popen "mktemp -d")
     local dir = pipe:read "*l"
     pipe:close()
-    local port = free_port()
+    local port = system.free_port()
     local file = assert(io.open(dir .. "/conf", "w"))
     file:write(("Port %d\nListen 127.0.0.1\nTimeout 60\nLogFile \"%s/log\"\nLogLevel Info\n"):format(port, dir))
     if options.auth then file:write("BasicAuth ", options.auth, "\n") end

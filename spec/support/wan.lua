@@ -14,22 +14,17 @@
 -- spec/peers/link.c, which does the same to the packets of two tun devices: TCP
 -- and all above is the kernel's as before, only the queue is not.
 local host = require "kapture_host"
+local system = require "spec.support.system"
 
 local Wan = { address = "10.77.0.2" }
 Wan.__index = Wan
 
 local function read(path)
-    local file = io.open(path, "rb")
-    local text = file and file:read "*a" or ""
-    if file then file:close() end
-    return text
+    return system.read(path) or ""
 end
 
 local function output(command)
-    local pipe = assert(io.popen("( " .. command .. " ) 2>&1", "r"))
-    local text = pipe:read "*a"
-    pipe:close()
-    return text
+    return system.output("( " .. command .. " ) 2>&1")
 end
 
 local function within(pid, f, ...)
