@@ -26,6 +26,7 @@ worker_processes @WORKERS@;
 pid @DIR@/nginx.pid;
 error_log @DIR@/error.log notice;
 env TMPDIR;
+env LLVM_PROFILE_FILE;
 @MAIN@
 events { worker_connections 4096; }
 http {
