@@ -80,12 +80,12 @@ static void stop_siblings(kap_request *r, const kap_failure *why)
         }
 }
 
-/* Carries out what became of b. Everything Lua has to allocate is allocated
- * first, then the call changes, then hooks are told: they may do anything,
- * closing the client included. */
-static void conclude(lua_State *L, kap_request *r, kap_batch *b, kap_next next,
-                     double delay, int table)
+/* Carries out what was decided about b. Everything Lua has to allocate is
+ * allocated first, then the call changes, then hooks are told: they may do
+ * anything, closing the client included. */
+static void conclude(lua_State *L, kap_request *r, kap_batch *b, int table)
 {
+    const kap_next next = b->next_step;
     int top = lua_gettop(L), first_event;
     bool hook = r->call.hook;
     kap_call *c = &r->call;
@@ -97,11 +97,11 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, kap_next next,
     if (hook && next == KAP_NEXT_FAIL)
         kapL_event(L, r, b, KAP_EVENT_FAILURE, 0);
     if (hook && next == KAP_NEXT_RETRY)
-        kapL_event(L, r, b, KAP_EVENT_RETRY, delay);
+        kapL_event(L, r, b, KAP_EVENT_RETRY, b->delay);
     if (gone(b))
         return;
     switch (next) {
-    case KAP_NEXT_RETRY: kap_call_retry(b, delay); break;
+    case KAP_NEXT_RETRY: kap_call_retry(b, b->delay); break;
     case KAP_NEXT_FAIL:
         kapL_result_fail(L, r, b->first, b->count, top + 1);
         /* first, as long as the batch holds the engine back */
@@ -161,19 +161,24 @@ static void succeed(lua_State *L, kap_request *r, kap_batch *b, int table)
         kapL_event(L, r, b, KAP_EVENT_RESPONSE, 0);
     if (gone(b))
         return;
+    r->call.bytes += (double)b->transfer->len;
     kap_call_succeed(&r->call, b);
     kapL_event_tell(L, first_event, table - 1);
 }
 
 static void fail(lua_State *L, kap_request *r, kap_batch *b, int table)
 {
-    double delay;
-    kap_transfer *t = b->transfer;
-    b->failure.attempts = b->attempts;
-    if (t->retry_after[0] != '\0' && b->failure.status > 0)
-        b->failure.retry_after = kap_retry_after(t->retry_after, time(NULL));
-    kap_next next = kap_call_decide(&r->call, b, &delay);
-    conclude(L, r, b, next, delay, table);
+    if (!b->decided) {
+        const kap_transfer *t = b->transfer;
+        if (t->outcome == KAP_OUTCOME_RESPONSE)
+            r->call.bytes += (double)t->len;
+        b->failure.attempts = b->attempts;
+        if (t->retry_after[0] != '\0' && b->failure.status > 0)
+            b->failure.retry_after =
+                kap_retry_after(t->retry_after, time(NULL));
+        kap_call_decide(&r->call, b);
+    }
+    conclude(L, r, b, table);
 }
 
 /* False: more of it is left. */
@@ -195,7 +200,6 @@ static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
     }
     if (got == KAP_RESPONSE_AGAIN)
         return false;
-    r->call.bytes += (double)b->transfer->len;
     if (got == KAP_RESPONSE_TICKETS) {
         succeed(L, r, b, table);
     } else {
@@ -221,7 +225,9 @@ bool kapL_request_work(lua_State *L, kap_request *r, kap_batch *b, double until)
         kap_call_refetch(b);
         kapL_nomem(L);
     }
-    if (b->response.decode.dirty) {
+    if (b->decided) { /* and then what it takes could not be allocated */
+        fail(L, r, b, table);
+    } else if (b->response.decode.dirty) {
         roll_back(L, r, b, table);
         kap_call_refetch(b);
     } else if (b->transfer->outcome == KAP_OUTCOME_RESPONSE) {

@@ -161,6 +161,18 @@ static void uncount(kap_batch *b)
         b->call->retries--;
 }
 
+/* Those that were to be sent again when the call was stopped: their ids fail
+ * with it. */
+static void drop_ready(kap_call *c, kap_engine *e)
+{
+    kap_batch *next;
+    for (kap_batch *b = c->batches; b != NULL; b = next) {
+        next = b->next;
+        if (b->state == KAP_BATCH_READY)
+            batch_drop(c, b, e);
+    }
+}
+
 bool kap_call_pump(kap_call *c, kap_engine *e)
 {
     /* Enough in the engine to keep it busy while nobody steps, and while some
@@ -171,8 +183,12 @@ bool kap_call_pump(kap_call *c, kap_engine *e)
     if (c->left)
         kap_engine_wake(e);
     c->left = false;
-    if (c->done || c->stop.kind != KAP_KIND_NONE)
+    if (c->done)
         return true;
+    if (c->stop.kind != KAP_KIND_NONE) {
+        drop_ready(c, e);
+        return true;
+    }
     window = 2 * (unsigned)c->settings->concurrency + 8;
     for (kap_batch *b = c->batches; b != NULL && c->flying < window;
          b = b->next)
@@ -245,7 +261,7 @@ static bool may_retry(kap_call *c, kap_batch *b, double *delay)
     return kap_budget_retry(c->budget);
 }
 
-kap_next kap_call_decide(kap_call *c, kap_batch *b, double *delay)
+static kap_next decide(kap_call *c, kap_batch *b, double *delay)
 {
     kap_failure *f = &b->failure;
     *delay = 0;
@@ -279,6 +295,12 @@ kap_next kap_call_decide(kap_call *c, kap_batch *b, double *delay)
     return KAP_NEXT_PARK;
 }
 
+void kap_call_decide(kap_call *c, kap_batch *b)
+{
+    b->next_step = decide(c, b, &b->delay);
+    b->decided = true;
+}
+
 static void drop_transfer(kap_batch *b)
 {
     if (b->transfer != NULL && b->transfer->sent > 1)
@@ -289,6 +311,7 @@ static void drop_transfer(kap_batch *b)
     }
     kap_transfer_free(b->transfer);
     b->transfer = NULL;
+    b->decided = false;
     memset(&b->response, 0, sizeof b->response);
 }
 

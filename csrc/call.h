@@ -26,6 +26,13 @@ typedef enum {
     KAP_BATCH_PARKED   /* failed; whether to take it apart is not yet known */
 } kap_batch_state;
 
+typedef enum {
+    KAP_NEXT_RETRY, /* again, after a pause */
+    KAP_NEXT_SPLIT, /* in halves */
+    KAP_NEXT_PARK,  /* wait and see */
+    KAP_NEXT_FAIL   /* for good */
+} kap_next;
+
 struct kap_call;
 
 /* A request of the contract: ids that go on the wire together, through all
@@ -48,7 +55,10 @@ typedef struct kap_batch {
     kap_transfer *transfer;
     kap_response response;
     uint32_t extras, guess; /* request.c's, while it decodes */
-    kap_failure failure;    /* of the last attempt */
+    kap_failure failure;    /* of the last attempt... */
+    bool decided;           /* ...and, if so, what follows from it */
+    kap_next next_step;
+    double delay; /* seconds, before a retry */
 } kap_batch;
 
 typedef struct kap_call {
@@ -77,13 +87,6 @@ typedef struct kap_call {
     kap_failure stop; /* kind not NONE: nothing more is sent, and why */
 } kap_call;
 
-typedef enum {
-    KAP_NEXT_RETRY, /* again, after a pause */
-    KAP_NEXT_SPLIT, /* in halves */
-    KAP_NEXT_PARK,  /* wait and see */
-    KAP_NEXT_FAIL   /* for good */
-} kap_next;
-
 /* ids, settings, message and, for an iterator's, lane are set; false: no
  * memory. */
 bool kap_call_begin(kap_call *c);
@@ -98,8 +101,9 @@ void kap_call_let_go(kap_call *c);
  * memory; what was not handed over still will be by the next pump. */
 bool kap_call_pump(kap_call *c, kap_engine *e);
 
-/* Decides about b, which failed as b->failure says; sets *delay for a retry. */
-kap_next kap_call_decide(kap_call *c, kap_batch *b, double *delay);
+/* Decides, only once an attempt, about b, which failed as b->failure says: sets its
+ * next_step and delay. */
+void kap_call_decide(kap_call *c, kap_batch *b);
 
 /* Carry the decision out; the batch is gone after all but retry and park.
  * Split: false without memory, and nothing has changed. */

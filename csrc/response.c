@@ -233,7 +233,9 @@ static kap_response_result one_ticket(lua_State *L, kap_response *r,
         d->dirty = false;
         return KAP_RESPONSE_AGAIN;
     }
+    d->dirty = true; /* off the text, and not yet in its place */
     to->sink(L, to->arg, d->id, d->id_len);
+    d->dirty = false;
     return KAP_RESPONSE_TICKETS;
 }
 
@@ -257,6 +259,7 @@ static int next_element(kap_response *r)
         return -1;
     }
     kap_decode_take(d);
+    r->more = false; /* should what follows raise, it is tried again */
     c = kap_decode_peek(d);
     return c == ']' ? -1 : c;
 }
@@ -411,6 +414,9 @@ kap_response_result kapL_response(lua_State *L, kap_response *r,
     kap_decode_session session;
     kap_response_result result;
     const course to = {t->settings->fields, sink, arg, kapL_absindex(L, aside)};
+    if (r->phase ==
+        KAP_RESPONSE_DONE) /* and then its event could not be made */
+        return KAP_RESPONSE_TICKETS;
     if (r->phase == KAP_RESPONSE_NEW)
         begin(r, t);
     r->decode.until = until;
