@@ -240,6 +240,7 @@ nvim:
 	$(Q)mkdir -p lua
 	$(Q)cp $(BUILD)/luajit/kapture.so lua/.kapture.so
 	$(Q)mv -f lua/.kapture.so lua/kapture.so
+	$(Q)if command -v nvim >/dev/null; then nvim -es -u NONE -i NONE -c 'helptags doc' -c q; fi
 
 # --- Installation -------------------------------------------------------------
 
@@ -269,7 +270,8 @@ install: default static
 	for d in $(LUA_SUBDIRS); do \
 	  $(INSTALL) -d "$(DESTDIR)$(LMODDIR)/$$d" && \
 	  $(INSTALL) -m 644 lua/$$d/*.lua "$(DESTDIR)$(LMODDIR)/$$d" || exit 1; done
-	sed '1s|.*|#!/usr/bin/env $(LUA)|' bin/kapture > $(OUT)/kapture
+	sed -e '1s|.*|#!/usr/bin/env $(LUA)|' -e 's|^local lua_dir = .*|local lua_dir = "$(LMODDIR)"|' \
+	  -e '/^local abi = /d' -e 's|^local so_dir = .*|local so_dir = "$(CMODDIR)"|' bin/kapture > $(OUT)/kapture
 	$(INSTALL) -m 755 $(OUT)/kapture '$(DESTDIR)$(BINDIR)/kapture'
 	$(INSTALL) -d '$(DESTDIR)$(SANDBOXDIR)/lua' '$(DESTDIR)$(TYPESDIR)' \
 	  $(foreach f,$(PAGES),'$(DESTDIR)$(PREFIX)/share/$(dir $(f))')

@@ -1,5 +1,5 @@
 -- Calls in coroutines of cqueues, each written as if it blocked:
--- lua examples/cqueues.lua ID ...
+-- lua5.4 examples/cqueues.lua ID ...
 local cqueues = require "cqueues"
 local loop, client = cqueues.new(), require("kapture.cqueues").new { ca_file = os.getenv "KAPTURE_CA_FILE" }
 

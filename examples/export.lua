@@ -1,5 +1,5 @@
 -- A CSV file from any number of ids, in constant memory:
--- lua examples/export.lua < ids.txt > tickets.csv
+-- lua5.4 examples/export.lua < ids.txt > tickets.csv
 local kapture = require "kapture"
 
 local columns = { "ticketId", "status", "priority", "assignedToName", "date", "title" }

@@ -1,5 +1,5 @@
 -- Filter, transform and group tickets: plain Lua, and Penlight where it is
--- shorter. lua examples/filter.lua ID ...
+-- shorter. lua5.4 examples/filter.lua ID ...
 local kapture = require "kapture"
 local normalize = require("kapture.ticket").normalize
 local List = require "pl.List"

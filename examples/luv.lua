@@ -1,5 +1,5 @@
 -- Many calls at a time in luv's loop, and a timer that goes on meanwhile:
--- lua examples/luv.lua ID ...
+-- lua5.4 examples/luv.lua ID ...
 local uv = require "luv"
 local client = require("kapture.luv").new { ca_file = os.getenv "KAPTURE_CA_FILE" }
 

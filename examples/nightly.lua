@@ -1,13 +1,15 @@
 -- For cron: fetch what there is, keep it, and say by the exit code what to do.
--- 17 2 * * *  lua /opt/tickets/nightly.lua ids.txt tickets.log
+-- 17 2 * * *  lua5.4 /opt/tickets/nightly.lua ids.txt tickets.log
 local kapture = require "kapture"
 
 local ids = {}
 for line in io.lines(arg[1]) do
-    ids[#ids + 1] = line
+    if line:find "%S" then
+        ids[#ids + 1] = line
+    end
 end
 local tickets, info, err = kapture.get_ticket(ids, {
-    retries = 4, -- of each request: resets, time-outs, 429, 502, 503, 504
+    retries = 4, -- of each request: resets, time-outs, 429, 500, 502, 503, 504
     deadline = 600, -- seconds for all of it
     partial = true, -- some failed requests are no reason to lose the others
     ca_file = os.getenv "KAPTURE_CA_FILE",

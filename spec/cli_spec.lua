@@ -9,7 +9,9 @@ do -- the interpreter that runs the specs
   lua = arg and arg[i] or lua
 end
 
-local read = require("spec.support.system").read
+local system = require "spec.support.system"
+
+local read = system.read
 
 -- Runs the command in a shell: its output, its stderr, its exit code. With
 -- `terminal` its stderr is one, and what comes there goes to that file.
@@ -157,6 +159,51 @@ describe("the command", function()
     local _, err = run("get 5 --retries 0 --subdomain -", { config_home = home })
     assert.truthy(err:find("subdomain", 1, true), err)
     os.execute("rm -rf " .. home)
+  end)
+
+  it("takes each option from the nearest that has it", function()
+    local home = os.tmpname()
+    os.remove(home)
+    os.execute("mkdir -p " .. home .. "/kapture")
+    local path = home .. "/kapture/config"
+    -- the environment is nearer than the top, a profile nearer than that
+    system.write(path, ("base_url = %s\ntoken = top\nca_file = /nonexistent\n[plain]\n[away]\nsubdomain = -\n")
+      :format(sandbox.refused))
+    os.execute("chmod 600 " .. path)
+    for _, profile in ipairs { "", " --profile plain" } do
+      local _, err, code = run("get 5" .. profile, { config_home = home })
+      assert.equal(0, code, err)
+    end
+    local _, err, code = run("get 5 --profile away", { config_home = home })
+    assert.equal(1, code)
+    assert.truthy(err:find("subdomain", 1, true), err)
+    system.write(path, "base-url = x\n")
+    _, err, code = run("get 5", { config_home = home })
+    assert.equal(2, code)
+    assert.truthy(err:find("base_url", 1, true), err)
+    os.execute("rm -rf " .. home)
+  end)
+
+  it("finds its own files, wherever it is called from", function()
+    local where = system.output "pwd":match "[^\n]+"
+    local build = system.output("cd " .. (os.getenv "BUILD" or "build") .. " && pwd"):match "[^\n]+"
+    local said = system.output(("cd / && env -u LUA_PATH -u LUA_CPATH BUILD=%s %s %s/bin/kapture --version 2>&1")
+      :format(build, lua, where))
+    assert.truthy(said:find "^kapture %d", said)
+  end)
+
+  it("leaves a file that is refused for --resume as it is", function()
+    local path = os.tmpname()
+    for _, text in ipairs { "dear diary\nlast line", "713000000001\n713000000002", '{"a":1}\n{"b":' } do
+      system.write(path, text)
+      local _, err, code = run("get 5 --resume " .. path)
+      assert.equal(2, code)
+      assert.truthy(err:find("no task_details.ticketId", 1, true), err)
+      assert.equal(text, system.read(path))
+    end
+    system.write(path, '{"task_details":{"ticketId":"5"}}\r\n')
+    assert.equal("", (run("get 5 --resume " .. path)))
+    os.remove(path)
   end)
 
   it("shows progress on a terminal, within its width, and none elsewhere", function()

@@ -1,5 +1,5 @@
 -- Its tests, against the sandbox: every fault is a path in the base url.
--- kapture sandbox -- lua overdue_test.lua
+-- kapture sandbox -- lua5.4 overdue_test.lua
 local overdue = require("overdue").overdue
 
 local base = os.getenv "KAPTURE_BASE_URL"

@@ -1,6 +1,10 @@
 --- The command `kapture`. Exit codes are gh's: 0 done, 1 failed, 2 cancelled or
 --- misused, 4 authentication.
 
+if not pcall(require, "argparse") then
+  io.stderr:write "kapture: the command needs argparse (Debian: lua-argparse; LuaRocks: argparse)\n"
+  os.exit(1)
+end
 local kapture = require "kapture"
 local exit = require "kapture.cli.exit"
 local parser = require "kapture.cli.parser"
@@ -31,6 +35,11 @@ function M.run(argv)
     return require("kapture.cli." .. args.command).run(args, complain)
   end)
   if done then
+    local written, why = io.stdout:flush()
+    if not written then
+      complain("standard output: ", why or "write error")
+      return exit.FAILED
+    end
     return code
   elseif type(code) == "table" and code.output then
     -- a reader that has seen enough (| head) is no failure worth words

@@ -116,7 +116,10 @@ function Client:watch()
     if self.poll then return true end
     local fd = self.inner:fd()
     self.poll = fd and self.uv.new_poll(fd) or nil
-    return self.poll ~= nil and self:start_watching()
+    if not self.poll then return false end
+    local watched = self:start_watching()
+    if not watched then self:stop_watching() end
+    return watched
 end
 
 --- Starts a call. The callback comes once, from the loop, never from in here;

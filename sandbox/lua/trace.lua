@@ -23,17 +23,20 @@ function M.open(path)
     M.path = path
 end
 
+-- How many are in flight now.
+local function count(key)
+    local inflight = counts:incr("inflight:" .. key, 1, 0)
+    counts:incr("requests:" .. key, 1, 0)
+    local most = "most:" .. ngx.worker.id() .. ":" .. key
+    if inflight > (counts:get(most) or 0) then counts:set(most, inflight) end
+    return inflight
+end
+
 -- A request arrives: counted, over all and under its keys.
 function M.arrive(ctx)
     ctx.start = ngx.now()
-    ctx.inflight = counts:incr("inflight:", 1, 0)
-    counts:incr("requests:", 1, 0)
-    for _, key in ipairs(ctx.keys) do
-        ctx.inflight_key = counts:incr("inflight:" .. key, 1, 0)
-        counts:incr("requests:" .. key, 1, 0)
-        local most = "most:" .. ngx.worker.id() .. ":" .. key
-        if ctx.inflight_key > (counts:get(most) or 0) then counts:set(most, ctx.inflight_key) end
-    end
+    ctx.inflight = count ""
+    for _, key in ipairs(ctx.keys) do ctx.inflight_key = count(key) end
 end
 
 local function headers_text(ctx)

@@ -49,60 +49,64 @@ function M.convert(name, text)
   return text
 end
 
---- Reads a profile: the lines before the first section, then those of
---- `[profile]`. `header.NAME = value` is one more request header.
+--- Reads the lines before the first section, and those of `[profile]`.
+--- `header.NAME = value` is one more request header.
 ---@param path string
 ---@param profile string|nil
----@return table|nil options nil: the file can't be used
----@return string|nil why
+---@return table|nil common nil: the file can't be used
+---@return table|string own those of the profile; why
 ---@return boolean|nil absent there is no such file
 function M.read(path, profile)
-  local file = io.open(path, "r")
+  local file, reason, code = io.open(path, "r")
   if not file then
-    return nil, path .. ": no such file", true
+    return nil, reason, code == 2 -- ENOENT
+  end
+  local readable, directory = file:read(0)
+  if readable == nil and directory then
+    file:close()
+    return nil, path .. ": " .. directory
   end
   if others_can_read(path) then
     file:close()
     return nil, path .. ": others can read it (chmod 600 it: it may hold a token)"
   end
-  local options, section, found, number = {}, nil, profile == nil, 0
+  local function refuse(why, ...)
+    file:close()
+    return nil, why:format(...)
+  end
+  local common, own, number, found = {}, {}, 0, profile == nil
+  local options = common
   for line in file:lines() do
     number = number + 1
     line = line:gsub("\r$", "")
     local name = line:match("^%s*%[%s*(.-)%s*%]%s*$")
-    local key, value = line:match("^%s*([%w_]+)%s*=%s*(.-)%s*$")
+    local key, value = line:match("^%s*([%w_-]+)%s*=%s*(.-)%s*$")
     local header, text = line:match("^%s*header%.([^%s=]+)%s*=%s*(.-)%s*$")
     if name then
-      section = name
+      options = name == profile and own or nil
       found = found or name == profile
-    elseif key then
-      if section == nil or section == profile then
-        if not names[key] then
-          file:close()
-          return nil, ("%s:%d: unknown option '%s'"):format(path, number, key)
-        end
-        local converted, expected = M.convert(key, value)
-        if converted == nil then
-          file:close()
-          return nil, ("%s:%d: %s: %s expected, got '%s'"):format(path, number, key, expected, value)
-        end
-        options[key] = converted
+    elseif key and options then
+      if not names[key] then
+        return refuse("%s:%d: unknown option '%s'%s", path, number, key,
+          names[key:gsub("-", "_")] and (" (it is %s here)"):format((key:gsub("-", "_"))) or "")
       end
-    elseif header then
-      if section == nil or section == profile then
-        options.headers = options.headers or {}
-        options.headers[header] = text
+      local converted, expected = M.convert(key, value)
+      if converted == nil then
+        return refuse("%s:%d: %s: %s expected, got '%s'", path, number, key, expected, value)
       end
-    elseif not line:match("^%s*$") and not line:match("^%s*[#;]") then
-      file:close()
-      return nil, ("%s:%d: 'key = value' or '[profile]' expected"):format(path, number)
+      options[key] = converted
+    elseif header and options then
+      options.headers = options.headers or {}
+      options.headers[header] = text
+    elseif not key and not header and not line:match("^%s*$") and not line:match("^%s*[#;]") then
+      return refuse("%s:%d: 'key = value' or '[profile]' expected", path, number)
     end
   end
   file:close()
   if not found then
     return nil, ("%s: no profile '%s'"):format(path, profile)
   end
-  return options
+  return common, own
 end
 
 return M

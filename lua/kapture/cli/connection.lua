@@ -12,11 +12,19 @@ local function env(name)
   return value ~= "" and value or nil
 end
 
--- Both name the service: where the nearer source has one of them, the farther
--- one's other would only be in the way.
-local function set_account(opts, from)
-  if from.base_url or from.subdomain then
-    opts.base_url, opts.subdomain = from.base_url, from.subdomain
+-- A nearer source's options over a farther one's. base_url and subdomain both
+-- name the service: the farther one's other would only be in the way.
+local function overlay(opts, nearer)
+  if nearer.base_url or nearer.subdomain then
+    opts.base_url, opts.subdomain = nil, nil
+  end
+  for name, value in pairs(nearer) do
+    if name == "headers" then
+      opts.headers = opts.headers or {}
+      overlay(opts.headers, value)
+    else
+      opts[name] = value
+    end
   end
 end
 
@@ -25,25 +33,22 @@ end
 ---@return string|nil why
 function M.options(args)
   local path = args.config or config.default_path()
-  local opts = {}
+  local opts, profile = {}, {}
   if path then
-    local read, why, absent = config.read(path, args.profile)
-    if read then
-      opts = read
+    local common, own, absent = config.read(path, args.profile)
+    if common then
+      opts, profile = common, own
     elseif not absent or args.config or args.profile then
-      return nil, why
+      return nil, own
     end
   elseif args.profile then
     return nil, "no configuration file: neither XDG_CONFIG_HOME nor HOME is set"
   end
-  local around = { base_url = env "base_url", subdomain = env "subdomain" }
-  if not (args.profile and (opts.base_url or opts.subdomain)) then
-    set_account(opts, around)
-  end
-  if not (args.profile and opts.token) then
-    opts.token = env "token" or opts.token
-  end
-  set_account(opts, args)
+  overlay(opts, {
+    base_url = env "base_url", subdomain = env "subdomain", token = env "token", ca_file = env "ca_file",
+  })
+  overlay(opts, profile)
+  local given_here = {}
   for _, o in ipairs(options.connection) do
     local given = args[o.name]
     if o.config_only then
@@ -56,9 +61,10 @@ function M.options(args)
       if value == nil then
         return nil, ("%s: %s expected, got '%s'"):format(options.dashed(o.name), expected, given)
       end
-      opts[o.name] = value
+      given_here[o.name] = value
     end
   end
+  overlay(opts, given_here)
   for _, header in ipairs(args.header or {}) do
     local name, value = header:match "^([^:%s]+):%s*(.*)$"
     if not name then
@@ -67,7 +73,6 @@ function M.options(args)
     opts.headers = opts.headers or {}
     opts.headers[name] = value
   end
-  opts.ca_file = opts.ca_file or env "ca_file"
   return opts
 end
 

@@ -1,6 +1,7 @@
 --- The forms in which tickets are written: table, json, ndjson, csv.
 
 local json = require "kapture.cli.json"
+local split = require("kapture.cli.project").split
 local unescape = require("kapture.ticket").unescape
 
 local M = {}
@@ -11,7 +12,7 @@ local default_columns = {
 }
 
 local function at(value, path)
-  for name in path:gmatch "[^.]+" do
+  for _, name in ipairs(split(path)) do
     if type(value) ~= "table" then
       return nil
     end

@@ -5,6 +5,17 @@ local kapture = require "kapture"
 
 local M = {}
 
+--- The names of a path; `\.` is a dot in one of them.
+---@param path string
+---@return string[]
+function M.split(path)
+  local list = {}
+  for name in path:gsub("\\%.", "\1"):gmatch "[^.]+" do
+    list[#list + 1] = name:gsub("\1", ".")
+  end
+  return list
+end
+
 local function pick(value, tree)
   if type(value) ~= "table" or tree == true then
     return value
@@ -30,7 +41,7 @@ function M.compile(paths)
   local tree = {}
   for _, path in ipairs(paths) do
     local at, last, above = tree, nil, nil
-    for name in path:gmatch "[^.]+" do
+    for _, name in ipairs(M.split(path)) do
       if at == true then -- a shorter path has it whole
         break
       end

@@ -17,10 +17,15 @@ local function exists(path)
   return file ~= nil
 end
 
--- Beside this file: in a checkout, under make install's prefix, and in a rock.
+-- Beside this file: in a checkout, under make install's prefix, and in a rock;
+-- or beside the command.
 local function directory()
   local here = debug.getinfo(1, "S").source:match "^@(.*)kapture/cli/sandbox%.lua$"
   local places = { (here or "") .. "../sandbox", (here or "") .. "../../kapture/sandbox" }
+  local command = arg and arg[0] and arg[0]:match "^(.*)/"
+  if command then
+    places[#places + 1] = command .. "/../share/kapture/sandbox"
+  end
   local pipe = here and io.popen("ls -d " .. quoted(here .. "../../../lib/luarocks")
     .. "/rocks*/kapture/*/sandbox 2>/dev/null")
   for line in (pipe and pipe:lines() or function() end) do

@@ -18,21 +18,15 @@ end
 -- The id of a ticket in one line of NDJSON. Quotes inside of texts are escaped
 -- there, so a key is a key.
 local function id_of(line)
-  if line:sub(-1) ~= "}" then
+  if not line:find "}\r?$" then
     return nil
   end
   local details = line:match '"task_details":%s*{(.*)' or line
   return details:match '"ticketId":%s*"([%w_-]+)"' or details:match '"ticketId":%s*(%d+)'
 end
 
--- A line that was cut short, by a crash or a full disk, is blanked: what is
--- appended to the file begins a line of its own then, and readers of NDJSON pass
--- over blank ones.
-local function mend(path)
-  local file = io.open(path, "r+b")
-  if not file then
-    return
-  end
+-- What follows the last newline, and where that begins.
+local function unfinished(file)
   local size = file:seek "end"
   local from = size
   while from > 0 do -- back to the last newline, a block at a time
@@ -46,14 +40,25 @@ local function mend(path)
     end
     from = from - block
   end
-  if from < size then
-    file:seek("set", from)
-    local cut = file:read "*a"
+  file:seek("set", from)
+  return from < size and file:read "*a" or "", from
+end
+
+-- A line that was cut short, by a crash or a full disk, is blanked: what is
+-- appended to the file begins a line of its own then, and readers of NDJSON pass
+-- over blank ones.
+local function mend(path)
+  local file, why = io.open(path, "r+b")
+  if not file then
+    return nil, why
+  end
+  local cut, from = unfinished(file)
+  if cut ~= "" then
     local keep = id_of(cut) -- it lacks the newline only
-    file:seek("set", keep and size or from)
+    file:seek("set", keep and from + #cut or from)
     file:write(keep and "" or (" "):rep(#cut - 1), "\n")
   end
-  file:close()
+  return file:close()
 end
 
 --- Ids that an NDJSON file holds, none if there is no such file or none is named.
@@ -66,31 +71,38 @@ function M.already(path)
     return done
   end
   file:close()
-  mend(path)
   local why
   file, why = read(path)
   if not file then
     return nil, why
   end
-  local lines, ids = 0, 0
+  local others = 0
   for line in file:lines() do
-    if line:find "%S" then
-      lines = lines + 1
-      local id = id_of(line)
-      if id then
-        done[id], ids = true, ids + 1
-      end
+    local id = id_of(line)
+    if id then
+      done[id] = true
+    elseif line:find "%S" then
+      others = others + 1
     end
   end
+  -- the first ticket may be the one that was cut short; else a file without a
+  -- ticket is another one than was meant, and stays as it is
+  local cut = unfinished(file)
   file:close()
-  if lines > 0 and ids == 0 then
+  if not next(done) and others > (cut:find "^{" and 1 or 0) then
     return nil, path .. ": no task_details.ticketId in it"
+  end
+  local mended
+  mended, why = mend(path)
+  if not mended then
+    return nil, why
   end
   return done
 end
 
 local function words(line)
   local list = {}
+  line = line:gsub("^\239\187\191", "") -- a byte order mark
   for word in line:gmatch "[^,]+" do
     word = word:match "^%s*(.-)%s*$"
     if word ~= "" then

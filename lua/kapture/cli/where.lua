@@ -129,7 +129,7 @@ function M.compile(code)
     env.ticket = ticket
     local ok, result = caged(f)
     if not ok then
-      return nil, (tostring(result):gsub("^where:%d+: ", ""))
+      return nil, (tostring(result):gsub("^[^%s:]*:%d+: ", ""))
     end
     return result and true or false
   end

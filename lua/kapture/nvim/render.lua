@@ -59,7 +59,7 @@ local function shown(value)
     if type(value) == "number" and value == math.floor(value) and math.abs(value) < 1e15 then
         return ("%d"):format(value)
     end
-    return plain(unescape(tostring(value))):gsub("%s*\n%s*", " "), nil
+    return (plain(unescape(tostring(value))):gsub("%s*\n%s*", " "))
 end
 
 local function sorted_keys(t)
@@ -100,18 +100,7 @@ function Page:tree(indent, value)
     end
 end
 
-local quotes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\t"] = "\\t", ["\r"] = "\\r" }
-
-local function json(value)
-    if value == null or value == nil then return "null" end
-    if type(value) == "string" then
-        return '"' .. value:gsub('[%z\1-\31"\\\127]', function(c)
-            return quotes[c] or ("\\u%04x"):format(c:byte())
-        end) .. '"'
-    end
-    if type(value) == "number" then return shown(value) or tostring(value) end
-    return tostring(value)
-end
+local json = require("kapture.cli.json").encode
 
 -- The ticket exactly as it came, a value a line.
 function Page:raw(indent, key, value, last)

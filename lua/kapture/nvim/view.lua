@@ -298,9 +298,9 @@ end
 
 local function pick(tickets, how)
     vim.ui.select(tickets, { prompt = "Ticket", kind = "kapture", format_item = render.label }, function(ticket)
-        if not ticket then return end
-        local id = tostring(ticket.task_details.ticketId)
-        open_one(id, how)
+        local details = ticket and ticket.task_details
+        if type(details) ~= "table" then return end -- none chosen, or one without an id
+        open_one(tostring(details.ticketId), how)
     end)
 end
 
