@@ -1,6 +1,7 @@
 #include "attempt.h"
 
-#include <ctype.h>
+#include "ascii.h"
+
 #include <curl/curl.h>
 #include <math.h>
 #include <stdlib.h>
@@ -41,7 +42,7 @@ double kap_retry_after(const char *value, time_t now)
             seconds = seconds * 10 + (*p - '0');
         return seconds;
     }
-    if (!isalpha((unsigned char)*value)) /* HTTP dates begin with a weekday */
+    if (!kap_is_letter(*value)) /* HTTP dates begin with a weekday */
         return -1;
     time_t when = curl_getdate(value, NULL);
     if (when == (time_t)-1)

@@ -1,7 +1,7 @@
 #include "envelope.h"
 
+#include <curl/curl.h>
 #include <string.h>
-#include <strings.h>
 
 /* Whether the raw text from `at` (at its quote) is this string, letter case
  * aside; one with escapes in it never is. */
@@ -9,7 +9,7 @@ static bool raw_is(const char *at, const char *end, const char *word)
 {
     size_t n = strlen(word);
     return (size_t)(end - at) >= n + 2 && *at == '"' && at[n + 1] == '"' &&
-           strncasecmp(at + 1, word, n) == 0;
+           curl_strnequal(at + 1, word, n);
 }
 
 static bool holds_objects(const char *at, const char *end)

@@ -1,8 +1,8 @@
 #include "ids.h"
 
+#include "ascii.h"
 #include "error.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ static void show(kap_id_item *item, const char *s, size_t len)
     size_t n = len < KAP_SHOWN_MAX - 1 ? len : KAP_SHOWN_MAX - 4;
     item->valid = false;
     for (size_t i = 0; i < n; i++)
-        item->text[i] = iscntrl((unsigned char)s[i]) ? '?' : s[i];
+        item->text[i] = kap_is_control(s[i]) ? '?' : s[i];
     if (n < len) {
         memcpy(item->text + n, "...", 3);
         n += 3;

@@ -1,5 +1,7 @@
 #include "idset.h"
 
+#include "ascii.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +11,7 @@ bool kap_id_valid(const char *id, size_t len)
         return false;
     for (size_t i = 0; i < len; i++) {
         char c = id[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-              (c >= 'a' && c <= 'z') || c == '_' || c == '-'))
+        if (!kap_is_digit(c) && !kap_is_letter(c) && c != '_' && c != '-')
             return false;
     }
     return true;

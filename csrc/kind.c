@@ -1,6 +1,7 @@
 #include "kind.h"
 
-#include <ctype.h>
+#include "ascii.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,7 +81,7 @@ void kap_failure_set(kap_failure *f, kap_kind kind, const char *fmt, ...)
     va_end(ap);
     /* one line, fit for a log: the words may be a Lua error's, or libcurl's */
     for (char *s = f->message; *s != '\0'; s++)
-        if (iscntrl((unsigned char)*s))
+        if (kap_is_control(*s))
             *s = ' ';
 }
 
@@ -88,11 +89,13 @@ static int hex_value(const char *s, size_t n)
 {
     int value = 0;
     for (size_t i = 0; i < n; i++) {
-        const char *digits = "0123456789abcdef", *at;
-        at = s[i] == '\0' ? NULL : strchr(digits, tolower((unsigned char)s[i]));
-        if (at == NULL)
+        char c = s[i];
+        if (kap_is_digit(c))
+            value = value * 16 + (c - '0');
+        else if ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'))
+            value = value * 16 + (c | 0x20) - 'a' + 10;
+        else
             return -1;
-        value = value * 16 + (int)(at - digits);
     }
     return value;
 }

@@ -1,10 +1,10 @@
 #include "message.h"
 
+#include "ascii.h"
 #include "target.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 static const char body_head[] = "{\"ticket_ids\":\"";
 
@@ -103,19 +103,11 @@ static bool add_header(kap_message *m, const char *name, const char *value)
     return !t.failed;
 }
 
-static bool has_control(const char *s, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
-            return true;
-    return false;
-}
-
 /* The token as it goes after "Basic ": some users paste it with the prefix. */
 static bool take_token(kap_message *m, const char *token, size_t len,
                        kap_failure *why)
 {
-    if (has_control(token, len)) {
+    if (kap_has_control(token, len)) {
         kap_failure_set(why, KAP_KIND_CONFIG,
                         "token: it holds a control character (a line break at "
                         "its end?)");
@@ -123,7 +115,7 @@ static bool take_token(kap_message *m, const char *token, size_t len,
     }
     while (len > 0 && *token == ' ')
         token++, len--;
-    if (len >= 6 && strncasecmp(token, "Basic ", 6) == 0)
+    if (len >= 6 && curl_strnequal(token, "Basic ", 6))
         token += 6, len -= 6;
     while (len > 0 && *token == ' ')
         token++, len--;
@@ -158,7 +150,7 @@ static bool build_headers(kap_message *m, const kap_settings *s)
 
 static bool usable(const char *name, const char *value, kap_failure *why)
 {
-    if (value == NULL || !has_control(value, strlen(value)))
+    if (value == NULL || !kap_has_control(value, strlen(value)))
         return true;
     kap_failure_set(why, KAP_KIND_CONFIG, "%s: it holds a control character",
                     name);

@@ -1,14 +1,14 @@
 #include "options.h"
 
+#include "ascii.h"
 #include "error.h"
 
-#include <ctype.h>
+#include <curl/curl.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 typedef enum {
     STRING,  /* one with control characters is kept as UNUSABLE */
@@ -175,21 +175,13 @@ _Noreturn static void wrong(parse *p, const option *o, int idx,
          luaL_typename(p->L, idx));
 }
 
-static bool has_control(const char *s, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
-            return true;
-    return false;
-}
-
 /* What no header can carry, or no C string, is a config failure of the call,
  * unless a nearer level says something else: this stands for it until then. */
 #define UNUSABLE "\1"
 
 static void set_string(parse *p, char **slot, const char *s, size_t n)
 {
-    if (has_control(s, n)) {
+    if (kap_has_control(s, n)) {
         s = UNUSABLE;
         n = sizeof UNUSABLE - 1;
     }
@@ -333,7 +325,7 @@ static void parse_param(parse *p, const option *o, int idx)
 static bool is_header_name(const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (!isalnum((unsigned char)s[i]) &&
+        if (!kap_is_letter(s[i]) && !kap_is_digit(s[i]) &&
             (s[i] == '\0' || strchr("!#$%&'*+-.^_`|~", s[i]) == NULL))
             return false;
     return n > 0;
@@ -351,10 +343,10 @@ static void check_header(parse *p)
              "%s key",
              luaL_typename(L, -2));
     name = lua_tolstring(L, -2, &n);
-    if (!is_header_name(name, n) && !has_control(name, n))
+    if (!is_header_name(name, n) && !kap_has_control(name, n))
         FAIL(p, "option 'headers': '%.40s' is no header name", name);
     for (size_t i = 0; i < sizeof own_headers / sizeof *own_headers; i++)
-        if (strcasecmp(name, own_headers[i]) == 0)
+        if (curl_strequal(name, own_headers[i]))
             FAIL(p, "option 'headers': '%s' is set by kapture itself",
                  own_headers[i]);
     if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
@@ -374,7 +366,7 @@ static void add_header(parse *p, size_t at)
     if (line == NULL)
         kapL_nomem(L);
     memcpy(line, name, name_len);
-    if (has_control(name, name_len) || has_control(value, len))
+    if (kap_has_control(name, name_len) || kap_has_control(value, len))
         memcpy(line, UNUSABLE, sizeof UNUSABLE);
     else if (strspn(value, " ") == len) /* libcurl's notation for "no value" */
         memcpy(line + name_len, ";", 2);

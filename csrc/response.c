@@ -1,11 +1,11 @@
 #include "response.h"
 
+#include "ascii.h"
 #include "clock.h"
 #include "envelope.h"
 
-#include <ctype.h>
+#include <curl/curl.h>
 #include <string.h>
-#include <strings.h>
 
 /* Names and words that decide the kind whatever the HTTP status is; all are
  * the vendor's. Looked for in the beginning of what is no list of tickets. */
@@ -26,7 +26,7 @@ static bool contains(const char *text, size_t len, const char *words)
 {
     size_t n = strlen(words);
     for (size_t i = 0; i + n <= len; i++)
-        if (strncasecmp(text + i, words, n) == 0)
+        if (curl_strnequal(text + i, words, n))
             return true;
     return false;
 }
@@ -143,7 +143,7 @@ static bool message_from(lua_State *L, kap_response *r, const kap_transfer *t,
             len--; /* not in the middle of a character */
     }
     for (size_t i = 0; s != NULL && i < len; i++) {
-        char c = iscntrl((unsigned char)s[i]) ? ' ' : s[i];
+        char c = kap_is_control(s[i]) ? ' ' : s[i];
         if (c != ' ' || n > 0)
             f->message[n++] = c;
     }

@@ -1,10 +1,11 @@
 #include "target.h"
 
-#include <ctype.h>
+#include "ascii.h"
+
+#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define DOMAIN "kapturecrm.com"
 
@@ -14,7 +15,7 @@ static bool is_label(const char *s)
     if (n == 0 || n > 63 || s[0] == '-' || s[n - 1] == '-')
         return false;
     for (size_t i = 0; i < n; i++)
-        if (!isalnum((unsigned char)s[i]) && s[i] != '-')
+        if (!kap_is_letter(s[i]) && !kap_is_digit(s[i]) && s[i] != '-')
             return false;
     return true;
 }
@@ -26,7 +27,7 @@ static bool is_loopback4(const char *s, size_t n)
     size_t i = 0;
     while (i < n) {
         int value = 0, digits = 0;
-        for (; i < n && isdigit((unsigned char)s[i]) && digits < 4; i++) {
+        for (; i < n && kap_is_digit(s[i]) && digits < 4; i++) {
             value = value * 10 + (s[i] - '0');
             digits++;
         }
@@ -47,7 +48,7 @@ static bool is_loopback4(const char *s, size_t n)
 
 static bool is_loopback(const char *host, size_t n)
 {
-    return (n == 9 && strncasecmp(host, "localhost", 9) == 0) ||
+    return (n == 9 && curl_strnequal(host, "localhost", 9)) ||
            (n == 5 && strncmp(host, "[::1]", 5) == 0) || is_loopback4(host, n);
 }
 
@@ -59,15 +60,15 @@ static size_t host_length(const char *s)
         n = strspn(s + 1, "0123456789abcdefABCDEF:.");
         return n > 0 && s[1 + n] == ']' ? n + 2 : 0;
     }
-    while (isalnum((unsigned char)s[n]) || s[n] == '-' || s[n] == '.' ||
-           s[n] == '_')
+    while (kap_is_letter(s[n]) || kap_is_digit(s[n]) || s[n] == '-' ||
+           s[n] == '.' || s[n] == '_')
         n++;
     return n;
 }
 
 bool kap_target_secure(const char *base_url)
 {
-    return strncasecmp(base_url, "https://", 8) == 0;
+    return curl_strnequal(base_url, "https://", 8);
 }
 
 bool kap_target_loopback_proxy(const char *proxy)
@@ -101,7 +102,7 @@ static bool check_port(const char *p, size_t *len)
 {
     unsigned long port = 0;
     size_t n = 0;
-    while (n < 6 && isdigit((unsigned char)p[n]))
+    while (n < 6 && kap_is_digit(p[n]))
         port = port * 10 + (unsigned long)(p[n++] - '0');
     *len = n;
     return n > 0 && port >= 1 && port <= 65535;
@@ -119,7 +120,7 @@ static bool check_base_url(const char *url, kap_failure *why)
     bool secure = kap_target_secure(url);
     if (secure)
         p = url + 8;
-    else if (strncasecmp(url, "http://", 7) == 0)
+    else if (curl_strnequal(url, "http://", 7))
         p = url + 7;
     else
         return bad(why, url, "https://host[:port][/prefix] expected");

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -101,7 +100,7 @@ static const char *header_value(const char *line, size_t n, const char *name,
                                 size_t *len)
 {
     size_t k = strlen(name);
-    if (n <= k || strncasecmp(line, name, k) != 0 || line[k] != ':')
+    if (n <= k || !curl_strnequal(line, name, k) || line[k] != ':')
         return NULL;
     const char *v = line + k + 1, *end = line + n;
     while (v < end && (*v == ' ' || *v == '\t'))
@@ -140,7 +139,7 @@ static size_t on_header(char *line, size_t one, size_t n, void *arg)
             t->retry_after[len] = '\0';
         }
     } else if ((v = header_value(line, n, "Content-Type", &len)) != NULL) {
-        t->html = len >= 9 && strncasecmp(v, "text/html", 9) == 0;
+        t->html = len >= 9 && curl_strnequal(v, "text/html", 9);
     }
     return n;
 }

@@ -82,25 +82,25 @@ describe("a host", function()
         assert.equal(0, status)
     end)
 
-    it("writes a decimal comma", function()
-        local dir = os.tmpname()
+    for _, language in ipairs { "de_DE", "tr_TR" } do it("writes a decimal comma: " .. language, function()
+        local dir, locale = os.tmpname(), language .. ".UTF-8"
         os.remove(dir)
         local made, status = run("mkdir " .. quoted(dir)
-            .. " && localedef -i de_DE -f UTF-8 " .. quoted(dir .. "/de_DE.UTF-8"))
+            .. (" && localedef -i %s -f UTF-8 "):format(language) .. quoted(dir .. "/" .. locale))
         finally(function() run("rm -rf " .. quoted(dir)) end)
         assert.equal(0, status, made)
         local key = sandbox.key()
         local url = sandbox.url("field,name=half,value=1.5", { key = key })
         local text
         text, status = run("LOCPATH=" .. quoted(dir) .. " "
-            .. command(build .. "/hosts/locale", "de_DE.UTF-8", url))
+            .. command(build .. "/hosts/locale", locale, url))
         assert.equal("fine\n", text)
         assert.equal(0, status)
         local sent = sandbox.requests(key)
         assert.equal(1, #sent)
         assert.equal("1.5", sent[1].fields.assigned)
         assert.equal("3", sent[1].fields.disposed)
-    end)
+    end) end
 end)
 
 -- MEMORY_STEP=1 tries every allocation; the specs leave some out.

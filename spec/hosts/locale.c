@@ -1,5 +1,5 @@
 /*
- * A host whose locale writes a decimal comma. Arguments: the locale's name, a
+ * A host whose locale writes a decimal comma, and may be Turkish. Arguments: the locale's name, a
  * base_url whose tickets have a field `half` = 1.5.
  */
 #include "host.h"
@@ -15,6 +15,9 @@ static const char script[] =
     "  base_url = ..., assigned = 1.5, disposed = 3, timeout = 12.5 }))\n"
     "local half = tickets[1].task_details.half\n"
     "assert(half == 3 / 2, tostring(half))\n"
+    /* in Turkish, this I is no capital of "Basic"'s */
+    "assert(kapture.get_ticket('713000000003', options {\n"
+    "  token = 'BASIC ' .. os.getenv 'KAPTURE_TOKEN' }))\n"
     "local e = tickets[1].task_details.taskId\n"
     "assert(type(e) == 'number' and e % 1 == 0)\n";
 

@@ -30,8 +30,9 @@ local function collector(path)
     if #shown < SHOWN then
       shown[#shown + 1] = #id > 64 and id:sub(1, 64) .. "..." or id
     end
-    if file then
-      file:write(id, "\n")
+    if file and not why then
+      local written, reason = file:write(id, "\n")
+      why = not written and reason or nil
     end
   end
   function self.list()
@@ -42,9 +43,8 @@ local function collector(path)
     if not file then
       return true
     end
-    local flushed, reason = file:flush()
-    file:close()
-    return flushed, path .. ": " .. tostring(reason)
+    local closed, reason = file:close()
+    return closed and not why, path .. ": " .. tostring(why or reason)
   end
   return self
 end
