@@ -213,6 +213,7 @@ void kap_batch_describe(kap_batch *b, const kap_transfer *t)
     if (!atomic_load_explicit(&t->started, memory_order_acquire))
         uncount(b);
     kap_transfer_failure(t, &b->failure);
+    kap_response_quote(t, &b->failure);
     b->failure.attempts = b->attempts;
 }
 

@@ -79,7 +79,7 @@ typedef struct kap_call {
     bool begun;  /* its time is running: `started` and `deadline` say since and
                   * till when; before, an iterator's has no deadline */
     bool left;   /* a lane that the engine may go on with */
-    bool bottom; /* the line of halves in doubt is down to single ids */
+    bool bottom; /* the halves being tried are single ids now */
     double started, ended, deadline;
     unsigned requests, retries, successes;
     double bytes;

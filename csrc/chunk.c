@@ -1,3 +1,4 @@
+/* The iterator's chunks: requests sent ahead of what has been given. */
 #include "error.h"
 #include "iterator.h"
 #include "work.h"

@@ -117,8 +117,9 @@ int kapL_client_call(lua_State *L, int client, kap_request *r)
     lua_pushvalue(L, me);
     lua_pushvalue(L, client);
     int status = lua_pcall(L, 2, 0, 0);
-    if (status != 0) /* out of memory: the call is over, not the client */
-        kap_request_end(r, KAP_KIND_CANCELLED, "out of memory");
+    if (status !=
+        0) /* no memory, or Ctrl-C: the call is over, not the client */
+        kap_request_end(r, KAP_KIND_CANCELLED, "interrupted by an error");
     kapL_client_forget(L, client, r);
     kap_client_settle_mark(lua_touserdata(L, client));
     if (status != 0)

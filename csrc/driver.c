@@ -75,9 +75,10 @@ static void cut(kap_engine *e, kap_transfer *t)
 }
 
 /*
- * Where the connection does carry others, to pause one of them sends what is
- * queued on it, the resets with it. Which share it cannot be asked while they
- * are under way; for the rest, and without a connection, this does nothing.
+ * If the connection carries other streams: pausing and resuming one of them makes
+ * libcurl send what is queued on it, the resets included. libcurl can't tell
+ * which transfers share a connection while they run, so all are tried; on any
+ * other connection this does nothing.
  */
 static void flush(kap_engine *e)
 {

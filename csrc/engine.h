@@ -19,8 +19,9 @@ typedef struct kap_engine kap_engine;
 kap_engine *kap_engine_new(void);
 /* Ends and frees all it has; joins the thread. NULL is fine. */
 void kap_engine_free(kap_engine *e);
-/* In a forked child: forgets the parent's engine, untouched but for its
- * descriptors, which are closed. */
+/* In a forked child: forgets the parent's engine. Only the notification's
+ * descriptors are closed; all else, libcurl's sockets included, stays as it is
+ * and is never freed. */
 void kap_engine_abandon(kap_engine *e);
 
 /* Starts the thread if there is none yet. False: *why (errno-like words). */

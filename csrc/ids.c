@@ -12,11 +12,16 @@ void kap_id_complain(kap_failure *f, const char *shown, long position)
 {
     static const char what[] =
         "is not an id (1 to 64 of A-Z a-z 0-9 _ - expected)";
+    /* digits alone would have been one, were they not a number's */
+    const char *why =
+        *shown != '\0' && shown[strspn(shown, "0123456789")] == '\0'
+            ? "is a number too large to be exact: give a string"
+            : what;
     if (position > 0)
         kap_failure_set(f, KAP_KIND_INVALID_IDS, "ids[%ld]: '%s' %s", position,
-                        shown, what);
+                        shown, why);
     else
-        kap_failure_set(f, KAP_KIND_INVALID_IDS, "'%s' %s", shown, what);
+        kap_failure_set(f, KAP_KIND_INVALID_IDS, "'%s' %s", shown, why);
 }
 
 static bool is_blank(char c)
@@ -83,7 +88,7 @@ static bool give_refused(double v, kap_id_sink sink, void *arg)
     kap_id_item item;
     char text[64];
     int n = snprintf(text, sizeof text, "%.14g", v);
-    if (v == floor(v) && fabs(v) < 1e17)
+    if (v == floor(v) && fabs(v) < 1e20)
         n = snprintf(text, sizeof text, "%.0f", v);
     else if (strtod(text, NULL) != v)
         n = snprintf(text, sizeof text, "%.17g", v);

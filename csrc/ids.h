@@ -31,9 +31,10 @@ bool kapL_ids_value(lua_State *L, int idx, bool blank_ok, kap_id_sink sink,
 bool kapL_ids(lua_State *L, int idx, kap_idset *set, kap_failure *f,
               char shown[KAP_SHOWN_MAX], int arg, const char *func);
 
-/* Whether the array at idx has something behind its first n: a hole is between,
- * and where Lua says that it ends is a matter of chance. Below 1 nothing counts:
- * the arguments of a script, `arg`, have its name at 0. */
+/* Whether the array at idx has an element after index n. If so, a nil is in
+ * between (a hole), and what Lua reports as the length of such a table is
+ * unpredictable. Indexes below 1 are ignored: a script's `arg` has its name at
+ * 0. */
 bool kapL_ids_has_hole(lua_State *L, int idx, size_t n);
 
 /* "'x' is not an id (...)" */

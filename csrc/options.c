@@ -175,8 +175,9 @@ _Noreturn static void wrong(parse *p, const option *o, int idx,
          luaL_typename(p->L, idx));
 }
 
-/* What no header can carry, or no C string, is a config failure of the call,
- * unless a nearer level says something else: this stands for it until then. */
+/* A value with control characters can't be sent. That is a `config` failure of
+ * the call, but only if no nearer level replaces the value: until then this
+ * stands in its place. */
 #define UNUSABLE "\1"
 
 static void set_string(parse *p, char **slot, const char *s, size_t n)
@@ -359,7 +360,13 @@ static void add_header(parse *p, size_t at)
     lua_State *L = p->L;
     size_t name_len, len;
     char *line;
+    char digits[64];
     lua_pushvalue(L, -1); /* tolstring would change a number in place */
+    if (lua_type(L, -1) == LUA_TNUMBER) {
+        len = format_number(L, -1, digits, sizeof digits);
+        lua_pushlstring(L, digits, len);
+        lua_replace(L, -2);
+    }
     const char *value = lua_tolstring(L, -1, &len);
     const char *name = lua_tolstring(L, -3, &name_len);
     line = malloc(name_len + len + sizeof UNUSABLE + 2);

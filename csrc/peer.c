@@ -10,7 +10,8 @@ static int peer_listen(lua_State *L)
     kap_client *c = kapL_client_check(L, 1);
     kap_engine *e = kapL_client_engine(L, c);
     const char *why = "the client is closed", *path = NULL;
-    /* An iterator's calls would be left to whoever waits: nobody does. */
+    /* Now, not by the first submit: an iterator's calls would otherwise be
+     * driven only while somebody blocks in them, and in nginx nobody does. */
     if (e != NULL && kap_engine_start(e, &why)) {
         path = kap_engine_listen(e);
         why = strerror(errno);

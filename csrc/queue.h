@@ -5,10 +5,11 @@
  * A lane is one call's place in a client: lanes are served in turn, a start
  * each, so that a call of a thousand requests does not starve one of two.
  *
- * Where the calls of a client have limits of their own, the client as a whole
- * keeps to the widest of those at work, and each call to its own besides: the
- * strictest for all would let one cautious call stop the others, and its own
- * over the client would leave it waiting for as long as the others go on.
+ * Calls of one client may have different limits. The client as a whole keeps to
+ * the highest limit among the calls at work, and each call keeps to its own as
+ * well. Taking the lowest would let one cautious call hold up the others;
+ * checking a call's limit against the client's total would keep it waiting as
+ * long as others run.
  */
 #ifndef KAP_QUEUE_H
 #define KAP_QUEUE_H

@@ -47,7 +47,8 @@ static kap_kind kind_by_status(long status)
     }
 }
 
-static bool kind_by_words(const kap_transfer *t, kap_kind *kind)
+/* The words that decide it; NULL: none. */
+static const char *kind_by_words(const kap_transfer *t, kap_kind *kind)
 {
     size_t n = t->len < TELLING_WINDOW ? t->len : TELLING_WINDOW;
     for (size_t i = 0; i < sizeof telling / sizeof *telling; i++) {
@@ -57,10 +58,10 @@ static bool kind_by_words(const kap_transfer *t, kap_kind *kind)
             continue;
         if (contains(t->body, n, telling[i].words)) {
             *kind = telling[i].kind;
-            return true;
+            return telling[i].words;
         }
     }
-    return false;
+    return NULL;
 }
 
 static bool status_is_retryable(long status)
@@ -68,17 +69,32 @@ static bool status_is_retryable(long status)
     return status == 500 || status == 502 || status == 503 || status == 504;
 }
 
+/* Quotes the beginning of a body. */
+static void quote(const char *text, size_t len, const kap_transfer *t,
+                  kap_failure *f)
+{
+    char head[KAP_RESPONSE_HEAD];
+    size_t n = len < sizeof head ? len : sizeof head;
+    memcpy(head, text, n);
+    n = kap_redact(head, n, t->message->token,
+                   t->len > n || t->outcome != KAP_OUTCOME_RESPONSE);
+    f->body_len = n < KAP_BODY_MAX ? n : KAP_BODY_MAX;
+    memcpy(f->body, head, f->body_len);
+    kap_wipe(head, sizeof head);
+}
+
+void kap_response_quote(const kap_transfer *t, kap_failure *f)
+{
+    if (t->len > 0)
+        quote(t->body, t->len, t, f);
+}
+
 /* Everything about a failure but its message. */
 static void describe(const kap_response *r, const kap_transfer *t,
                      kap_failure *f)
 {
-    char head[KAP_RESPONSE_HEAD];
-    size_t n = r->head_len;
-    memcpy(head, r->head, n);
-    n = kap_redact(head, n, t->message->token, t->len > n);
     f->status = (int)t->status;
-    f->body_len = n < KAP_BODY_MAX ? n : KAP_BODY_MAX;
-    memcpy(f->body, head, f->body_len);
+    quote(r->head, r->head_len, t, f);
 }
 
 static const char *reason(long status)
@@ -163,14 +179,14 @@ static kap_response_result refuse(lua_State *L, kap_response *r,
     kap_kind kind = kind_by_status(t->status);
     if (t->status < 400)
         kind = KAP_KIND_BAD_REQUEST;
-    kind_by_words(t, &kind);
+    const char *said = kind_by_words(t, &kind);
     f->kind = kind;
     f->retryable = kind == KAP_KIND_RATE_LIMITED ||
                    (kind == KAP_KIND_SERVER &&
                     (t->status < 400 || status_is_retryable(t->status)));
     if (e == NULL || (!message_from(L, r, t, e->message, f) &&
                       !message_from(L, r, t, e->words, f))) {
-        const char *words = reason(t->status);
+        const char *words = said != NULL ? said : reason(t->status);
         kap_failure_set(f, kind, "HTTP %ld%s%s", t->status,
                         *words != '\0' ? " " : "", words);
     }
@@ -399,8 +415,10 @@ static kap_response_result first_look(lua_State *L, kap_response *r,
         return refuse(L, r, t, NULL, f);
     if (c == '<' || t->html)
         return unknown(f, "the response is an HTML page, not JSON");
-    if (!kap_decode_skip(&r->decode) || kap_decode_peek(&r->decode) >= 0) {
-        kap_decode_fail(&r->decode, "not JSON");
+    if (!kapL_decode_value(L, &r->decode))
+        return not_json(r, f);
+    if (kap_decode_peek(&r->decode) >= 0) {
+        kap_decode_fail(&r->decode, "something follows the end");
         return not_json(r, f);
     }
     return unknown(f, "the response is JSON of no known shape");

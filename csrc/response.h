@@ -55,4 +55,7 @@ kap_response_result kapL_response(lua_State *L, kap_response *r,
                                   double until, kapL_ticket_sink sink,
                                   void *arg, kap_failure *f);
 
+/* How the response began that a transfer broke off: into f->body. */
+void kap_response_quote(const kap_transfer *t, kap_failure *f);
+
 #endif

@@ -104,7 +104,11 @@ static void fail_pending(lua_State *L, kap_request *r, int table)
         n += c->state[i] == KAP_ID_PENDING;
     if (n == 0)
         return;
-    kapL_push_failure(L, &c->stop);
+    kap_failure unsent = c->stop; /* of another request's answer, the kind */
+    unsent.status = 0;
+    unsent.attempts = 0;
+    unsent.body_len = 0;
+    kapL_push_failure(L, &unsent);
     subtable(L, table, KAP_REQUEST_FAILED);
     push_list(L, (int)n);
     n = 0;

@@ -1,3 +1,4 @@
+/* Ids out of whatever the caller gave the iterator. */
 #include "error.h"
 #include "iterator.h"
 

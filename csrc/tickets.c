@@ -174,10 +174,11 @@ static int give_invalid(lua_State *L, int table, uint32_t key)
     kap_id_complain(&f, lua_tostring(L, -1), 0);
     lua_pushnil(L);
     kapL_push_failure(L, &f);
-    lua_createtable(L, 1, 0);
+    set_empty(L, "ids");
+    lua_getfield(L, -1, "ids");
     lua_pushvalue(L, -4);
     lua_rawseti(L, -2, 1);
-    lua_setfield(L, -2, "ids");
+    lua_pop(L, 1);
     complete(L);
     return 3;
 }

@@ -499,6 +499,6 @@ void kap_transfer_failure(const kap_transfer *t, kap_failure *f)
                             t->error[0] != '\0' ? t->error
                                                 : curl_easy_strerror(t->code));
         f->retryable = (f->kind == KAP_KIND_NETWORK && t->tunnel / 100 != 4) ||
-                       f->kind == KAP_KIND_TIMEOUT || t->turned_away;
+                       f->kind == KAP_KIND_TIMEOUT;
     }
 }

@@ -14,7 +14,8 @@ void kapL_client_forget(lua_State *L, int idx, const struct kap_request *r);
 
 /*
  * Deals with what has arrived, until nothing is left or kap_now() reaches
- * `until`. The client is at stack index `idx`. Errors raised: out of memory.
+ * `until`. The client is at stack index `idx`. Raises: out of memory, and
+ * what a debug hook raises.
  */
 void kapL_client_work(lua_State *L, int idx, double until);
 /* Whether there is more for kapL_client_work. */
@@ -22,7 +23,8 @@ bool kap_client_has_work(kap_client *c);
 /* Works and waits until the request is done or kap_now() reaches `until`. */
 void kapL_client_drive(lua_State *L, int idx, struct kap_request *r,
                        double until);
-/* One of these waits, and lets Lua's hooks run before. */
+/* Waits once, for at most `seconds`, after giving Lua's debug hook (Ctrl-C) a
+ * chance to raise. */
 void kapL_client_wait(lua_State *L, kap_client *c, double seconds);
 /* Frees what has arrived and nobody wants any more. */
 void kap_client_drop_arrived(kap_client *c);

@@ -44,6 +44,14 @@ describe("ids", function()
         assert.are.equal("0", sent(-0.0))
     end)
 
+    it("are no float that may have lost digits, and that is what it says", function()
+        for _, n in ipairs { 2 ^ 53 + 2, 1e18, 2 ^ 62 } do
+            local _, message, err = kapture.get_ticket(n, { base_url = sandbox.refused, token = "x" })
+            assert.are.equal("invalid_ids", err.kind)
+            assert.is_truthy(message:find "^'%d+' is a number too large to be exact", message)
+        end
+    end)
+
     if integers then
         it("are an integer of any size", function()
             assert.are.equal("9223372036854775807", sent(math.maxinteger))

@@ -108,10 +108,12 @@ describe("the request", function()
 
     it("has the headers that were given", function()
         local entry = logged { headers = {
+            ["X-Digits"] = 123456789012345,
             ["x-api-key"] = "abc def", ["X-API-Type"] = "TICKET", ["X-Number"] = 7, ["X-Empty"] = "", ["X-Utf8"] = "é",
             ["Accept"] = "application/json", ["X-Colon"] = "a: b; c", ["X-Semi"] = ";", ["X-At"] = "@/etc/passwd",
         } }
         local h = entry.headers
+        assert.are.equal("123456789012345", h["x-digits"])
         assert.are.equal("abc def", h["x-api-key"])
         assert.are.equal("TICKET", h["x-api-type"])
         assert.are.equal("7", h["x-number"])

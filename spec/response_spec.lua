@@ -77,6 +77,23 @@ describe("a bad answer:", function()
         end
     end)
 
+    it("that is no JSON at all is named by its byte as well", function()
+        for text, byte in pairs { ["not json"] = 1, nullx = 5, ["Service is down"] = 1, ["1."] = 3, ["\\"] = 1 } do
+            local kind, got = ask.kind("1", nil, "body,text=" .. percent(text))
+            assert.are.equal("protocol", kind, text)
+            assert.are.equal("byte " .. byte, got.message:match "byte %d+", text .. ": " .. got.message)
+        end
+    end)
+
+    it("is quoted, also where it was broken off", function()
+        local got = ask("1", { max_response_bytes = 99999 }, "oversized,bytes=100000,length=no")
+        assert.are.equal("too_large", got.err.kind)
+        assert.are.equal(512, #got.err.body)
+        got = ask("1", { timeout = 0.3 }, "stall")
+        assert.are.equal("timeout", got.err.kind)
+        assert.is_truthy(got.err.body:find "^%[")
+    end)
+
     it("cut off anywhere is a failure", function()
         local body = '[{"task_details":{"ticketId":"1","n":1.5,"u":"\\u00e9","b":true},"a":[1,null]}]'
         for i = 0, #body - 1 do

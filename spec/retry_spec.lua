@@ -133,7 +133,8 @@ describe("Retry-After", function()
             local r = calls.recorder()
             local o = options("retry-after,code=503,after=40,times=1,form=" .. form, { deadline = 20, hook = r.hook })
             local _, _, err = kapture.get_ticket(id, o)
-            assert.is_true(err.retry_after > 30 and err.retry_after <= 41, form)
+            -- in whole seconds, by two clocks that tick a moment apart
+            assert.is_true(err.retry_after > 30 and err.retry_after <= 42, form .. ": " .. err.retry_after)
         end
         local o = options("retry-after,code=503,after=1.5,times=1,form=date")
         local started = calls.now()

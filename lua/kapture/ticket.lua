@@ -60,11 +60,11 @@ local entities = {
 }
 
 local function entity(name)
-  local digits = name:match("^#(%d+)$")
+  local digits = name:match("^#0*(%d+)$")
   local code = digits and tonumber(digits)
   if not digits then
-    digits = name:match("^#[xX](%x+)$")
-    code = digits and tonumber(digits, 16)
+    digits = name:match("^#[xX]0*(%x+)$")
+    code = digits and #digits <= 6 and tonumber(digits, 16)
   end
   if code then
     local surrogate = code >= 0xD800 and code <= 0xDFFF
