@@ -157,7 +157,8 @@ static size_t match_escape(const char *text, size_t len, unsigned char c)
     }
 }
 
-/* The same, or of c itself; its escape first, which may begin with it. */
+/* Length of c at text, escaped or plain; escaped first, because c may be the
+ * escape character itself. */
 static size_t match_char(const char *text, size_t len, unsigned char c)
 {
     size_t n = match_escape(text, len, c);

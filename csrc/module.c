@@ -36,7 +36,8 @@ static int get_ticket(lua_State *L)
     kap_client *c = kapL_default_client(L, 3, &r->call.settings);
     lua_insert(L, 4);
     kapL_request_message(L, r, c);
-    if (c->closed) { /* for others', which the token function asked for */
+    if (c->closed) { /* the token function made calls of its own, and they
+                      * pushed this client out of the cache */
         kapL_default_client(L, 3, &r->call.settings);
         lua_replace(L, 4);
     }
@@ -44,7 +45,7 @@ static int get_ticket(lua_State *L)
     return kapL_client_call(L, 4, r);
 }
 
-/* The defaults of the module's functions are nobody's options. */
+/* No client's options are the defaults here: `functions` is 0. */
 static int tickets(lua_State *L)
 {
     lua_settop(L, 2);

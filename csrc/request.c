@@ -52,7 +52,7 @@ void kapL_request_options(lua_State *L, kap_request *r, kap_settings *defaults,
     if (r->call.settings != defaults)
         kapL_options(L, opts, r->call.settings, me + 2, arg, func);
     if (!r->call.settings->token_function) {
-        lua_pushnil(L); /* a farther level's, which may hold a token */
+        lua_pushnil(L); /* the client's is overridden, and may hold a token */
         lua_rawseti(L, me + 2, KAP_FUNCTION_TOKEN);
     }
     lua_settop(L, me);

@@ -297,7 +297,7 @@ static kap_response_result elements(lua_State *L, kap_response *r,
                 kap_decode_fail(d, "a ticket expected");
                 return not_json(r, f);
             }
-            /* skipping takes anything for a number or a word */
+            /* skipping does not check numbers and words; decoding does */
             if (c == '[' ? !kap_decode_skip(d) : !kapL_decode_value(L, d))
                 return not_json(r, f);
             return unknown(f, "the response is a list of something else than "

@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* libcurl keeps every header; a server that never stops must not fill memory.
- * Below the limit that newer ones have themselves and call a failed read. */
+/* libcurl keeps all headers in memory. Newer versions have a limit of their own
+ * and report a failed read; this one is lower, so that it is met first. */
 #define HEADER_BYTES_MAX ((size_t)256 << 10)
 /* Trusting a Content-Length costs at most this much memory. */
 #define RESERVE_MAX ((size_t)64 << 20)
