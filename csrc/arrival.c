@@ -245,7 +245,6 @@ void kapL_request_advance(lua_State *L, kap_request *r)
 {
     int me = lua_gettop(L);
     kapL_getuservalue(L, me);
-    kapL_push_array_mt(L);
     unpark(L, r, me + 1);
     lua_settop(L, me);
     if (r->call.done)

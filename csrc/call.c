@@ -161,18 +161,6 @@ static void uncount(kap_batch *b)
         b->call->retries--;
 }
 
-/* Those that were to be sent again when the call was stopped: their ids fail
- * with it. */
-static void drop_ready(kap_call *c, kap_engine *e)
-{
-    kap_batch *next;
-    for (kap_batch *b = c->batches; b != NULL; b = next) {
-        next = b->next;
-        if (b->state == KAP_BATCH_READY)
-            batch_drop(c, b, e);
-    }
-}
-
 bool kap_call_pump(kap_call *c, kap_engine *e)
 {
     /* Enough in the engine to keep it busy while nobody steps, and while some
@@ -186,7 +174,8 @@ bool kap_call_pump(kap_call *c, kap_engine *e)
     if (c->done)
         return true;
     if (c->stop.kind != KAP_KIND_NONE) {
-        drop_ready(c, e);
+        /* a batch may have become ready since: to be fetched anew, say */
+        kap_call_stop(c, e, &c->stop);
         return true;
     }
     window = 2 * (unsigned)c->settings->concurrency + 8;

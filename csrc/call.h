@@ -54,7 +54,7 @@ typedef struct kap_batch {
     double not_before, deadline;
     kap_transfer *transfer;
     kap_response response;
-    uint32_t extras, guess; /* request.c's, while it decodes */
+    uint32_t extras, guess; /* arrival.c's, while it decodes */
     kap_failure failure;    /* of the last attempt... */
     bool decided;           /* ...and, if so, what follows from it */
     kap_next next_step;
@@ -101,8 +101,8 @@ void kap_call_let_go(kap_call *c);
  * memory; what was not handed over still will be by the next pump. */
 bool kap_call_pump(kap_call *c, kap_engine *e);
 
-/* Decides, only once an attempt, about b, which failed as b->failure says: sets its
- * next_step and delay. */
+/* Decides about b, which failed as b->failure says: sets its next_step and
+ * delay. Once an attempt: retries are counted. */
 void kap_call_decide(kap_call *c, kap_batch *b);
 
 /* Carry the decision out; the batch is gone after all but retry and park.

@@ -57,6 +57,7 @@ kap_engine *kapL_client_engine(lua_State *L, kap_client *c);
  * on top of the stack: pushes what get_ticket returns, and says how many.
  */
 int kapL_client_call(lua_State *L, int client, struct kap_request *r);
+
 void kap_client_close(kap_client *c);
 
 /* Pushes the metatable for JSON arrays. */

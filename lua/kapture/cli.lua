@@ -32,14 +32,14 @@ function M.run(argv)
     return exit.MISUSED
   end
   local done, code = pcall(function()
-    return require("kapture.cli." .. args.command).run(args, complain)
-  end)
-  if done then
+    local result = require("kapture.cli." .. args.command).run(args, complain)
     local written, why = io.stdout:flush()
     if not written then
-      complain("standard output: ", why or "write error")
-      return exit.FAILED
+      error({ output = why or "write error" }, 0)
     end
+    return result
+  end)
+  if done then
     return code
   elseif type(code) == "table" and code.output then
     -- a reader that has seen enough (| head) is no failure worth words

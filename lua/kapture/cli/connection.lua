@@ -21,7 +21,9 @@ local function overlay(opts, nearer)
   for name, value in pairs(nearer) do
     if name == "headers" then
       opts.headers = opts.headers or {}
-      overlay(opts.headers, value)
+      for header, text in pairs(value) do
+        opts.headers[header] = text
+      end
     else
       opts[name] = value
     end
@@ -64,15 +66,15 @@ function M.options(args)
       given_here[o.name] = value
     end
   end
-  overlay(opts, given_here)
   for _, header in ipairs(args.header or {}) do
     local name, value = header:match "^([^:%s]+):%s*(.*)$"
     if not name then
       return nil, ("--header: 'name: value' expected, got '%s'"):format(header)
     end
-    opts.headers = opts.headers or {}
-    opts.headers[name] = value
+    given_here.headers = given_here.headers or {}
+    given_here.headers[name] = value
   end
+  overlay(opts, given_here)
   return opts
 end
 
