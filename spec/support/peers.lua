@@ -298,7 +298,7 @@ end
 -- has its answer.
 function Peer:requests(key, n)
     local list
-    for _ = 1, 60 do
+    for _ = 1, 200 do
         list = {}
         for _, entry in ipairs(self.kind.access(self)) do
             if entry.path:find("key=" .. key .. "/", 1, true) then list[#list + 1] = entry end
