@@ -237,7 +237,8 @@ describe("the command", function()
     local env = ("KAPTURE_BASE_URL=%s KAPTURE_TOKEN='%s' KAPTURE_CA_FILE=%s"):format(
       sandbox.https, sandbox.token, sandbox.ca)
     -- what these hundred thousand would be as tables is several times the limit
-    local command = "ulimit -v 300000; { yes 713516551148 | head -%d; } 2>/dev/null | %s %s bin/kapture get - %s; echo $?"
+    local command = "ulimit -v 300000; { yes 713516551148 | head -%d; } 2>/dev/null | "
+      .. "%s %s bin/kapture get - %s; echo $?"
     local function shell(n, rest)
       local pipe = io.popen("exec 2>&1; " .. command:format(n, env, lua, rest))
       local text = pipe:read "*a"

@@ -51,7 +51,9 @@ end
 local kinds = {}
 
 -- A worker that could not reach its server is tried again at once (retry=0);
--- by default it answers with 503 for a minute.
+-- by default it answers with 503 for a minute. Over HTTP/2 Apache may log a
+-- request only with what comes next on its connection, or when that ends: after
+-- five seconds.
 kinds.apache = {
     configure = function(self)
         local modules = {}
@@ -74,7 +76,6 @@ ServerLimit 4
 ThreadsPerChild 32
 MaxRequestWorkers 128
 MaxKeepAliveRequests 0
-KeepAliveTimeout 60
 GracefulShutdownTimeout 3
 SSLSessionCache shmcb:@dir@/sessions(512000)
 SSLProtocol all -TLSv1.1
@@ -83,6 +84,7 @@ AddOutputFilterByType DEFLATE application/json
 Listen @host@:@port@
 <VirtualHost @host@:@port@>
     Protocols @protocols@
+    KeepAliveTimeout @idle@
     SSLEngine on
     SSLCertificateFile @cert@
     SSLCertificateKeyFile @key@
@@ -92,7 +94,7 @@ Listen @host@:@port@
 ]], function(l)
             return {
                 host = self.host, port = l.port, cert = self.cert, key = self.key, to = l.to,
-                protocols = l.h1 and "http/1.1" or "h2 http/1.1",
+                protocols = l.h1 and "http/1.1" or "h2 http/1.1", idle = l.h1 and 60 or 5,
                 limits = l.tight and '<If "%{HTTP:Content-Length} -gt 2000">\nRedirect 413 /\n</If>' or "",
                 patience = l.tight and " timeout=1" or "",
             }
