@@ -132,8 +132,8 @@ exec sh -c "$*"
       "$@" & while ! grep -Eq "%s" %s/out/jobs; do sleep 0.1; done; kill 0' -]]):format(done, dir):gsub("<t>", "\t")
     local text, code = run(command:format(stopped), { base_url = sandbox.url "delay,ms=400" })
     assert.not_equal(0, code, text)
-    local some = io.open(dir .. "/out/jobs"):read "*a"
-    assert.truthy(some:find("\n%d+" .. ("\t[^\t]+"):rep(5) .. "\t0\t0\t"), text)
+    local jobs = io.open(dir .. "/out/jobs"):read "*a"
+    assert.truthy(jobs:find("\n%d+" .. ("\t[^\t]+"):rep(5) .. "\t0\t0\t"), text)
     text, code = run(command:format "")
     assert.equal(0, code, text)
     local calls = select(2, io.open(dir .. "/two"):read("*a"):gsub("\n", ""))
