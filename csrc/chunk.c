@@ -107,6 +107,9 @@ void kapL_chunk_drop_first(lua_State *L, kap_iterator *it, int table)
 {
     kap_chunk *c = &it->ring[it->first];
     kap_request *r = c->request;
+    lua_rawgeti(L, table, (int)(KAP_ITERATOR_CHUNKS + it->first));
+    kapL_request_empty(L, lua_gettop(L));
+    lua_pop(L, 1);
     kapL_chunk_forget(L, table, it->first, r);
     /* not left to the collector: it does not know how much memory that is */
     kap_call_free(&r->call, NULL);

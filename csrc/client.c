@@ -124,7 +124,9 @@ int kapL_client_call(lua_State *L, int client, kap_request *r)
     kap_client_settle_mark(lua_touserdata(L, client));
     if (status != 0)
         return lua_error(L);
-    return kapL_request_result(L, me);
+    int results = kapL_request_result(L, me);
+    kapL_request_empty(L, me);
+    return results;
 }
 
 /* Pushes a request with (ids, opts) from stack indexes 2 and 3. */

@@ -277,6 +277,30 @@ static void unreport(lua_State *L, kap_request *r, int client)
     lua_pop(L, 1);
 }
 
+void kapL_request_empty(lua_State *L, int idx)
+{
+    kapL_getuservalue(L, idx);
+    for (int slot = KAP_REQUEST_TICKETS; slot <= KAP_REQUEST_RESULT; slot++) {
+        lua_rawgeti(L, -1, slot);
+        bool there = !lua_isnil(L, -1);
+        lua_pop(L, 1);
+        if (!there)
+            continue;
+        lua_pushnil(L);
+        lua_rawseti(L, -2, slot); /* the key exists: nothing is allocated */
+    }
+    lua_pop(L, 1);
+}
+
+/* As result, and what is done is emptied: for resty.kapture, which drops it. */
+static int request_take(lua_State *L)
+{
+    int n = request_result(L);
+    if (check(L)->call.done)
+        kapL_request_empty(L, 1);
+    return n;
+}
+
 static int request_wait(lua_State *L)
 {
     kap_request *r = check(L);
@@ -340,12 +364,16 @@ static int request_tostring(lua_State *L)
 void kapL_request_register(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"done", request_done},  {"result", request_result},
-        {"wait", request_wait},  {"cancel", request_cancel},
-        {"_shut", request_shut}, {NULL, NULL},
+        {"done", request_done},
+        {"result", request_result},
+        {"wait", request_wait},
+        {"cancel", request_cancel},
+        {"_shut", request_shut},
+        {"_take", request_take},
+        {NULL, NULL},
     };
     luaL_newmetatable(L, REQUEST_TYPE);
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     kapL_setfuncs(L, methods, 0);
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, request_gc);

@@ -259,6 +259,28 @@ describe("resty.kapture", function()
         stop()
     end)
 
+    it("leaves tickets to the next cycle of the collector, not to the one after", function()
+        start(content("/", [[
+            collectgarbage()
+            collectgarbage()
+            collectgarbage "stop"
+            local list = {}
+            for n = 1, 200 do list[n] = 713000000000 + n end
+            assert(client:get_ticket(list))
+            local sizes = { collectgarbage "count" }
+            for _ = 1, 2 do
+                collectgarbage()
+                sizes[#sizes + 1] = collectgarbage "count"
+            end
+            collectgarbage "restart"
+            say(sizes)
+        ]]))
+        local sizes = get "/"
+        local first, second = sizes[1] - sizes[2], sizes[2] - sizes[3]
+        assert.is_true(first > 200 and second < first / 10, ("%.0f KiB at once, %.0f later"):format(first, second))
+        stop()
+    end)
+
     it("iterates, with one round for each id, as kapture.tickets does", function()
         start(content("/", [[
             local out, n = {}, 0

@@ -338,7 +338,7 @@ function Client:get_ticket(ids, opts)
     elseif not entry.pump then -- likewise: nobody else does
         step(entry)
     end
-    return request:result()
+    return request:_take()
 end
 
 ---@class resty.kapture.Iterator
