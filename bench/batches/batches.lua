@@ -19,9 +19,11 @@ local function fetch(client, concurrency)
   return info.elapsed
 end
 
-local keep = bench.keeper "batches"
+local where, rounds = arg[1], tonumber(arg[2])
+local keep = bench.keeper("batches-" .. where)
 
-local function measure(name, key, url, rounds)
+local function measure(name, key, url)
+  name = ("%s, processors %s"):format(name, where)
   local client = kapture.new {
     base_url = url .. "/fault/delay,ms=20", ca_file = os.getenv "KAPTURE_CA_FILE", deadline = math.huge,
   }
@@ -42,5 +44,5 @@ local http1
 for line in io.lines(os.getenv "KAPTURE_SANDBOX_READY") do
   http1 = http1 or line:match "^https1=(.*)"
 end
-measure("HTTP/2", "h2", os.getenv "KAPTURE_BASE_URL", tonumber(arg[1]))
-measure("HTTP/1.1", "h1", http1, tonumber(arg[1]))
+measure("HTTP/2", "h2", os.getenv "KAPTURE_BASE_URL")
+measure("HTTP/1.1", "h1", http1)
