@@ -292,7 +292,8 @@ void kapL_request_empty(lua_State *L, int idx)
     lua_pop(L, 1);
 }
 
-/* As result, and what is done is emptied: for resty.kapture, which drops it. */
+/* As result, and what is done is emptied: for this module's Lua files, which drop
+ * it. */
 static int request_take(lua_State *L)
 {
     int n = request_result(L);

@@ -4,6 +4,7 @@ local condition = require "cqueues.condition"
 local adapter = require "kapture.cqueues"
 local kapture = require "kapture"
 local options = require("spec.support.ask").opts
+local frees = require "spec.support.frees"
 local sandbox = require "spec.support.sandbox"
 
 local function id_of(ticket) return ticket.task_details.ticketId end
@@ -17,6 +18,15 @@ describe("kapture.cqueues", function()
         assert(loop:loop(60))
         assert.is_true(loop:empty())
         assert.same(sandbox.ids(200), got)
+    end)
+
+    it("leaves no tickets to a finalizer", function()
+        local client, loop = adapter.new(options()), cqueues.new()
+        frees(300, function()
+            loop:wrap(function() assert.equal(300, #client:get_ticket(sandbox.ids(300))) end)
+            assert(loop:loop(30))
+        end)
+        frees(300, function() assert.equal(300, #client:get_ticket(sandbox.ids(300))) end)
     end)
 
     it("lets others run meanwhile", function()

@@ -1,5 +1,6 @@
 -- kapture.luv in a real loop.
 local options = require("spec.support.ask").opts
+local frees = require "spec.support.frees"
 local sandbox = require "spec.support.sandbox"
 local host = require "kapture_host"
 local uv = require "luv"
@@ -24,6 +25,16 @@ describe("kapture.luv", function()
         uv.run()
         assert.equal(200, n)
         assert.same(sandbox.ids(200), got)
+    end)
+
+    it("leaves no tickets to a finalizer", function()
+        local client = luv.new(options())
+        frees(300, function()
+            local got
+            client:get_ticket(sandbox.ids(300), nil, function(tickets) got = #tickets end)
+            uv.run()
+            assert.equal(300, got)
+        end)
     end)
 
     it("keeps the loop alive while calls are pending, and only then", function()

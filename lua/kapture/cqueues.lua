@@ -94,14 +94,16 @@ function Client:get_ticket(ids, opts)
         error((tostring(request):gsub("'submit'", "'get_ticket'")), 2)
     end
     local controller = cqueues.running()
-    if not controller then return request:wait() end
-    if not request:done() then
+    if not controller then
+        request:wait()
+    elseif not request:done() then
         local waiter = { cond = condition.new(), pump = self:pump(controller) }
         self.waiting[request] = waiter
         while self.waiting[request] == waiter do waiter.cond:wait() end
         if waiter.failure then error(waiter.failure, 0) end
     end
-    return request:wait(0) -- which keeps step from reporting it
+    request:wait(0) -- which keeps step from reporting it
+    return request:_take()
 end
 
 --- Ends everything with kind `closed`; whoever waits goes on at once.

@@ -53,7 +53,7 @@ end
 --- Hands a result over. What a callback raises is raised again from a round of
 --- its own: the loop's error handling sees it, and the other callbacks come.
 function Client:deliver(callback, request)
-    local ok, e = xpcall(function() callback(request:result()) end, traced)
+    local ok, e = xpcall(function() callback(request:_take()) end, traced)
     if not ok then
         self.defer(function() error(e, 0) end)
     end
