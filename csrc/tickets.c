@@ -162,6 +162,26 @@ static void complete(lua_State *L)
     set_empty(L, "failed");
 }
 
+/* The error table for one id, instead of its request's failure on top of the
+ * stack, which others may have got as well and which stands in its `failed`. */
+static void complain(lua_State *L)
+{
+    int failure = lua_gettop(L);
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, failure) != 0) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, failure + 1);
+    }
+    complete(L);
+    lua_getfield(L, -1, "failed");
+    lua_pushvalue(L, failure);
+    lua_rawseti(L, -2, 1);
+    lua_pop(L, 1);
+    lua_remove(L, failure);
+}
+
 static int give_invalid(lua_State *L, int table, uint32_t key)
 {
     kap_failure f;
@@ -222,7 +242,7 @@ static int give_id(lua_State *L, kap_request *r, int request, uint32_t i)
             lua_pop(L, 1);
             kapL_push_error(L, r, &r->call.stop, i, 1);
         }
-        complete(L);
+        complain(L);
     }
     lua_remove(L, table);
     return 3;

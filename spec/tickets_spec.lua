@@ -128,10 +128,27 @@ describe("the iterator", function()
             assert.is_number(err.attempts)
             assert.same({}, err.tickets)
             assert.same({}, err.missing)
-            assert.same({}, err.failed)
-            if err.kind == "not_found" then assert.equal(404, err.status) end
+            if err.kind == "not_found" then
+                assert.equal(404, err.status)
+                local _, _, want = kapture.get_ticket(bad, o)
+                assert.same(want.failed, err.failed)
+            else
+                assert.same({}, err.failed)
+            end
         end
         assert.same({ "missing", "invalid_ids", "not_found" }, seen)
+    end)
+
+    it("gives each id an error table of its own, with its request's failure", function()
+        local o, errors = options("status,code=500", { batch_size = 2, retries = 0, isolate = false }), {}
+        for _, _, err in kapture.tickets({ 1, 2, 3 }, o) do errors[#errors + 1] = err end
+        assert.are_not.equal(errors[1], errors[2])
+        assert.same({ { "1", "2" }, { "1", "2" }, { "3" } }, { errors[1].ids, errors[2].ids, errors[3].ids })
+        for _, err in ipairs(errors) do
+            assert.equal(1, #err.failed)
+            assert.equal("server", err.failed[1].kind)
+            assert.same(err.ids, err.failed[1].ids)
+        end
     end)
 
     it("drops tickets that nobody asked for", function()
