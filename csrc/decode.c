@@ -423,21 +423,3 @@ bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f)
                                .field = field,
                                .mark = MARK_TICKET});
 }
-
-bool kapL_decode_key(lua_State *L, kap_decode *d)
-{
-    char *name, *p;
-    size_t len;
-    bool plain;
-
-    if (d->status != KAP_JSON_OK)
-        return false;
-    luaL_checkstack(L, 1, "no room to decode");
-    p = kap_read_name(d, d->p, &name, &len, &plain);
-    if (p != NULL) {
-        lua_pushlstring(L, name, len);
-        d->p = p;
-    }
-    d->dirty = false;
-    return p != NULL;
-}

@@ -22,9 +22,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Bytes after the text that the caller keeps allocated, of any content: room
- * for a decoder that reads in blocks. This one looks at none of them. */
-#define KAP_DECODE_PAD 64
 #define KAP_DECODE_MAX_DEPTH 1000
 #define KAP_ID_MAX 64
 
@@ -139,7 +136,5 @@ bool kapL_decode_value(lua_State *L, kap_decode *d);
  * there is of it; with that on top of the stack again, call it again, with the
  * same f, in a later session. */
 bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f);
-/* An object member's name; consumes the colon too. */
-bool kapL_decode_key(lua_State *L, kap_decode *d);
 
 #endif

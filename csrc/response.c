@@ -373,7 +373,7 @@ static kap_response_result object(lua_State *L, kap_response *r,
 
 static void begin(kap_response *r, kap_transfer *t)
 {
-    static char none[KAP_DECODE_PAD];
+    static char none[1];
     r->head_len = t->len < sizeof r->head ? t->len : sizeof r->head;
     if (t->len > 0)
         memcpy(r->head, t->body, r->head_len);

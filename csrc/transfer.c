@@ -56,7 +56,7 @@ static bool reserve(kap_transfer *t, size_t size)
 {
     if (size <= t->cap && t->body != NULL)
         return true;
-    char *body = realloc(t->body, size + KAP_TRANSFER_PAD);
+    char *body = realloc(t->body, size);
     if (body == NULL)
         return false;
     t->body = body;

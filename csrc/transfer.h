@@ -10,9 +10,6 @@
 
 #include <curl/curl.h>
 
-/* Bytes kept allocated behind the body, for the decoder's block reads. */
-#define KAP_TRANSFER_PAD 64
-
 typedef enum {
     KAP_OUTCOME_PENDING,
     KAP_OUTCOME_RESPONSE,  /* a whole response: status and body */

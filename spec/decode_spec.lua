@@ -653,17 +653,12 @@ describe("the vendor's sample", function()
 end)
 
 describe("a member's name", function()
-    it("is read with its colon", function()
-        local name, rest = probe.key ' "message" : [1]'
-        assert.are.equal("message", name)
-        assert.are.equal("[1]", rest)
-        name, rest = probe.key '"a\\u0000\\n":'
-        assert.are.equal("a\0\n", name)
-        assert.are.equal("", rest)
-        for _, text in ipairs { "", '"a', '"a"', '"a",', "a:1", "{", '"\\x":1' } do
-            local none, message = probe.key(text)
+    it("is unescaped, and refused with its byte", function()
+        assert.same({ ["a\0\n"] = 1 }, (probe.decode '{"a\\u0000\\n":1}'))
+        for text, byte in pairs { ["{"] = 2, ['{"a'] = 4, ['{"a"'] = 5, ['{"a",'] = 5, ["{a:1}"] = 2, ['{"\\x":1}'] = 3 } do
+            local none, message = probe.decode(text)
             assert.is_nil(none)
-            assert.is_truthy(message:find " at byte %d+$")
+            assert.is_truthy(message:find(" at byte " .. byte .. "$"), text .. ": " .. message)
         end
     end)
 end)

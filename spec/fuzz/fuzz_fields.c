@@ -35,7 +35,7 @@ static bool one(lua_State *L, const char *text, size_t size,
                 const kap_fields *f, int slot, kap_decode *d)
 {
     static kap_decode_session session;
-    char *copy = malloc(size + KAP_DECODE_PAD);
+    char *copy = malloc(size > 0 ? size : 1);
     memcpy(copy, text, size);
     kap_decode_init(d, copy, size);
     kapL_decode_begin(L, d, &session, 1);

@@ -39,7 +39,7 @@ static int run(lua_State *L)
     bool slices = (data[1] & 1) != 0;
     t.len = size - 2;
     if (t.len > 0) {
-        t.body = malloc(t.len + KAP_TRANSFER_PAD);
+        t.body = malloc(t.len);
         memcpy(t.body, data + 2, t.len);
     }
     lua_settop(L, 0);

@@ -11,7 +11,6 @@
  *   fields(paths)                compiled, to be given instead of a list
  *   copy(text)                   true: only copies it, as all of these do
  *   skip(text)                   true, or nil, message, kind
- *   key(text)                    the member name at the start, and what is left
  *   starve(text, n [, aside])    decodes in a state of its own whose n-th
  *                                allocation fails: "ok" or "memory", dirty,
  *                                whether the text was left as it was, bytes
@@ -261,17 +260,6 @@ static int probe_skip(lua_State *L)
     return 1;
 }
 
-static int probe_key(lua_State *L)
-{
-    kap_decode d;
-
-    open_text(L, 1, &d);
-    if (!kapL_decode_key(L, &d))
-        return failure(L, &d);
-    lua_pushlstring(L, d.p, (size_t)(d.end - d.p));
-    return 2;
-}
-
 /* ---- a state that runs out of memory ---- */
 
 typedef struct starved {
@@ -349,7 +337,7 @@ static int probe_starve(lua_State *L)
     luaL_checkinteger(L, 2);
     x.text = luaL_checklstring(L, 1, &x.len);
     x.left = -1;
-    x.copy = malloc(x.len + KAP_DECODE_PAD);
+    x.copy = malloc(x.len > 0 ? x.len : 1);
     S = lua_newstate(starved_alloc, &x);
     if (x.copy == NULL || S == NULL) {
         free(x.copy);
@@ -390,15 +378,10 @@ static int probe_starve(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"decode", probe_decode},
-    {"ticket", probe_ticket},
-    {"tickets", probe_tickets},
-    {"skip", probe_skip},
-    {"key", probe_key},
-    {"starve", probe_starve},
-    {"fields", probe_fields},
-    {"copy", probe_copy},
-    {NULL, NULL},
+    {"decode", probe_decode},   {"ticket", probe_ticket},
+    {"tickets", probe_tickets}, {"skip", probe_skip},
+    {"starve", probe_starve},   {"fields", probe_fields},
+    {"copy", probe_copy},       {NULL, NULL},
 };
 
 __attribute__((visibility("default"))) int luaopen_kapture_decode(lua_State *L);
