@@ -1,6 +1,7 @@
 /*
- * One HTTP request and its response: a libcurl easy handle's set-up, callbacks
- * and limits. Lua-free. Who runs it and when: engine.h.
+ * One HTTP request and its response, on a libcurl easy handle: set up in
+ * transfer_setup.c, its failures told in transfer_failure.c. Lua-free. Who runs
+ * it and when: engine.h.
  */
 #ifndef KAP_TRANSFER_H
 #define KAP_TRANSFER_H
@@ -9,6 +10,10 @@
 #include "settings.h"
 
 #include <curl/curl.h>
+
+/* libcurl keeps all headers in memory. Newer versions have a limit of their own
+ * and report a failed read; this one is lower, so that it is met first. */
+#define KAP_HEADER_BYTES_MAX ((size_t)256 << 10)
 
 typedef enum {
     KAP_OUTCOME_PENDING,

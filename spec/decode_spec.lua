@@ -655,7 +655,8 @@ end)
 describe("a member's name", function()
     it("is unescaped, and refused with its byte", function()
         assert.same({ ["a\0\n"] = 1 }, (probe.decode '{"a\\u0000\\n":1}'))
-        for text, byte in pairs { ["{"] = 2, ['{"a'] = 4, ['{"a"'] = 5, ['{"a",'] = 5, ["{a:1}"] = 2, ['{"\\x":1}'] = 3 } do
+        local wrong = { ["{"] = 2, ['{"a'] = 4, ['{"a"'] = 5, ['{"a",'] = 5, ["{a:1}"] = 2, ['{"\\x":1}'] = 3 }
+        for text, byte in pairs(wrong) do
             local none, message = probe.decode(text)
             assert.is_nil(none)
             assert.is_truthy(message:find(" at byte " .. byte .. "$"), text .. ": " .. message)
