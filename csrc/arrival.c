@@ -20,6 +20,10 @@ static void place(lua_State *L, void *arg, const char *id, size_t len)
 {
     placing *p = arg;
     kap_call *c = &p->r->call;
+    if (p->b->call == NULL) { /* a finalizer has ended it, and has its result */
+        lua_pop(L, 1);
+        return;
+    }
     uint32_t i = len == 0 ? KAP_IDSET_NONE
                           : kap_idset_find(&c->ids, id, len, p->b->guess);
     if (i != KAP_IDSET_NONE && i >= p->b->first &&

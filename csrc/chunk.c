@@ -10,9 +10,11 @@ void kapL_chunk_forget(lua_State *L, int table, uint32_t at,
 {
     lua_rawgeti(L, table, KAP_ITERATOR_CLIENT);
     kapL_client_forget(L, lua_gettop(L), r);
+    lua_rawgeti(L, table, (int)(KAP_ITERATOR_CHUNKS + at));
+    kapL_request_empty(L, lua_gettop(L));
     lua_pushnil(L);
     lua_rawseti(L, table, (int)(KAP_ITERATOR_CHUNKS + at));
-    lua_pop(L, 1);
+    lua_pop(L, 2);
 }
 
 /* The call's own share of the model's options and message. */
@@ -107,12 +109,10 @@ void kapL_chunk_drop_first(lua_State *L, kap_iterator *it, int table)
 {
     kap_chunk *c = &it->ring[it->first];
     kap_request *r = c->request;
-    lua_rawgeti(L, table, (int)(KAP_ITERATOR_CHUNKS + it->first));
-    kapL_request_empty(L, lua_gettop(L));
-    lua_pop(L, 1);
     kapL_chunk_forget(L, table, it->first, r);
     /* not left to the collector: it does not know how much memory that is */
-    kap_call_free(&r->call, NULL);
+    if (r->held == 0)
+        kap_call_free(&r->call, NULL);
     c->request = NULL;
     c->taken = c->given = 0;
     it->first = (it->first + 1) % it->room;

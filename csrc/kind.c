@@ -60,6 +60,15 @@ bool kap_kind_ends_call(kap_kind kind)
     return kinds[kind].ends_call;
 }
 
+kap_failure kap_failure_unsent(const kap_failure *why)
+{
+    kap_failure f = *why;
+    f.status = 0;
+    f.attempts = 0;
+    f.body_len = 0;
+    return f;
+}
+
 void kap_failure_clear(kap_failure *f)
 {
     f->kind = KAP_KIND_NONE;

@@ -50,6 +50,9 @@ const char *kap_kind_name(kap_kind kind);
 bool kap_kind_ends_call(kap_kind kind);
 
 void kap_failure_clear(kap_failure *f);
+/* What `why`, met by another request, is to ids that were never sent: without
+ * that one's answer. */
+kap_failure kap_failure_unsent(const kap_failure *why);
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif

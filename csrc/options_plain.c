@@ -3,6 +3,7 @@
 #include "options_parts.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 

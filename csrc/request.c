@@ -279,6 +279,9 @@ static void unreport(lua_State *L, kap_request *r, int client)
 
 void kapL_request_empty(lua_State *L, int idx)
 {
+    const kap_request *r = lua_touserdata(L, idx);
+    if (r->held > 0)
+        return;
     kapL_getuservalue(L, idx);
     for (int slot = KAP_REQUEST_TICKETS; slot <= KAP_REQUEST_RESULT; slot++) {
         lua_rawgeti(L, -1, slot);
@@ -296,8 +299,9 @@ void kapL_request_empty(lua_State *L, int idx)
  * it. */
 static int request_take(lua_State *L)
 {
+    bool done = check(L)->call.done;
     int n = request_result(L);
-    if (check(L)->call.done)
+    if (done)
         kapL_request_empty(L, 1);
     return n;
 }

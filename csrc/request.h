@@ -62,7 +62,7 @@ void kapL_request_start(lua_State *L, kap_request *r, int client,
 void kap_request_end(kap_request *r, kap_kind kind, const char *words);
 /*
  * Lets go of its tickets, or of its result: the userdata at stack index `idx` is
- * of no more use. What has a finalizer, the collector frees a whole cycle after
+ * of no more use, unless work on it goes on up the stack. What has a finalizer, the collector frees a whole cycle after
  * all else, and with it what it holds: several times the memory, for tickets.
  * Cannot fail.
  */

@@ -104,10 +104,7 @@ static void fail_pending(lua_State *L, kap_request *r, int table)
         n += c->state[i] == KAP_ID_PENDING;
     if (n == 0)
         return;
-    kap_failure unsent = c->stop; /* of another request's answer, the kind */
-    unsent.status = 0;
-    unsent.attempts = 0;
-    unsent.body_len = 0;
+    kap_failure unsent = kap_failure_unsent(&c->stop);
     kapL_push_failure(L, &unsent);
     subtable(L, table, KAP_REQUEST_FAILED);
     push_list(L, (int)n);

@@ -238,9 +238,10 @@ static int give_id(lua_State *L, kap_request *r, int request, uint32_t i)
             lua_rawgeti(L, -1, (int)i + 1);
             lua_remove(L, -2);
         }
-        if (!lua_istable(L, -1)) { /* never sent */
+        if (!lua_istable(L, -1)) {
+            kap_failure unsent = kap_failure_unsent(&r->call.stop);
             lua_pop(L, 1);
-            kapL_push_error(L, r, &r->call.stop, i, 1);
+            kapL_push_error(L, r, &unsent, i, 1);
         }
         complain(L);
     }

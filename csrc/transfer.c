@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 kap_transfer *kap_transfer_new(kap_message *m, kap_settings *s, char *post,
                                size_t post_len)

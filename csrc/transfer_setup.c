@@ -8,10 +8,11 @@
 #include "kapture.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* Trusting a Content-Length costs at most this much memory. */
 #define RESERVE_MAX ((size_t)64 << 20)

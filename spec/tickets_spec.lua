@@ -151,6 +151,21 @@ describe("the iterator", function()
         end
     end)
 
+    it("gives ids that were never sent nothing of another's answer", function()
+        local o, n = options("expired", { batch_size = 2, concurrency = 1 }), 0
+        for id, _, err in kapture.tickets("1,2,3,4,5,6", o) do
+            n = n + 1
+            assert.same({ tostring(n), "auth" }, { id, err.kind })
+            local sent = n <= 2
+            for _, e in ipairs { err, err.failed[1] } do
+                assert.equal(sent, e.status ~= nil)
+                assert.equal(sent, e.body ~= nil)
+                assert.equal(sent and 1 or 0, e.attempts)
+            end
+        end
+        assert.equal(6, n)
+    end)
+
     it("drops tickets that nobody asked for", function()
         local ids = sandbox.ids(6)
         assert.same(all_tickets(ids), rounds(ids, (options("unasked,id=799999999991", { batch_size = 2 }))))

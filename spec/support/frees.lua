@@ -7,7 +7,11 @@ return function(n, work)
     collectgarbage()
     collectgarbage()
     collectgarbage "stop"
-    work()
+    local ok, e = pcall(work)
+    if not ok then
+        collectgarbage "restart"
+        error(e, 0)
+    end
     local sizes = { collectgarbage "count" }
     for _ = 1, 2 do
         collectgarbage()
