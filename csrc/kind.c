@@ -60,15 +60,6 @@ bool kap_kind_ends_call(kap_kind kind)
     return kinds[kind].ends_call;
 }
 
-kap_failure kap_failure_unsent(const kap_failure *why)
-{
-    kap_failure f = *why;
-    f.status = 0;
-    f.attempts = 0;
-    f.body_len = 0;
-    return f;
-}
-
 void kap_failure_clear(kap_failure *f)
 {
     f->kind = KAP_KIND_NONE;
@@ -79,6 +70,15 @@ void kap_failure_clear(kap_failure *f)
     f->deadline = false;
     f->body_len = 0;
     f->message[0] = '\0';
+}
+
+kap_failure kap_failure_unsent(const kap_failure *why)
+{
+    kap_failure f = *why;
+    f.status = 0;
+    f.attempts = 0;
+    f.body_len = 0;
+    return f;
 }
 
 void kap_failure_set(kap_failure *f, kap_kind kind, const char *fmt, ...)

@@ -23,7 +23,7 @@ static bool is_header_name(const char *s, size_t n)
     return n > 0;
 }
 
-/* Checks one header of the table at `t`; key and value are on top. */
+/* Checks one header of a table; its name and value are on top. */
 static void check_header(parse *p)
 {
     lua_State *L = p->L;

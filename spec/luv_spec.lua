@@ -29,12 +29,12 @@ describe("kapture.luv", function()
 
     it("leaves no tickets to a finalizer", function()
         local client = luv.new(options())
-        frees(300, function()
+        frees.at_once(300, frees.measure(function()
             local got
             client:get_ticket(sandbox.ids(300), nil, function(tickets) got = #tickets end)
             uv.run()
             assert.equal(300, got)
-        end)
+        end))
     end)
 
     it("keeps the loop alive while calls are pending, and only then", function()

@@ -9,19 +9,19 @@ local TICKETS = 500 -- of more than a KiB each
 describe("the tickets of", function()
     it("get_ticket do not wait for a finalizer", function()
         local client = kapture.new()
-        frees(TICKETS, function()
+        frees.at_once(TICKETS, frees.measure(function()
             assert.equal(TICKETS, #assert(client:get_ticket(sandbox.ids(TICKETS), calls.options())))
-        end)
+        end))
         client:close()
     end)
 
     it("an iterator do not, while it goes on", function()
         local client = kapture.new()
         local next_ticket
-        frees(TICKETS, function()
+        frees.at_once(TICKETS, frees.measure(function()
             next_ticket = client:tickets(sandbox.ids(TICKETS + 100), calls.options(nil, { concurrency = 1 }))
             for _ = 1, TICKETS + 1 do assert(next_ticket()) end
-        end)
+        end))
         next_ticket:close()
         client:close()
     end)

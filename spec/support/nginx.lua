@@ -36,7 +36,7 @@ http {
     fastcgi_temp_path     @DIR@/tmp/fastcgi;
     uwsgi_temp_path       @DIR@/tmp/uwsgi;
     scgi_temp_path        @DIR@/tmp/scgi;
-    lua_package_path  "@ROOT@/lua/?.lua;;";
+    lua_package_path  "@ROOT@/lua/?.lua;@ROOT@/?.lua;;";
     lua_package_cpath "@ROOT@/@BUILD@/?.so;;";
     @HTTP@
     server {
