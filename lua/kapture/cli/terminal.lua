@@ -59,7 +59,8 @@ function M.progress_line(n, total, seconds, width)
 end
 
 --- Progress on stderr, for work of more than a second, painted once a second;
---- where it is not enabled, nothing at all.
+--- where it is not enabled, nothing at all. The clock has whole seconds: from
+--- one to the next may be an instant, from one to the next but one is a second.
 ---@param enabled boolean
 ---@param total integer|nil how many ids there will be, where that is known
 function M.progress(enabled, total)
@@ -72,7 +73,7 @@ function M.progress(enabled, total)
         return
       end
       local now = os.time()
-      if now ~= last then
+      if now ~= last and now - started >= 2 then
         last, shown = now, true
         io.stderr:write("\r", M.progress_line(n, total, now - started, width), "\27[K")
       end
