@@ -154,12 +154,12 @@ describe("Retry-After", function()
     end)
 
     it("in the past, or of no known form, means nothing", function()
-        for _, after in ipairs { "after=-5", "after=soon", "after=1e3", "after=", "after=-10,form=date" } do
+        for _, after in ipairs { "after=-5", "after=soon", "after=5e3", "after=", "after=-10,form=date" } do
             local o = options("retry-after,times=1," .. after)
             local started = calls.now()
             local _, info = kapture.get_ticket(id, o)
             assert.equal(1, info.retries, after)
-            assert.is_true(calls.now() - started < 0.9, after)
+            assert.is_true(calls.now() - started < 4, after)
         end
     end)
 
