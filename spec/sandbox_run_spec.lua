@@ -90,6 +90,28 @@ describe("sandbox/run #once", function()
         assert.equal("ok\n", sh("curl -s " .. sandbox.http .. "/sandbox/health"))
     end)
 
+    it("is not ready when another answers on a port that it wanted", function()
+        local out = sh(PRELUDE .. [[
+            tmp=$(mktemp -d) other=$tmp/ready
+            cat >$tmp/nginx <<"END"
+#!/bin/sh
+if [ "$1" != -V ]; then touch ${0%/*}/begun; until [ -e ${0%/*}/go ]; do sleep 0.05; done; fi
+PATH=$PATH:/usr/sbin exec nginx "$@"
+END
+            chmod 755 $tmp/nginx
+            NGINX=$tmp/nginx sandbox/run --quiet --ready $other --http-port 10239 </dev/null & slow=$!
+            until [ -e $tmp/begun ]; do sleep 0.05; done
+            start sandbox/run --quiet --ready $ready --http-port 10239 </dev/null
+            sleep 0.2
+            touch $tmp/go
+            wait $slow
+            echo "$?"
+            [ -e $other ] && echo "ready"
+            kill $run; gone
+            rm -r $tmp]])
+        assert.equal("sandbox: port 10239 is taken\n1\ngone\n", out)
+    end)
+
     it("says when it can't", function()
         assert.truthy(sh("sandbox/run --port x"):find("'x' is not a number", 1, true))
         assert.truthy(sh("sandbox/run --token 'a;b'"):find "a token of letters")

@@ -12,6 +12,7 @@ int connect(int fd, const void *addr, unsigned len);
 int socket(int domain, int type, int protocol);
 int bind(int fd, const void *addr, unsigned len);
 int listen(int fd, int backlog);
+char *strerror(int code);
 ]]
 
 local M = {}
@@ -71,14 +72,17 @@ end
 
 local kept = {}
 
--- A port that never answers a connect: a queue of one that is full.
+-- A port that never answers a connect: a queue of one that is full. Raises
+-- where another process has the port.
 function M.blackhole(port)
     local a = ffi.new "uint8_t[16]"
     a[0], a[2], a[3] = AF_INET, math.floor(port / 256), port % 256
     a[4], a[7] = 127, 1
     local fd = C.socket(AF_INET, SOCK_STREAM + SOCK_NONBLOCK, 0)
     if fd < 0 or C.bind(fd, a, 16) ~= 0 or C.listen(fd, 0) ~= 0 then
-        ngx.log(ngx.ERR, "no blackhole listener on port ", port)
+        local why = ffi.string(C.strerror(ffi.errno()))
+        if why == "Address already in use" then error(port .. ": " .. why) end
+        ngx.log(ngx.ERR, "no blackhole listener on port ", port, ": ", why)
         return
     end
     for i = 1, 4 do

@@ -1,5 +1,4 @@
--- What nginx's processes do when they start: the master before it forks, each
--- worker after.
+-- What nginx's master does when it starts, before it forks.
 local M = { settings = {} }
 
 function M.master(settings)
@@ -11,12 +10,7 @@ function M.master(settings)
     list:close()
     require "handler"
     math.randomseed(os.time())
-end
-
-function M.worker()
-    if ngx.worker.id() == 0 then
-        require("socket_ffi").blackhole(M.settings.blackhole)
-    end
+    require("socket_ffi").blackhole(settings.blackhole)
 end
 
 return M
