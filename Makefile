@@ -486,7 +486,7 @@ lint-lua:
 	luacheck -q $(LUA_DIRS)
 
 lint-shell:
-	shellcheck -S warning $$(grep -rlE '^#!.*[ /](ba|da)?sh' .ci tools sandbox spec examples bench)
+	shellcheck -S warning $$(grep -rlE --exclude='*.lua' '^#!.*[ /](ba|da)?sh' .ci tools sandbox spec examples bench)
 
 clean:
 	rm -rf $(BUILD) lua/kapture.so
