@@ -86,7 +86,7 @@ function nginx.start(o)
     -- Ends when its standard input does: with stop(), or with this process.
     local script = ([[
         cd @DIR@ && mkdir tmp run || exit 1
-        unset LUA_PATH LUA_CPATH LUA_INIT
+        unset LUA_PATH LUA_CPATH LUA_INIT NGINX
         env @ENV@ @WRAP@ @NGINX@ -p @DIR@ -c @DIR@/nginx.conf -e @DIR@/error.log >output 2>&1 </dev/null &
         echo $! >pid
         cat >/dev/null
