@@ -8,6 +8,10 @@
 #define HTTP2_CONNECTIONS 4L
 /* How late libcurl may be with a time-out. */
 #define GRACE_SECONDS 0.5
+/* Between two starts of a long queue, at most: about twice what an answer of 50
+ * tickets costs the caller. And at least: libcurl waits for whole milliseconds. */
+#define SPREAD_SECONDS 0.0015
+#define SPREAD_LEAST 0.0005
 /* Nobody drove the engine for so long: the caller was busy elsewhere. */
 #define PAUSE_SECONDS 0.05
 
@@ -127,6 +131,7 @@ static void start(kap_engine *e, kap_transfer *t)
         return;
     }
     t->running = true;
+    e->last_start = t->began;
     kap_queue_started(&e->queue, t);
     atomic_store_explicit(&t->started, true, memory_order_release);
     if (t->lane->watched) {
@@ -137,17 +142,39 @@ static void start(kap_engine *e, kap_transfer *t)
     }
 }
 
+/*
+ * When the next of a long queue may start. Answers that come close together on
+ * one connection libcurl reads in one go, and tells of none before it has read
+ * all; inline they are then dealt with one after the other, and what starts in a
+ * bunch is answered in one, for good. So over HTTP/2 the starts are spread, over
+ * half of the time that an answer takes at most: as many as may are in flight
+ * all the same. Where little waits, that would come too late to help.
+ */
+static double spread(const kap_engine *e)
+{
+    const kap_lane *l = e->queue.ring;
+    double apart;
+    if (e->threaded || !e->http2 || l == NULL || e->queue.active.n == 0 ||
+        l->waiting.n < 2 * (size_t)l->concurrency)
+        return 0;
+    apart = fmin(SPREAD_SECONDS, e->latency / 2 / l->concurrency);
+    return apart < SPREAD_LEAST ? 0 : e->last_start + apart;
+}
+
 /* Starts what may start, or only the first of it; returns when more is due. */
 static double start_due(kap_engine *e, double now, bool one)
 {
-    double due = now + KAP_IDLE_SECONDS;
+    double due = now + KAP_IDLE_SECONDS, next;
     kap_list expired = {0};
     kap_transfer *t;
-    while ((t = kap_queue_next(&e->queue, now, &due, &expired)) != NULL) {
+    while ((next = spread(e)) <= now &&
+           (t = kap_queue_next(&e->queue, now, &due, &expired)) != NULL) {
         start(e, t);
         if (one)
             break;
     }
+    if (next > now && next < due)
+        due = next;
     while ((t = expired.first) != NULL) {
         kap_list_remove(&expired, t);
         fail(e, t, KAP_OUTCOME_DEADLINE, CURLE_OPERATION_TIMEDOUT);
@@ -199,6 +226,8 @@ static void reap(kap_engine *e)
                               (char **)&t) != CURLE_OK)
             continue;
         kap_transfer_finish(t, code);
+        if (t->outcome == KAP_OUTCOME_RESPONSE)
+            e->latency = kap_now() - t->began;
         if (kap_transfer_may_refuse(t))
             kap_lane_hold(t);
         if (t->http2 && !e->http2) {
