@@ -157,8 +157,10 @@ static double spread(const kap_engine *e)
     if (e->threaded || !e->http2 || l == NULL || e->queue.active.n == 0 ||
         l->waiting.n < 2 * (size_t)l->concurrency)
         return 0;
-    apart = fmin(SPREAD_SECONDS, e->latency / 2 / l->concurrency);
-    return apart < SPREAD_LEAST ? 0 : e->last_start + apart;
+    apart = e->latency / 2 / l->concurrency;
+    if (apart < SPREAD_LEAST)
+        return 0;
+    return e->last_start + (apart < SPREAD_SECONDS ? apart : SPREAD_SECONDS);
 }
 
 /* Starts what may start, or only the first of it; returns when more is due. */
