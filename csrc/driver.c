@@ -131,7 +131,6 @@ static void start(kap_engine *e, kap_transfer *t)
         return;
     }
     t->running = true;
-    e->last_start = t->began;
     kap_queue_started(&e->queue, t);
     atomic_store_explicit(&t->started, true, memory_order_release);
     if (t->lane->watched) {
@@ -153,14 +152,15 @@ static void start(kap_engine *e, kap_transfer *t)
 static double spread(const kap_engine *e)
 {
     const kap_lane *l = e->queue.ring;
+    const kap_transfer *last = e->queue.active.last;
     double apart;
-    if (e->threaded || !e->http2 || l == NULL || e->queue.active.n == 0 ||
+    if (e->threaded || !e->http2 || l == NULL || last == NULL ||
         l->waiting.n < 2 * (size_t)l->concurrency)
         return 0;
     apart = e->latency / 2 / l->concurrency;
     if (apart < SPREAD_LEAST)
         return 0;
-    return e->last_start + (apart < SPREAD_SECONDS ? apart : SPREAD_SECONDS);
+    return last->began + (apart < SPREAD_SECONDS ? apart : SPREAD_SECONDS);
 }
 
 /* Starts what may start, or only the first of it; returns when more is due. */
@@ -229,7 +229,7 @@ static void reap(kap_engine *e)
             continue;
         kap_transfer_finish(t, code);
         if (t->outcome == KAP_OUTCOME_RESPONSE)
-            e->latency = kap_now() - t->began;
+            e->latency = t->elapsed;
         if (kap_transfer_may_refuse(t))
             kap_lane_hold(t);
         if (t->http2 && !e->http2) {

@@ -19,7 +19,7 @@ struct kap_engine {
     CURLM *multi;
     kap_handles handles;
     kap_queue queue;
-    double last_turn, last_start;
+    double last_turn;
     double latency; /* what the last answer took */
     long max_connects;
     bool http2;

@@ -62,9 +62,9 @@ void kapL_request_start(lua_State *L, kap_request *r, int client,
 void kap_request_end(kap_request *r, kap_kind kind, const char *words);
 /*
  * Lets go of its tickets, or of its result: the userdata at stack index `idx` is
- * of no more use, unless work on it goes on up the stack. What has a finalizer, the collector frees a whole cycle after
- * all else, and with it what it holds: several times the memory, for tickets.
- * Cannot fail.
+ * of no more use, unless work on it goes on up the stack. What has a finalizer,
+ * the collector frees a whole cycle after all else, and with it what it holds:
+ * several times the memory, for tickets. Cannot fail.
  */
 void kapL_request_empty(lua_State *L, int idx);
 /* Takes it out of its client's lists (not out of the client's Lua table). */
