@@ -383,9 +383,8 @@ check-asan: deps
 	  $(MAKE) --no-print-directory ABI=$$abi $(ASAN) default probes hosts && \
 	  CC=gcc spec/sanitized libasan.so $(BUILD)/asan $$abi $(ASAN_SPECS) || exit 1; done
 
-# The engine's thread and all who have to do with it, under ThreadSanitizer. Not
-# the spec that measures how long a step decodes: it does so for too long there.
-# Last, the control: without its locks the engine has races, and they are found.
+# The engine's thread and all who have to do with it, under ThreadSanitizer. Last,
+# the control: without its locks the engine has races, and they are found.
 TSAN := CFLAGS='-O1 -g -fsanitize=thread' LDFLAGS=-fsanitize=thread
 TSAN_LIB = $(shell gcc -print-file-name=libtsan.so.2)
 TSAN_ROUNDS ?= 3000
@@ -395,7 +394,7 @@ check-tsan: deps
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes hosts BUILD=$(BUILD)/tsan $(TSAN)
 	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 spec/run --tags=threads 5.4 spec/hosts_spec.lua
 	@CC=gcc LEAKS=0 KAPTURE_STRESS_ROUNDS=$(TSAN_ROUNDS) spec/sanitized libtsan.so.2 \
-	  $(BUILD)/tsan 5.4 --filter-out='its turn during a large' $(TSAN_SPECS)
+	  $(BUILD)/tsan 5.4 $(TSAN_SPECS)
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes BUILD=$(BUILD)/tsan-control \
 	  CPPFLAGS='-include $(CURDIR)/spec/support/nolocks.h' $(TSAN)
 	@BUILD=$(BUILD)/tsan-control SPEC_TIMEOUT=120 KAPTURE_STRESS_ROUNDS=300 KAPTURE_STRESS_SEED=1 \

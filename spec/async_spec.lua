@@ -1,11 +1,17 @@
 -- Without blocking: submit, the descriptor, step, and ends of every kind.
 local kapture = require "kapture"
 local ask = require "spec.support.ask"
+local system = require "spec.support.system"
 local sandbox = require "spec.support.sandbox"
 local host = require "kapture_host"
 
 local function client(options)
     return kapture.new(ask.opts(options))
+end
+
+-- Seconds, without those that others on this machine made it wait for a processor.
+local function clock()
+    return host.now() - host.queued()
 end
 
 local function ids_of(tickets)
@@ -66,9 +72,9 @@ end
 describe("submit", function()
     it("returns at once, pending, and the ticket comes", function()
         local c = client()
-        local before = host.now()
+        local before = clock()
         local r = c:submit("713516551148", { base_url = sandbox.url "delay,ms=300" })
-        assert.is_true(host.now() - before < 0.25)
+        assert.is_true(clock() - before < 0.25)
         assert.is_false(r:done())
         assert.same({ nil, "pending" }, { r:result() })
         assert.equal(2, select("#", r:result()))
@@ -371,7 +377,7 @@ describe("step", function()
         collectgarbage "restart"
         local tickets, info = r:result()
         assert.is_true(info.bytes > 4e6, tostring(info.bytes))
-        if not os.getenv "WRAP" then -- a debugger's time says nothing
+        if not system.instrumented then
             assert.is_true(steps >= total / 0.006, ("%d steps for %.1f ms"):format(steps, total * 1e3))
             -- Lua rehashes all its strings whenever their number has doubled,
             -- and a growing array its elements: some milliseconds in one
@@ -427,9 +433,9 @@ describe("step", function()
         local c = client { deadline = 30, connect_timeout = 30 }
         local worst = 0
         local function timed(f, ...)
-            local before = host.now()
+            local before = clock()
             local a, b = f(...)
-            worst = math.max(worst, host.now() - before)
+            worst = math.max(worst, clock() - before)
             return a, b
         end
         timed(c.submit, c, "1", { base_url = sandbox.stall })
@@ -508,10 +514,10 @@ describe("cancel", function()
         for _, on in ipairs { "https", "https1", "http" } do
             local c = client()
             local r, key = hanging(c, { on = on })
-            local before = host.now()
+            local before = clock()
             r:cancel()
             assert.is_true(r:done())
-            assert.is_true(host.now() - before < 0.05)
+            assert.is_true(system.instrumented or clock() - before < 0.05)
             assert.is_truthy(aborted(key, 5))
             local _, message, err = r:result()
             assert.equal("cancelled", err.kind)
@@ -554,10 +560,10 @@ describe("cancel", function()
             local c = client()
             local r = c:submit("1", { base_url = base })
             host.sleep(0.02)
-            local before = host.now()
+            local before = clock()
             r:cancel()
             c:close()
-            assert.is_true(host.now() - before < 0.3, base)
+            assert.is_true(clock() - before < 0.3, base)
         end
     end)
 

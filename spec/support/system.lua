@@ -37,4 +37,7 @@ function system.free_port(host)
     return tonumber(port)
 end
 
+-- Whether valgrind or a sanitizer is at work: milliseconds are not ours then.
+system.instrumented = os.getenv "WRAP" ~= nil or os.getenv "KAPTURE_SANITIZED" ~= nil
+
 return system
