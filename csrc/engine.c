@@ -232,6 +232,11 @@ void kap_engine_turn(kap_engine *e, bool busy)
     e->last_turn = kap_now();
 }
 
+bool kap_engine_needs_turns(const kap_engine *e)
+{
+    return !e->threaded && (e->queue.active.n > 0 || e->queue.ring != NULL);
+}
+
 void kap_engine_wait(kap_engine *e, double seconds)
 {
     double until = kap_now() + seconds;

@@ -4,6 +4,9 @@
 #include "clock.h"
 #include "event.h"
 
+/* How long an answer is dealt with, inline, before the engine has its turn: where
+ * Lua's collector marks a large heap, one costs many times what others do. */
+#define SLICE_SECONDS 0.001
 /* How long a wait may be deaf to Ctrl-C. */
 #define LISTEN_SECONDS 0.2
 
@@ -214,6 +217,10 @@ void kapL_client_work(lua_State *L, int idx, double until)
             return;
         }
         w.request = request_of(w.batch);
+        if (c->engine != NULL && kap_engine_needs_turns(c->engine)) {
+            double slice = kap_now() + SLICE_SECONDS;
+            w.until = slice < until ? slice : until;
+        }
         run(L, &w);
         if (kap_now() >= until)
             return;
