@@ -157,6 +157,23 @@ static bool usable(const char *name, const char *value, kap_failure *why)
     return false;
 }
 
+/* Of one that is not, the settings have the name alone, if it can be shown. */
+static bool usable_header(const char *line, kap_failure *why)
+{
+    int n = 0;
+    if (!kap_has_control(line, strlen(line)))
+        return true;
+    while (n < 40 && !kap_is_control(line[n]))
+        n++;
+    if (n > 0)
+        kap_failure_set(why, KAP_KIND_CONFIG,
+                        "headers: '%.*s' holds a control character", n, line);
+    else
+        kap_failure_set(why, KAP_KIND_CONFIG,
+                        "headers: a name holds a control character");
+    return false;
+}
+
 static bool check(const kap_settings *s, kap_failure *why)
 {
     if (!usable("base_url", s->base_url, why) ||
@@ -169,7 +186,7 @@ static bool check(const kap_settings *s, kap_failure *why)
         !usable("key", s->key, why))
         return false;
     for (char **h = s->headers; h != NULL && *h != NULL; h++)
-        if (!usable("headers", *h, why))
+        if (!usable_header(*h, why))
             return false;
     if (s->body_unencoded) {
         kap_failure_set(why, KAP_KIND_CONFIG,

@@ -64,8 +64,10 @@ static void add_header(parse *p, size_t at)
     if (line == NULL)
         kapL_nomem(L);
     memcpy(line, name, name_len);
-    if (kap_has_control(name, name_len) || kap_has_control(value, len))
+    if (kap_has_control(name, name_len))
         memcpy(line, UNUSABLE, sizeof UNUSABLE);
+    else if (kap_has_control(value, len))
+        memcpy(line + name_len, UNUSABLE, sizeof UNUSABLE);
     else if (strspn(value, " ") == len) /* libcurl's notation for "no value" */
         memcpy(line + name_len, ";", 2);
     else

@@ -143,8 +143,10 @@ describe("what is missing", function()
             config { base_url = sandbox.https, token = "a" .. c .. "X-Header: y" }
             config { base_url = sandbox.https, token = function() return "abc" .. c end }
             config { base_url = sandbox.https, token = "x", cookie = "a" .. c .. "b" }
-            config { base_url = sandbox.https, token = "x", headers = { ["X-A"] = "a" .. c .. "b" } }
-            config { base_url = sandbox.https, token = "x", headers = { ["X" .. c .. "A"] = "a" } }
+            local words = config { base_url = sandbox.https, token = "x", headers = { ["X-A"] = "a" .. c .. "b" } }
+            assert.are.equal("headers: 'X-A' holds a control character", words)
+            words = config { base_url = sandbox.https, token = "x", headers = { ["X" .. c .. "A"] = "a" } }
+            assert.are.equal("headers: a name holds a control character", words)
             config { base_url = sandbox.https, token = "x", user_agent = "a" .. c .. "b" }
         end
     end)
