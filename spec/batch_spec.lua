@@ -92,7 +92,7 @@ describe("batches", function()
             })
             assert(kapture.get_ticket(sandbox.ids(100), o))
             table.sort(meanwhile)
-            return meanwhile[3], work
+            return meanwhile[3] or math.huge, work
         end
         local took, work
         for _ = 1, 4 do -- a machine may be late by itself
