@@ -393,7 +393,7 @@ TSAN_SPECS ?= $(patsubst %,spec/%_spec.lua,async luv cqueues socket_select fairn
 check-tsan: deps
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes hosts BUILD=$(BUILD)/tsan $(TSAN)
 	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 spec/run --tags=threads 5.4 spec/hosts_spec.lua
-	@CC=gcc LEAKS=0 KAPTURE_STRESS_ROUNDS=$(TSAN_ROUNDS) spec/sanitized libtsan.so.2 \
+	@CC=gcc LEAKS=0 KAPTURE_TSAN=1 KAPTURE_STRESS_ROUNDS=$(TSAN_ROUNDS) spec/sanitized libtsan.so.2 \
 	  $(BUILD)/tsan 5.4 $(TSAN_SPECS)
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes BUILD=$(BUILD)/tsan-control \
 	  CPPFLAGS='-include $(CURDIR)/spec/support/nolocks.h' $(TSAN)

@@ -51,7 +51,8 @@ void kap_engine_wait(kap_engine *e, double seconds);
 /* Inline: what can be done without waiting, so that the next requests are on
  * their way while the caller deals with the last answers; busy: it has more. */
 void kap_engine_turn(kap_engine *e, bool busy);
-/* Whether a turn now and then would be of use: inline, with requests under way. */
+/* Whether a turn now and then may be of use: inline, with requests under way or
+ * waiting to start. */
 bool kap_engine_needs_turns(const kap_engine *e);
 
 /* The descriptor that is readable while a mark stands: set when a transfer

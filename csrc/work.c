@@ -4,8 +4,9 @@
 #include "clock.h"
 #include "event.h"
 
-/* How long an answer is dealt with, inline, before the engine has its turn: where
- * Lua's collector marks a large heap, one costs many times what others do. */
+/* How long an answer is dealt with, inline, before the engine has its turn: one
+ * that is large, or during which Lua's collector marks a large heap, costs many
+ * times what others do. */
 #define SLICE_SECONDS 0.001
 /* How long a wait may be deaf to Ctrl-C. */
 #define LISTEN_SECONDS 0.2

@@ -37,7 +37,8 @@ function system.free_port(host)
     return tonumber(port)
 end
 
--- Whether valgrind or a sanitizer is at work: milliseconds are not ours then.
-system.instrumented = os.getenv "WRAP" ~= nil or os.getenv "KAPTURE_SANITIZED" ~= nil
+-- Whether valgrind or ThreadSanitizer is at work: milliseconds are not ours then.
+-- (AddressSanitizer costs little enough.)
+system.instrumented = os.getenv "WRAP" ~= nil or os.getenv "KAPTURE_TSAN" ~= nil
 
 return system
