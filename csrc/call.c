@@ -207,15 +207,17 @@ void kap_batch_describe(kap_batch *b, const kap_transfer *t)
 }
 
 /* A connection kept too long: the server closed it while the request was on
- * its way, and nothing of an answer has come. Nobody's failure. */
+ * its way, and nothing of an answer has come. Nobody's failure. A second one is
+ * met where a whole pool of them died; after that the request is on a fresh one.
+ * Of HTTP/2, libcurl (7.88) calls it a partial file. */
 static bool is_stale(const kap_batch *b)
 {
     const kap_transfer *t = b->transfer;
-    return t != NULL && t->outcome == KAP_OUTCOME_FAILED && !b->stale &&
+    return t != NULL && t->outcome == KAP_OUTCOME_FAILED && b->stale < 2 &&
            b->failure.kind == KAP_KIND_NETWORK && t->new_connections == 0 &&
            t->status == 0 && t->header_bytes == 0 && t->len == 0 &&
            (t->code == CURLE_SEND_ERROR || t->code == CURLE_RECV_ERROR ||
-            t->code == CURLE_GOT_NOTHING);
+            t->code == CURLE_GOT_NOTHING || t->code == CURLE_PARTIAL_FILE);
 }
 
 /*
@@ -258,7 +260,8 @@ static kap_next decide(kap_call *c, kap_batch *b, double *delay)
     if (c->stop.kind != KAP_KIND_NONE)
         return KAP_NEXT_FAIL;
     if (is_stale(b)) {
-        b->stale = true;
+        b->stale++;
+        b->fresh = b->stale == 2;
         b->attempts--;
         return KAP_NEXT_RETRY;
     }

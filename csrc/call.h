@@ -49,7 +49,7 @@ typedef struct kap_batch {
     bool probe;     /* the one that is being taken apart while in doubt */
     bool fresh;     /* its last attempt timed out: see kap_transfer */
     bool http1;     /* HTTP/2 swallowed its answer: see is_swallowed */
-    bool stale;     /* has been sent again for a stale connection */
+    int stale;      /* times it was sent again for a stale connection */
     bool announced; /* its request event is out */
     double not_before, deadline;
     kap_transfer *transfer;
