@@ -20,7 +20,8 @@ static void place(lua_State *L, void *arg, const char *id, size_t len)
 {
     placing *p = arg;
     kap_call *c = &p->r->call;
-    if (p->b->call == NULL) { /* a finalizer has ended it, and has its result */
+    /* a finalizer has ended it, and has its result; or it is there already */
+    if (p->b->call == NULL || p->b->control) {
         lua_pop(L, 1);
         return;
     }
@@ -93,7 +94,8 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, int table)
     int top = lua_gettop(L), first_event;
     bool hook = r->call.hook;
     kap_call *c = &r->call;
-    if (next == KAP_NEXT_FAIL)
+    const bool fails = next == KAP_NEXT_FAIL && !b->control;
+    if (fails)
         kapL_result_failure(L, r, &b->failure, b->first, b->count, table);
     first_event = lua_gettop(L) + 1;
     if (hook && b->failure.status > 0)
@@ -107,7 +109,8 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, int table)
     switch (next) {
     case KAP_NEXT_RETRY: kap_call_retry(b, b->delay); break;
     case KAP_NEXT_FAIL:
-        kapL_result_fail(L, r, b->first, b->count, top + 1);
+        if (fails)
+            kapL_result_fail(L, r, b->first, b->count, top + 1);
         /* first, as long as the batch holds the engine back */
         if (kap_kind_ends_call(b->failure.kind) || b->failure.deadline)
             kap_call_stop(c, r->client->engine, &b->failure);
@@ -115,42 +118,52 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, int table)
             stop_siblings(r, &b->failure);
         kap_call_fail(c, b);
         break;
-    default: /* a split is decided when all that is known is known: unpark */
-        kap_call_park(b);
-        break;
+    case KAP_NEXT_PARK: kap_call_park(b); break;
     }
     kapL_event_tell(L, first_event, table - 1);
 }
 
-/* Batches whose failure waited for others: taken apart now, or failed. */
+/* Batches whose failure waited for others: taken apart now, say, or failed. */
 static void unpark(lua_State *L, kap_request *r, int table)
 {
+    static const kap_event events[] = {
+        [KAP_PARKED_SPLIT] = KAP_EVENT_SPLIT,
+        [KAP_PARKED_RETRY] = KAP_EVENT_RETRY,
+        [KAP_PARKED_FAIL] = KAP_EVENT_FAILURE,
+    };
+    kap_call *c = &r->call;
     kap_batch *b;
-    bool split;
+    kap_parked what;
     int top = lua_gettop(L);
-    while (!r->call.done && (b = kap_call_unpark(&r->call, &split)) != NULL) {
+    while (!c->done && (what = kap_call_unpark(c, &b)) != KAP_PARKED_WAIT) {
         int first_event;
         /* a copy: a finalizer may end the call, or step the client and come
          * through here itself, and b is gone */
         const kap_batch seen = *b;
-        unsigned changes = r->call.changes;
-        if (!split)
+        unsigned changes = c->changes;
+        if (what == KAP_PARKED_ASK) {
+            if (!kap_call_ask(c))
+                kapL_nomem(L);
+            continue;
+        }
+        if (what == KAP_PARKED_FAIL)
             kapL_result_failure(L, r, &seen.failure, seen.first, seen.count,
                                 table);
         first_event = lua_gettop(L) + 1;
-        if (r->call.hook)
-            kapL_event(L, r, &seen, split ? KAP_EVENT_SPLIT : KAP_EVENT_FAILURE,
-                       0);
-        if (r->call.done)
+        if (c->hook)
+            kapL_event(L, r, &seen, events[what], seen.delay);
+        if (c->done)
             return;
-        if (r->call.changes != changes) {
+        if (c->changes != changes) {
             lua_settop(L, top);
             continue;
         }
-        if (!split) {
+        if (what == KAP_PARKED_RETRY) {
+            kap_call_retry(b, seen.delay);
+        } else if (what == KAP_PARKED_FAIL) {
             kapL_result_fail(L, r, seen.first, seen.count, top + 1);
-            kap_call_fail(&r->call, b);
-        } else if (!kap_call_split(&r->call, b)) {
+            kap_call_fail(c, b);
+        } else if (!kap_call_split(c, b)) {
             kapL_nomem(L);
         }
         kapL_event_tell(L, first_event, table - 1);

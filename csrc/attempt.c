@@ -11,8 +11,6 @@
  * back. */
 #define BUDGET_MAX 500
 #define BUDGET_RETRY 5
-/* This many failures in a row, and the service may be gone altogether. */
-#define DOUBT 16
 
 void kap_budget_init(kap_budget *b)
 {
@@ -65,34 +63,4 @@ double kap_random(uint64_t *state)
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
-}
-
-bool kap_evidence_healthy(const kap_evidence *e)
-{
-    return e->success && !kap_evidence_doubtful(e);
-}
-
-bool kap_evidence_doubtful(const kap_evidence *e)
-{
-    return e->failures >= DOUBT;
-}
-
-void kap_evidence_success(kap_evidence *e)
-{
-    e->news = e->news || !kap_evidence_healthy(e);
-    e->success = true;
-    e->outage = false;
-    e->failures = 0;
-}
-
-void kap_evidence_failure(kap_evidence *e)
-{
-    if (e->failures < DOUBT)
-        e->failures++;
-}
-
-bool kap_isolates(kap_kind kind, int status)
-{
-    return kind == KAP_KIND_BAD_REQUEST || kind == KAP_KIND_NOT_FOUND ||
-           kind == KAP_KIND_SERVER || status == 413 || status == 414;
 }

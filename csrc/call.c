@@ -21,22 +21,7 @@ bool kap_call_begin(kap_call *c)
     return c->state != NULL;
 }
 
-static kap_batch *batch_new(kap_call *c, uint32_t first, uint32_t count)
-{
-    kap_batch *b = calloc(1, sizeof *b);
-    if (b == NULL)
-        return NULL;
-    b->call = c;
-    b->first = first;
-    b->count = count;
-    b->number = ++*c->numbers;
-    b->deadline = c->deadline;
-    kap_failure_clear(&b->failure);
-    return b;
-}
-
-/* Behind `after`, or first. */
-static void batch_insert(kap_call *c, kap_batch *b, kap_batch *after)
+static void insert(kap_call *c, kap_batch *b, kap_batch *after)
 {
     c->changes++;
     b->prev = after;
@@ -51,7 +36,23 @@ static void batch_insert(kap_call *c, kap_batch *b, kap_batch *after)
         c->last = b;
 }
 
-static void batch_remove(kap_call *c, kap_batch *b)
+kap_batch *kap_call_add(kap_call *c, uint32_t first, uint32_t count,
+                        kap_batch *after)
+{
+    kap_batch *b = calloc(1, sizeof *b);
+    if (b == NULL)
+        return NULL;
+    b->call = c;
+    b->first = first;
+    b->count = count;
+    b->number = ++*c->numbers;
+    b->deadline = c->deadline;
+    kap_failure_clear(&b->failure);
+    insert(c, b, after);
+    return b;
+}
+
+static void take_out(kap_call *c, kap_batch *b)
 {
     c->changes++;
     if (b->prev != NULL)
@@ -74,10 +75,9 @@ void kap_batch_free(kap_batch *b)
     free(b);
 }
 
-/* The client's list still refers to an arrived batch: it frees it. */
-static void batch_drop(kap_call *c, kap_batch *b, kap_engine *e)
+void kap_call_drop(kap_call *c, kap_batch *b, kap_engine *e)
 {
-    batch_remove(c, b);
+    take_out(c, b);
     if (b->state == KAP_BATCH_FLYING) {
         c->flying--;
         if (e != NULL)
@@ -88,15 +88,6 @@ static void batch_drop(kap_call *c, kap_batch *b, kap_engine *e)
     if (b->state == KAP_BATCH_ARRIVED)
         return;
     kap_batch_free(b);
-}
-
-/* Another of the iterator's calls may take apart what it has. */
-static void leave_probing(kap_call *c)
-{
-    if (!c->done && c->evidence->prober == c) {
-        c->evidence->prober = NULL;
-        c->evidence->news = true;
-    }
 }
 
 void kap_call_let_go(kap_call *c)
@@ -111,9 +102,10 @@ void kap_call_let_go(kap_call *c)
 
 void kap_call_end(kap_call *c, kap_engine *e)
 {
-    leave_probing(c);
+    kap_call_leave_probing(c);
     while (c->batches != NULL) /* the first has no prev: it leaves the list */
-        batch_drop(c, c->batches, e); /* NOLINT(clang-analyzer-unix.Malloc) */
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
+        kap_call_drop(c, c->batches, e);
     kap_call_let_go(c);
     if (!c->done) {
         c->done = true;
@@ -131,9 +123,11 @@ void kap_call_free(kap_call *c, kap_engine *e)
 
 static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
 {
-    size_t len;
-    char *post =
-        kap_message_body(c->message, &c->ids, b->first, b->count, &len);
+    size_t len = strlen(c->evidence->known);
+    const char *ids = b->control
+                          ? c->evidence->known
+                          : kap_idset_span(&c->ids, b->first, b->count, &len);
+    char *post = kap_message_body(c->message, ids, &len);
     kap_transfer *t = kap_transfer_new(c->message, c->settings, post, len);
     if (t == NULL)
         return false;
@@ -186,10 +180,10 @@ bool kap_call_pump(kap_call *c, kap_engine *e)
     while (c->next < c->ids.n && c->flying < window) {
         uint32_t left = c->ids.n - c->next;
         uint32_t size = (uint32_t)c->settings->batch_size;
-        kap_batch *b = batch_new(c, c->next, left < size ? left : size);
+        kap_batch *b =
+            kap_call_add(c, c->next, left < size ? left : size, c->last);
         if (b == NULL)
             return false;
-        batch_insert(c, b, c->last);
         c->next += b->count;
         if (!batch_send(c, b, e))
             return false;
@@ -233,6 +227,12 @@ static bool is_swallowed(const kap_batch *b)
            (t->code == CURLE_HTTP2_STREAM || t->code == CURLE_HTTP2);
 }
 
+/* For something that works. */
+static bool waits(const kap_call *c, const kap_batch *b)
+{
+    return b->probe && !b->control && !kap_evidence_healthy(c->evidence);
+}
+
 static bool may_retry(kap_call *c, kap_batch *b, double *delay)
 {
     kap_failure *f = &b->failure;
@@ -240,8 +240,8 @@ static bool may_retry(kap_call *c, kap_batch *b, double *delay)
     if (!f->retryable || f->deadline || b->attempts > s->retries)
         return false;
     /* A half goes on to be halved: only the last one left deserves to be
-     * tried again. */
-    if (b->half && b->count > 1 && s->isolate &&
+     * tried again, once it is known whether anything works. */
+    if (b->half && (b->count > 1 || waits(c, b)) && s->isolate &&
         kap_isolates(f->kind, f->status))
         return false;
     *delay = kap_backoff(s->backoff, s->max_backoff, b->attempts,
@@ -275,22 +275,38 @@ static kap_next decide(kap_call *c, kap_batch *b, double *delay)
         c->retries++;
         return KAP_NEXT_RETRY;
     }
-    if (f->deadline || !kap_isolates(f->kind, f->status))
+    if (f->deadline)
         return KAP_NEXT_FAIL;
-    kap_evidence_failure(c->evidence);
-    if (!c->settings->isolate || b->count == 1)
+    if (b->control)
+        kap_evidence_outage(c->evidence);
+    if (b->control || !kap_isolates(f->kind, f->status))
         return KAP_NEXT_FAIL;
+    kap_evidence_failure(c->evidence, (unsigned)b->attempts, b->probe);
+    if (!c->settings->isolate)
+        return KAP_NEXT_FAIL;
+    if (b->count == 1)
+        return f->retryable && b->attempts <= c->settings->retries &&
+                       waits(c, b)
+                   ? KAP_NEXT_PARK
+                   : KAP_NEXT_FAIL;
     b->not_before = f->retry_after > 0 ? kap_now() + f->retry_after : 0;
     if (b->not_before >= b->deadline) /* for its halves as well */
         return KAP_NEXT_FAIL;
-    if (kap_evidence_healthy(c->evidence))
-        return KAP_NEXT_SPLIT;
     return KAP_NEXT_PARK;
 }
 
 void kap_call_decide(kap_call *c, kap_batch *b)
 {
     b->next_step = decide(c, b, &b->delay);
+    b->decided = true;
+}
+
+void kap_call_decide_again(kap_call *c, kap_batch *b)
+{
+    b->probe = false;
+    b->next_step = may_retry(c, b, &b->delay) ? KAP_NEXT_RETRY : KAP_NEXT_FAIL;
+    if (b->next_step == KAP_NEXT_RETRY)
+        c->retries++;
     b->decided = true;
 }
 
@@ -310,6 +326,7 @@ static void drop_transfer(kap_batch *b)
 
 void kap_call_retry(kap_batch *b, double delay)
 {
+    b->call->changes++;
     drop_transfer(b);
     b->not_before = delay > 0 ? kap_now() + delay : 0;
     b->state = KAP_BATCH_READY;
@@ -329,80 +346,31 @@ void kap_call_park(kap_batch *b)
     b->state = KAP_BATCH_PARKED;
 }
 
-bool kap_call_split(kap_call *c, kap_batch *b)
-{
-    uint32_t left = (b->count + 1) / 2;
-    kap_batch *one = batch_new(c, b->first, left);
-    kap_batch *two =
-        one == NULL ? NULL : batch_new(c, b->first + left, b->count - left);
-    if (two == NULL) {
-        free(one);
-        return false;
-    }
-    one->half = two->half = true;
-    one->http1 = two->http1 = b->http1;
-    one->deadline = two->deadline = b->deadline;
-    one->not_before = two->not_before = b->not_before;
-    one->probe = two->probe = !kap_evidence_healthy(c->evidence);
-    c->bottom = one->probe && b->count == 2;
-    batch_insert(c, one, b);
-    batch_insert(c, two, one);
-    drop_transfer(b);
-    b->state = KAP_BATCH_PARKED;
-    batch_drop(c, b, NULL);
-    return true;
-}
-
 void kap_call_fail(kap_call *c, kap_batch *b)
 {
     memset(c->state + b->first, KAP_ID_FAILED, b->count);
     drop_transfer(b);
     b->state = KAP_BATCH_PARKED;
-    batch_drop(c, b, NULL);
+    kap_call_drop(c, b, NULL);
 }
 
 void kap_call_succeed(kap_call *c, kap_batch *b)
 {
-    for (uint32_t i = b->first; i < b->first + b->count; i++)
+    const char *id = NULL;
+    size_t len = 0;
+    for (uint32_t i = b->first; i < b->first + b->count; i++) {
         if (c->state[i] == KAP_ID_PENDING)
             c->state[i] = KAP_ID_MISSING;
-    c->successes++;
-    c->bottom = false;
-    kap_evidence_success(c->evidence);
+        else if (id == NULL)
+            id = kap_idset_get(&c->ids, i, &len);
+    }
+    if (!b->control)
+        c->successes++;
+    kap_evidence_success(c->evidence, id, len);
     kap_budget_success(c->budget);
     drop_transfer(b);
     b->state = KAP_BATCH_PARKED;
-    batch_drop(c, b, NULL);
-}
-
-kap_batch *kap_call_unpark(kap_call *c, bool *split)
-{
-    kap_batch *pick = NULL;
-    bool probing = false;
-    for (kap_batch *b = c->batches; b != NULL; b = b->next) {
-        if (b->state != KAP_BATCH_PARKED)
-            probing = probing || b->probe;
-        else if (pick == NULL || (b->probe && !pick->probe) ||
-                 (b->probe && b->count < pick->count))
-            pick = b;
-    }
-    if (pick == NULL)
-        return NULL;
-    *split = c->stop.kind == KAP_KIND_NONE;
-    if (!*split || kap_evidence_healthy(c->evidence))
-        return pick;
-    /* In doubt: down one line of halves, the smallest first. When the last two
-     * single ids of it have failed like all before them, and these were not
-     * just a few, nothing works. */
-    kap_evidence *e = c->evidence;
-    if (probing || (e->prober != NULL && e->prober != c && !e->outage))
-        return NULL;
-    e->prober = c;
-    if (c->bottom && kap_evidence_doubtful(e))
-        e->outage = e->news = true;
-    if (e->outage)
-        *split = false;
-    return pick;
+    kap_call_drop(c, b, NULL);
 }
 
 void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why)
@@ -418,7 +386,7 @@ void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why)
                                    memory_order_acquire))) {
             if (b->state == KAP_BATCH_FLYING)
                 uncount(b);
-            batch_drop(c, b, e);
+            kap_call_drop(c, b, e);
         }
     }
     c->next = c->ids.n;
@@ -450,7 +418,7 @@ bool kap_call_settle(kap_call *c)
         return true;
     if (c->batches != NULL || c->next < c->ids.n)
         return false;
-    leave_probing(c);
+    kap_call_leave_probing(c);
     c->done = true;
     c->ended = kap_now();
     kap_call_let_go(c);

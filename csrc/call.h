@@ -9,6 +9,7 @@
 #include "attempt.h"
 #include "engine.h"
 #include "idset.h"
+#include "isolate.h"
 #include "kind.h"
 #include "response.h"
 
@@ -28,8 +29,7 @@ typedef enum {
 
 typedef enum {
     KAP_NEXT_RETRY, /* again, after a pause */
-    KAP_NEXT_SPLIT, /* in halves */
-    KAP_NEXT_PARK,  /* wait and see */
+    KAP_NEXT_PARK,  /* to be taken apart, if and when: isolate.h */
     KAP_NEXT_FAIL   /* for good */
 } kap_next;
 
@@ -46,7 +46,8 @@ typedef struct kap_batch {
     unsigned number;       /* for events */
     int attempts;
     bool half;      /* of a batch that failed */
-    bool probe;     /* the one that is being taken apart while in doubt */
+    bool probe;     /* nobody knew whether anything works when it was made */
+    bool control;   /* no ids of the call's, but one known to be well */
     bool fresh;     /* its last attempt timed out: see kap_transfer */
     bool http1;     /* HTTP/2 swallowed its answer: see is_swallowed */
     int stale;      /* times it was sent again for a stale connection */
@@ -69,17 +70,16 @@ typedef struct kap_call {
     unsigned char *state; /* kap_id_state of each id */
     uint32_t next;        /* the first id not yet in a batch */
     kap_batch *batches, *last;
-    unsigned changes; /* counts what was put into and taken out of these */
+    unsigned changes; /* of these, and of whether they are parked: a counter */
     unsigned flying;
     unsigned *numbers; /* the client's counter of requests */
     kap_budget *budget;
     uint64_t *random;
     kap_evidence *evidence;
     bool hook, partial; /* its settings', which it lets go of when it ends */
-    bool begun;  /* its time is running: `started` and `deadline` say since and
+    bool begun; /* its time is running: `started` and `deadline` say since and
                   * till when; before, an iterator's has no deadline */
-    bool left;   /* a lane that the engine may go on with */
-    bool bottom; /* the halves being tried are single ids now */
+    bool left;  /* a lane that the engine may go on with */
     double started, ended, deadline;
     unsigned requests, retries, successes;
     double bytes;
@@ -104,11 +104,11 @@ bool kap_call_pump(kap_call *c, kap_engine *e);
 /* Decides about b, which failed as b->failure says: sets its next_step and
  * delay. Once an attempt: retries are counted. */
 void kap_call_decide(kap_call *c, kap_batch *b);
+/* The same for a single id that was parked: a retry, or its failure. */
+void kap_call_decide_again(kap_call *c, kap_batch *b);
 
-/* Carry the decision out; the batch is gone after all but retry and park.
- * Split: false without memory, and nothing has changed. */
+/* Carry the decision out; the batch is gone after fail and succeed. */
 void kap_call_retry(kap_batch *b, double delay);
-bool kap_call_split(kap_call *c, kap_batch *b);
 void kap_call_park(kap_batch *b);
 void kap_call_fail(kap_call *c, kap_batch *b);
 void kap_call_succeed(kap_call *c, kap_batch *b);
@@ -118,9 +118,11 @@ void kap_call_refetch(kap_batch *b);
 /* What an engine's transfer ended with, into b->failure. */
 void kap_batch_describe(kap_batch *b, const kap_transfer *t);
 
-/* A parked batch that is to be taken apart or failed now; NULL: none. */
-kap_batch *kap_call_unpark(kap_call *c, bool *split);
-
+/* A batch of these ids behind `after`, or first. NULL: no memory. */
+kap_batch *kap_call_add(kap_call *c, uint32_t first, uint32_t count,
+                        kap_batch *after);
+/* One that the client's list still refers to is left to it. */
+void kap_call_drop(kap_call *c, kap_batch *b, kap_engine *e);
 /* One that is in no list any more, and in no call. */
 void kap_batch_free(kap_batch *b);
 

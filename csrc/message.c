@@ -307,16 +307,14 @@ void kap_message_unref(kap_message *m)
     free(m);
 }
 
-char *kap_message_body(const kap_message *m, const kap_idset *ids,
-                       uint32_t first, uint32_t count, size_t *len)
+char *kap_message_body(const kap_message *m, const char *ids, size_t *len)
 {
-    size_t span, head = sizeof body_head - 1;
-    const char *text_of_ids = kap_idset_span(ids, first, count, &span);
+    size_t span = *len, head = sizeof body_head - 1;
     char *body = malloc(head + span + m->tail_len + 1);
     if (body == NULL)
         return NULL;
     memcpy(body, body_head, head);
-    memcpy(body + head, text_of_ids, span);
+    memcpy(body + head, ids, span);
     memcpy(body + head + span, m->tail, m->tail_len);
     *len = head + span + m->tail_len;
     body[*len] = '\0';

@@ -42,8 +42,8 @@ bool kap_message_fits(const kap_message *m, const kap_settings *s);
 kap_message *kap_message_ref(kap_message *m);
 void kap_message_unref(kap_message *m);
 
-/* The body for ids[first .. first+count), to be freed; NULL: no memory. */
-char *kap_message_body(const kap_message *m, const kap_idset *ids,
-                       uint32_t first, uint32_t count, size_t *len);
+/* The body for so many bytes of ids, with commas between them, to be freed; `len`
+ * becomes its length. NULL: no memory. */
+char *kap_message_body(const kap_message *m, const char *ids, size_t *len);
 
 #endif

@@ -73,6 +73,7 @@ build = {
                 "csrc/handles.c",
                 "csrc/ids.c",
                 "csrc/idset.c",
+                "csrc/isolate.c",
                 "csrc/kind.c",
                 "csrc/message.c",
                 "csrc/module.c",

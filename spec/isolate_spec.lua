@@ -11,8 +11,9 @@ local function log2(n)
     return k
 end
 
--- A call for `n` ids of which those at `bad` spoil each request they are in.
-local function with_bad(n, bad, extra, status)
+-- A call for `n` ids of which those at `bad` spoil each request they are in; on
+-- the module's own client, or on this one.
+local function with_bad(n, bad, extra, status, client)
     local ids, list, good = sandbox.ids(n), {}, {}
     local is_bad = {}
     for i, at in ipairs(bad) do
@@ -23,9 +24,21 @@ local function with_bad(n, bad, extra, status)
         if not is_bad[id] then good[#good + 1] = id end
     end
     local o, key = options(("badid,id=%s,status=%d"):format(table.concat(list, "+"), status or 400), extra)
-    local tickets, message, err = kapture.get_ticket(ids, o)
+    local tickets, message, err
+    if client then
+        tickets, message, err = client:get_ticket(ids, o)
+    else
+        tickets, message, err = kapture.get_ticket(ids, o)
+    end
     return { tickets = tickets, message = message, err = err, ids = ids, bad = list, good = good, key = key,
         requests = sandbox.stats(key).requests }
+end
+
+-- Places from .. to, behind those of `list`.
+local function places(from, to, list)
+    list = list or {}
+    for at = from, to do list[#list + 1] = at end
+    return list
 end
 
 local function alone(r)
@@ -93,6 +106,110 @@ describe("isolate", function()
         end
     end)
 
+    it("finds bad ids that stand together", function()
+        local cases = {
+            { 50, { 5, 14, 15, 16, 17, 18, 19, 20, 30 } }, { 50, places(1, 20) }, { 50, places(1, 30) },
+            { 50, places(31, 50) }, { 50, places(2, 40) }, { 200, places(1, 150) }, { 400, places(1, 300) },
+            { 200, places(190, 190, places(1, 75)), { batch_size = 200 } },
+            { 1000, places(301, 700), { batch_size = 1000 } },
+        }
+        for _, case in ipairs(cases) do
+            for _, status in ipairs { 404, 500 } do
+                local client = kapture.new { retries = 0 } -- its own budget
+                local r = with_bad(case[1], case[2], case[3], status, client)
+                alone(r)
+                assert.is_true(r.requests <= #case[2] * 2 * log2(#r.ids), r.requests)
+                client:close()
+            end
+        end
+    end)
+
+    it("finds the few good ids among many bad ones", function()
+        local bad = {}
+        for at = 1, 50 do
+            if at % 6 ~= 0 then bad[#bad + 1] = at end
+        end
+        local r = with_bad(50, bad, nil, 404)
+        alone(r)
+        assert.equal(8, #r.err.tickets)
+    end)
+
+    it("loses nothing with one request at a time", function()
+        local r = with_bad(200, places(120, 120, places(1, 50)), { concurrency = 1 }, 404)
+        alone(r)
+        assert.equal(149, #r.err.tickets)
+        local ids, list, is_bad = sandbox.ids(200), {}, {}
+        for i, at in ipairs { 5, 14, 15, 16, 17, 18, 19, 20, 30 } do
+            list[i] = ids[at]
+            is_bad[ids[at]] = true
+        end
+        for _, concurrency in ipairs { 1, 3 } do
+            local o = options("badid,status=404,id=" .. table.concat(list, "+"), { concurrency = concurrency })
+            local n = 0
+            for id, ticket, err in kapture.tickets(ids, o) do
+                n = n + 1
+                assert.equal(ids[n], id)
+                assert.equal(is_bad[id] and "not_found" or nil, err and err.kind)
+                assert.equal(not is_bad[id], ticket ~= nil)
+            end
+            assert.equal(200, n)
+        end
+    end)
+
+    it("asks for what came before where it can't tell bad ids from an outage", function()
+        local seen = calls.recorder()
+        local r = with_bad(200, places(51, 200), { hook = seen.hook }, 404)
+        alone(r)
+        assert.equal(50, #r.err.tickets)
+        local asked = 0
+        for _, e in ipairs(seen.of "request") do
+            if #e.ids == 1 and e.ids[1] <= r.ids[50] then
+                assert.equal(r.ids[1], e.ids[1])
+                asked = asked + 1
+            end
+        end
+        assert.is_true(asked >= 3 and asked <= 300 / 16, asked)
+        assert.equal(r.requests, seen.count.request)
+        assert.equal(150, seen.count.failure)
+    end)
+
+    it("asks for it among an iterator's chunks, and gives it once", function()
+        local ids, list = sandbox.ids(200), {}
+        for at = 51, 150 do list[#list + 1] = ids[at] end
+        for _, concurrency in ipairs { 1, 4 } do
+            local o, key = options("badid,status=404,id=" .. table.concat(list, "+"), { concurrency = concurrency })
+            local n = 0
+            for id, ticket in kapture.tickets(ids, o) do
+                n = n + 1
+                assert.equal(ids[n], id)
+                assert.equal(n > 50 and n <= 150, ticket == nil)
+            end
+            assert.equal(200, n)
+            assert.is_true(sandbox.stats(key).requests > 2 * 100)
+        end
+    end)
+
+    it("takes it for an outage if that does not come, either", function()
+        for _, fault in ipairs { "outage,skip=1", "close,skip=1", "expired,skip=1" } do
+            local bad, ids = {}, sandbox.ids(100)
+            for at = 51, 100 do bad[#bad + 1] = ids[at] end
+            local client = kapture.new()
+            -- what is asked for once more fails so, the second time
+            local o = options({ fault .. ",ifid=" .. ids[1], "badid,status=404,id=" .. table.concat(bad, "+") },
+                { retries = 1 })
+            local _, _, err = client:get_ticket(ids, o)
+            assert.equal(50, #err.tickets, fault)
+            assert.same(bad, err.ids)
+            assert.same(bad, calls.failed_ids(err.failed))
+            assert.is_true(#err.failed < 50, #err.failed)
+            for _, f in ipairs(err.failed) do
+                assert.is_true(#f.ids > 0)
+                assert.equal("not_found", f.kind)
+            end
+            client:close()
+        end
+    end)
+
     it("leaves what the service does not know alone", function()
         local o = options("badid,id=" .. sandbox.id(2))
         local ids = { calls.unknown(1), sandbox.id(2), sandbox.id(3), calls.unknown(2) }
@@ -149,11 +266,19 @@ describe("isolate", function()
         end
     end)
 
-    it("gives up early in one large request too", function()
-        local o, key = options("outage", { batch_size = 200 })
-        local _, _, err = kapture.get_ticket(sandbox.ids(200), o)
-        assert.equal(200, #err.ids)
-        assert.is_true(sandbox.stats(key).requests < 60)
+    it("gives up as early with requests of other sizes, and with more retries", function()
+        for _, extra in ipairs {
+            { batch_size = 200 }, { batch_size = 100 }, { batch_size = 20 }, { retries = 4 }, { concurrency = 1 },
+            { retries = 0, batch_size = 10 },
+        } do
+            local o, key = options("outage,code=500", extra)
+            local client = kapture.new(o)
+            local _, _, err = client:get_ticket(sandbox.ids(200))
+            assert.same(sandbox.ids(200), calls.failed_ids(err.failed))
+            local requests = sandbox.stats(key).requests
+            assert.is_true(requests < 60, requests)
+            client:close()
+        end
     end)
 
     it("goes on where an outage ends", function()

@@ -1,0 +1,67 @@
+/*
+ * Finding the ids that spoil a request. What failed for good is taken apart, in
+ * halves, until such an id stands alone; and where nothing works at all, that is
+ * noticed early. Lua-free.
+ */
+#ifndef KAP_ISOLATE_H
+#define KAP_ISOLATE_H
+
+#include "idset.h"
+#include "kind.h"
+
+struct kap_batch;
+struct kap_call;
+
+/*
+ * What a call, or all calls of an iterator, have seen of requests that failed for
+ * good, to tell bad ids from an outage.
+ *
+ * Before the first success nobody knows: one failed request at a time is taken
+ * apart, until something works or some fifty requests have not. After it,
+ * bad ids may stand side by side by the hundreds: when many requests in a row
+ * have failed, an id that came before is asked for once more. If it comes, the
+ * service is well; if it does not, this is an outage.
+ */
+typedef struct kap_evidence {
+    unsigned failures; /* in a row */
+    unsigned requests; /* that they took */
+    unsigned probes;   /* of them, parts of what was taken apart in doubt */
+    bool success;      /* there was one */
+    bool outage;       /* nothing works; until something does */
+    bool small;        /* in doubt, the smallest is next, not the largest */
+    bool news;         /* what the others wait to hear */
+    const struct kap_call *prober; /* the one that looks, of an iterator's */
+    char known[KAP_ID_LENGTH_MAX + 1]; /* an id that came; "": none has */
+} kap_evidence;
+
+/* Whether the service is known to answer. */
+bool kap_evidence_healthy(const kap_evidence *e);
+/* A request that got its answer; `id` is one whose ticket came, or NULL. */
+void kap_evidence_success(kap_evidence *e, const char *id, size_t len);
+void kap_evidence_failure(kap_evidence *e, unsigned attempts, bool probe);
+void kap_evidence_outage(kap_evidence *e);
+
+/* Whether a request of several ids that failed so may be taken apart. */
+bool kap_isolates(kap_kind kind, int status);
+
+typedef enum {
+    KAP_PARKED_WAIT,  /* for what others bring, or there is none */
+    KAP_PARKED_SPLIT, /* take it apart */
+    KAP_PARKED_RETRY, /* a single id, asked for again after its `delay` */
+    KAP_PARKED_FAIL,  /* for good */
+    KAP_PARKED_ASK    /* for a known id, see kap_call_ask; it stays parked */
+} kap_parked;
+
+/* What is to happen now with which of the call's parked batches. */
+kap_parked kap_call_unpark(struct kap_call *c, struct kap_batch **batch);
+
+/* Asks for a known id once more. False: no memory, and nothing has changed. */
+bool kap_call_ask(struct kap_call *c);
+
+/* In halves, in its place. False: no memory, and nothing has changed. */
+bool kap_call_split(struct kap_call *c, struct kap_batch *b);
+
+/* Another of the iterator's calls may look from now on. */
+void kap_call_leave_probing(struct kap_call *c);
+
+#endif
