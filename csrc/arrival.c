@@ -258,6 +258,19 @@ out:
     return done;
 }
 
+/* A hook hears of ids that were never sent when all others have ended. */
+static void tell_unsent(lua_State *L, kap_request *r, int me)
+{
+    const kap_call *c = &r->call;
+    int first_event = lua_gettop(L) + 1;
+    if (!c->hook || r->unsent_told || c->stop.kind == KAP_KIND_NONE ||
+        c->batches != NULL)
+        return;
+    kapL_event_unsent(L, r);
+    r->unsent_told = true;
+    kapL_event_tell(L, first_event, me);
+}
+
 void kapL_request_advance(lua_State *L, kap_request *r)
 {
     int me = lua_gettop(L);
@@ -268,6 +281,9 @@ void kapL_request_advance(lua_State *L, kap_request *r)
         return;
     if (!kap_call_pump(&r->call, r->client->engine))
         kapL_nomem(L);
+    tell_unsent(L, r, me);
+    if (r->call.done)
+        return;
     kap_evidence *evidence = r->call.evidence;
     kap_client *c = r->client;
     if (kap_call_settle(&r->call))

@@ -57,6 +57,29 @@ void kapL_event(lua_State *L, kap_request *r, const kap_batch *b,
         set_number(L, "delay", delay);
 }
 
+void kapL_event_unsent(lua_State *L, kap_request *r)
+{
+    kap_call *c = &r->call;
+    kap_batch b = {0};
+    int top = lua_gettop(L), n = 0;
+    kapL_push_ids(L, r, 0, 0);
+    for (uint32_t i = 0; i < c->ids.n; i++) {
+        if (c->state[i] != KAP_ID_PENDING)
+            continue;
+        kapL_push_id(L, r, i);
+        lua_rawseti(L, top + 1, ++n);
+    }
+    if (n == 0) {
+        lua_settop(L, top);
+        return;
+    }
+    b.number = ++*c->numbers;
+    b.failure = kap_failure_unsent(&c->stop);
+    kapL_event(L, r, &b, KAP_EVENT_FAILURE, 0);
+    lua_insert(L, top + 1);
+    lua_setfield(L, top + 1, "ids");
+}
+
 void kapL_event_tell(lua_State *L, int first, int request)
 {
     int last = lua_gettop(L);

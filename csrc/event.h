@@ -16,6 +16,10 @@ typedef enum {
 void kapL_event(lua_State *L, kap_request *r, const kap_batch *b,
                 kap_event event, double delay);
 
+/* Pushes the table of the failure that ids which were never sent have, as the
+ * request that they would have been; nothing where there are none. */
+void kapL_event_unsent(lua_State *L, kap_request *r);
+
 /* Gives the tables from stack index `first` up to the request's hook, in order,
  * and pops them. The hook may do anything; its errors are its own. */
 void kapL_event_tell(lua_State *L, int first, int request);

@@ -17,6 +17,7 @@ typedef struct kap_request {
     bool submitted; /* by client:submit: counted and reported by step */
     bool in_ended;
     bool collected;         /* its finalizer has run */
+    bool unsent_told;       /* its hook knows of what was never sent */
     unsigned looked_at;     /* the client's look */
     unsigned held;          /* by work up the C stack: not done before that */
     uint32_t extras;        /* tickets that were not asked for */

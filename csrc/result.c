@@ -22,7 +22,7 @@ static void subtable(lua_State *L, int table, int slot)
     lua_rawseti(L, table, slot);
 }
 
-static void push_id(lua_State *L, const kap_request *r, uint32_t i)
+void kapL_push_id(lua_State *L, const kap_request *r, uint32_t i)
 {
     size_t len;
     const char *id = kap_idset_get(&r->call.ids, i, &len);
@@ -41,7 +41,7 @@ void kapL_push_ids(lua_State *L, const kap_request *r, uint32_t first,
 {
     push_list(L, (int)count);
     for (uint32_t i = 0; i < count; i++) {
-        push_id(L, r, first + i);
+        kapL_push_id(L, r, first + i);
         lua_rawseti(L, -2, (int)i + 1);
     }
 }
@@ -112,7 +112,7 @@ static void fail_pending(lua_State *L, kap_request *r, int table)
     for (uint32_t i = 0; i < c->ids.n; i++) {
         if (c->state[i] != KAP_ID_PENDING)
             continue;
-        push_id(L, r, i);
+        kapL_push_id(L, r, i);
         lua_rawseti(L, top + 3, (int)++n);
         lua_pushvalue(L, top + 1);
         lua_rawseti(L, top + 2, (int)i + 1);
@@ -231,7 +231,7 @@ static void push_missing(lua_State *L, kap_request *r)
     for (uint32_t i = 0; i < r->call.ids.n; i++) {
         if (r->call.state[i] != KAP_ID_MISSING)
             continue;
-        push_id(L, r, i);
+        kapL_push_id(L, r, i);
         lua_rawseti(L, -2, ++n);
     }
 }
@@ -256,7 +256,7 @@ static void push_failed_ids(lua_State *L, kap_request *r)
     for (uint32_t i = 0; i < r->call.ids.n; i++) {
         if (r->call.state[i] != KAP_ID_FAILED)
             continue;
-        push_id(L, r, i);
+        kapL_push_id(L, r, i);
         lua_rawseti(L, -2, ++n);
     }
     if (n == 0 && r->shown[0] != '\0') {

@@ -4,6 +4,8 @@
 
 #include "request.h"
 
+/* Pushes the i-th id. */
+void kapL_push_id(lua_State *L, const kap_request *r, uint32_t i);
 /* Pushes ids[first .. first+count) as a list of strings. */
 void kapL_push_ids(lua_State *L, const kap_request *r, uint32_t first,
                    uint32_t count);

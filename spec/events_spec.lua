@@ -62,6 +62,49 @@ describe("events: a hook", function()
         assert.equal("network", r.list[4].kind)
     end)
 
+    it("hears of ids that were never sent as of one more failure", function()
+        local faults = { auth = "expired,skip=1", timeout = "delay,ms=120" }
+        for kind, fault in pairs(faults) do
+            for _, concurrency in ipairs { 1, 4 } do
+                local r = calls.recorder()
+                local client = kapture.new()
+                local o = options(fault, { hook = r.hook, batch_size = 2, concurrency = concurrency,
+                    deadline = kind == "timeout" and 0.2 or nil })
+                local ids = sandbox.ids(80)
+                local _, _, err = client:get_ticket(ids, o)
+                assert.equal(kind, err.kind)
+                local told = {}
+                for _, e in ipairs(r.of "failure") do
+                    assert.equal(kind, e.kind)
+                    assert.equal(err.message, e.message)
+                    for _, id in ipairs(e.ids) do told[#told + 1] = id end
+                end
+                table.sort(told)
+                assert.same(err.ids, told)
+                assert.equal(#err.failed, r.count.failure)
+                local last = r.list[#r.list]
+                assert.equal("failure", last.event)
+                assert.equal(0, last.attempt)
+                assert.is_number(last.request)
+                assert.is_nil(last.status)
+                client:close()
+            end
+        end
+    end)
+
+    it("may end the call when it hears of them", function()
+        local client, n = kapture.new(), 0
+        local o = options("expired", { batch_size = 2, concurrency = 1 })
+        o.hook = function(e)
+            n = n + 1
+            if e.event == "failure" and e.attempt == 0 then client:close() end
+        end
+        local _, _, err = client:get_ticket(sandbox.ids(20), o)
+        assert.equal("closed", err.kind)
+        assert.equal(20, #err.ids)
+        assert.equal(4, n)
+    end)
+
     it("is given the keys of the contract, each of its type, and never the token", function()
         local r = calls.recorder()
         for _, fault in ipairs { "echo-token", "echo-token,where=html", "status,code=400", "close", "expired" } do
