@@ -229,6 +229,24 @@ describe("sandbox faults: instead of an answer #once", function()
         end
     end)
 
+    it("random ones, a new chance for each attempt", function()
+        local failed, again, key = 0, 0, sandbox.key()
+        for i = 1, 12 do
+            local urls = {}
+            for k = 1, 20 do urls[k] = sandbox.url("random,rate=0.2,kinds=503", { on = "http", key = key .. i }) end
+            local before = false
+            for _, r in ipairs(curl.each(urls, sandbox.id(i))) do
+                local fails = r.status == 503
+                failed = failed + (fails and 1 or 0)
+                again = again + (fails and before and 1 or 0)
+                before = fails
+            end
+        end
+        -- 48 and 9 of 240 on average; the same each time
+        assert.is_true(failed >= 30 and failed <= 70, failed)
+        assert.is_true(again < failed / 2, again)
+    end)
+
     it("random ones, the same for the same seed", function()
         local function run(spec, key)
             local list = {}
