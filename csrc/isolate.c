@@ -111,6 +111,8 @@ kap_parked kap_call_unpark(kap_call *c, kap_batch **batch)
     kap_evidence *e = c->evidence;
     parked p = look(c);
     *batch = p.any;
+    if (p.any == NULL && !p.probing) /* its retries are nobody else's matter */
+        kap_call_leave_probing(c);
     if (p.any == NULL)
         return KAP_PARKED_WAIT;
     if (c->stop.kind != KAP_KIND_NONE)

@@ -282,7 +282,8 @@ static void drive(lua_State *L, kap_iterator *it, int request)
     forgive_absence(it);
     kapL_client_drive(L, request - 1, r, HUGE_VAL);
     it->seen = kap_now();
-    if (!r->call.done && r->held > 0)
+    it->refused = !r->call.done && r->held > 0;
+    if (it->refused)
         luaL_error(L, AT_WORK);
 }
 
@@ -372,8 +373,9 @@ static void close_here(lua_State *L, kap_iterator *it)
     lua_pop(L, 1);
 }
 
-/* Calls f(iterator), and closes the iterator where that fails. The number of
- * results, which are on the stack. */
+/* Calls f(iterator), and closes the iterator where that fails, unless it was only
+ * called in the middle of what the round waits for. The number of results, which
+ * are on the stack. */
 static int run_protected(lua_State *L, kap_iterator *it, lua_CFunction f,
                          int results)
 {
@@ -391,8 +393,9 @@ static int run_protected(lua_State *L, kap_iterator *it, lua_CFunction f,
     it->busy = true;
     int status = lua_pcall(L, 1, results, 0);
     it->busy = false;
-    if (status != 0 || it->closed)
+    if ((status != 0 && !it->refused) || it->closed)
         close_here(L, it);
+    it->refused = false;
     if (status != 0)
         return lua_error(L);
     return lua_gettop(L) - 1;

@@ -130,6 +130,9 @@ describe("a hook", function()
         armed = true
         assert.are.equal(1, #client:get_ticket(ids[2]))
         assert.is_truthy(tostring(why):find("the iterator is at work", 1, true), why)
+        local id, ticket = next_one()
+        assert.are.equal(ids[2], id)
+        assert.is_table(ticket)
         assert.is_nil((next_one()))
     end)
 
