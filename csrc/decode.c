@@ -99,7 +99,9 @@ static char *new_member(lua_State *L, kap_decode *d, kap_decode_frame *fr,
     m->mark = kap_mark_below(fr->mark, name, len);
     m->field = fr->field;
     if (m->field != KAP_FIELDS_ALL)
-        m->field = kap_fields_find(s->fields, m->field, name, len);
+        m->field = (fr->filter & kap_fields_bit(name, len)) != 0
+                       ? kap_fields_find(s->fields, m->field, name, len)
+                       : KAP_FIELDS_NONE;
     if (m->field != KAP_FIELDS_NONE)
         lua_pushlstring(L, name, len);
     /* Unescaped in place, a name is no longer what comes next time. */
@@ -141,7 +143,7 @@ static bool open_container(lua_State *L, kap_decode *d, kap_decode_frame *fr,
         return kap_decode_fail_at(d, p, "nested too deeply");
     }
     fr->count = 0;
-    fr->field = m->field;
+    kap_frame_field(s, fr, m->field);
     fr->place = at;
     fr->mark = (unsigned char)m->mark;
     fr->object = *p == '{';

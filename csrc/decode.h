@@ -88,8 +88,9 @@ typedef struct kap_decode_text {
 typedef struct kap_decode_frame {
     kap_decode_place **link; /* where the next member's place is noted */
     kap_decode_place *place;
-    unsigned count; /* items built */
-    int field;      /* place in kap_fields */
+    unsigned count;  /* items built */
+    int field;       /* place in kap_fields */
+    uint64_t filter; /* of that place */
     unsigned char mark;
     bool object;
 } kap_decode_frame;

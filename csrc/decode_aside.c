@@ -60,7 +60,7 @@ kap_decode_frame *kapL_take_up(lua_State *L, kap_decode *d,
 
         fr++;
         fr->count = a->level[i].count;
-        fr->field = a->level[i].field;
+        kap_frame_field(s, fr, a->level[i].field);
         fr->mark = a->level[i].mark;
         fr->object = a->level[i].object;
         fr->place = at;

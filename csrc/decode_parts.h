@@ -32,6 +32,14 @@ typedef struct kap_member {
     unsigned mark;
 } kap_member;
 
+/* Which of the members below fr are wanted. */
+static inline void kap_frame_field(const kap_decode_session *s,
+                                   kap_decode_frame *fr, int field)
+{
+    fr->field = field;
+    fr->filter = field >= 0 ? kap_fields_filter(s->fields, field) : 0;
+}
+
 /* A new place, NULL where there is no room. */
 static inline kap_decode_place *kap_new_place(kap_decode_session *s)
 {

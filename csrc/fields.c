@@ -21,13 +21,6 @@ struct kap_fields {
     int count, room;
 };
 
-/* Most names are on no path: one bit, from length and first byte, tells most
- * of them apart. */
-static inline uint64_t filter_bit(const char *name, size_t len)
-{
-    return UINT64_C(1) << ((len * 7 + (unsigned char)*name) & 63);
-}
-
 kap_fields *kap_fields_new(void)
 {
     kap_fields *f = malloc(sizeof *f);
@@ -61,10 +54,8 @@ void kap_fields_free(kap_fields *f)
     free(f);
 }
 
-/* The child of `at` with this name, 0 if it has none. Not inlined, so that
- * kap_fields_find has nothing to save when the filter says no. */
-__attribute__((noinline)) static int child(const kap_fields *f, int at,
-                                           const char *name, size_t len)
+/* The child of `at` with this name, 0 if it has none. */
+static int child(const kap_fields *f, int at, const char *name, size_t len)
 {
     int i = f->places[at].child;
 
@@ -107,7 +98,7 @@ static int grow(kap_fields *f, int at, const char *name, size_t len)
     f->places[i] =
         (place){.name = copy, .len = len, .sibling = f->places[at].child};
     f->places[at].child = i;
-    f->places[at].filter |= filter_bit(name, len);
+    f->places[at].filter |= kap_fields_bit(name, len);
     return i;
 }
 
@@ -164,13 +155,15 @@ kap_fields_status kap_fields_add(kap_fields *f, const char *path, size_t len)
 
 int kap_fields_find(const kap_fields *f, int at, const char *name, size_t len)
 {
-    int i = 0;
-
-    if (len > 0 && (f->places[at].filter & filter_bit(name, len)) != 0)
-        i = child(f, at, name, len);
+    int i = child(f, at, name, len);
     if (i == 0)
         return KAP_FIELDS_NONE;
     return f->places[i].whole ? KAP_FIELDS_ALL : i;
+}
+
+uint64_t kap_fields_filter(const kap_fields *f, int at)
+{
+    return f->places[at].filter;
 }
 
 unsigned kap_fields_width(const kap_fields *f, int at)

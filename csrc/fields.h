@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct kap_fields kap_fields;
 
@@ -33,6 +34,13 @@ void kap_fields_free(kap_fields *f); /* drops a reference; NULL is fine */
 
 /* The place that the member `name` of the object at place `at` (>= 0) has. */
 int kap_fields_find(const kap_fields *f, int at, const char *name, size_t len);
+/* Most names are on no path. One bit of length and first byte tells most of them
+ * apart: a name whose bit is not in its place's filter is not found. */
+static inline uint64_t kap_fields_bit(const char *name, size_t len)
+{
+    return UINT64_C(1) << ((len * 7 + (unsigned char)*name) & 63);
+}
+uint64_t kap_fields_filter(const kap_fields *f, int at);
 /* How many names lead on from place `at` (>= 0). */
 unsigned kap_fields_width(const kap_fields *f, int at);
 
