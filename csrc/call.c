@@ -78,6 +78,7 @@ void kap_batch_free(kap_batch *b)
 void kap_call_drop(kap_call *c, kap_batch *b, kap_engine *e)
 {
     take_out(c, b);
+    kap_evidence_heard(c->evidence, b);
     if (b->state == KAP_BATCH_FLYING) {
         c->flying--;
         if (e != NULL)
@@ -184,6 +185,7 @@ bool kap_call_pump(kap_call *c, kap_engine *e)
             kap_call_add(c, c->next, left < size ? left : size, c->last);
         if (b == NULL)
             return false;
+        kap_evidence_await(c->evidence, b);
         c->next += b->count;
         if (!batch_send(c, b, e))
             return false;
@@ -342,6 +344,7 @@ void kap_call_refetch(kap_batch *b)
 
 void kap_call_park(kap_batch *b)
 {
+    kap_evidence_failed(b->call->evidence, b);
     drop_transfer(b);
     b->state = KAP_BATCH_PARKED;
 }

@@ -47,6 +47,7 @@ typedef struct kap_batch {
     int attempts;
     bool half;      /* of a batch that failed */
     bool probe;     /* nobody knew whether anything works when it was made */
+    bool unheard;   /* a whole request that has not ended: kap_evidence_await */
     bool control;   /* no ids of the call's, but one known to be well */
     bool fresh;     /* its last attempt timed out: see kap_transfer */
     bool http1;     /* HTTP/2 swallowed its answer: see is_swallowed */

@@ -23,6 +23,7 @@ void kap_evidence_success(kap_evidence *e, const char *id, size_t len)
     e->success = true;
     e->outage = false;
     e->failures = e->probes = e->requests = 0;
+    e->last = e->awaited = 0;
     if (id != NULL && len < sizeof e->known) {
         memcpy(e->known, id, len);
         e->known[len] = '\0';
@@ -40,6 +41,30 @@ void kap_evidence_failure(kap_evidence *e, unsigned attempts, bool probe)
 void kap_evidence_outage(kap_evidence *e)
 {
     e->outage = e->news = true;
+}
+
+void kap_evidence_await(kap_evidence *e, kap_batch *b)
+{
+    b->unheard = true;
+    e->unheard++;
+}
+
+void kap_evidence_failed(kap_evidence *e, kap_batch *b)
+{
+    bool waiting = e->awaited > 0;
+    kap_evidence_heard(e, b);
+    if (!waiting) /* a verdict on it waits for what is under way now */
+        e->last = 0;
+}
+
+void kap_evidence_heard(kap_evidence *e, kap_batch *b)
+{
+    if (!b->unheard)
+        return;
+    b->unheard = false;
+    e->unheard--;
+    if (e->awaited > 0 && b->number <= e->last && --e->awaited == 0)
+        e->news = true;
 }
 
 bool kap_isolates(kap_kind kind, int status)
@@ -106,6 +131,17 @@ static bool is_hopeless(const kap_call *c)
     return c->evidence->requests >= GIVE_UP && c->evidence->probes >= enough;
 }
 
+/* Whether all that was under way when everything seemed lost has ended, too. */
+static bool all_heard(const kap_call *c)
+{
+    kap_evidence *e = c->evidence;
+    if (e->last == 0) {
+        e->last = *c->numbers;
+        e->awaited = e->unheard;
+    }
+    return e->awaited == 0;
+}
+
 kap_parked kap_call_unpark(kap_call *c, kap_batch **batch)
 {
     kap_evidence *e = c->evidence;
@@ -120,13 +156,15 @@ kap_parked kap_call_unpark(kap_call *c, kap_batch **batch)
     if (kap_evidence_healthy(e))
         return p.any->count == 1 ? again(c, p.any) : KAP_PARKED_SPLIT;
     if (e->outage)
-        return KAP_PARKED_FAIL;
+        return all_heard(c) ? KAP_PARKED_FAIL : KAP_PARKED_WAIT;
     if (p.probing || (e->prober != NULL && e->prober != c))
         return KAP_PARKED_WAIT;
     e->prober = c;
     if (e->known[0] != '\0')
         return KAP_PARKED_ASK;
     if (is_hopeless(c)) {
+        if (!all_heard(c))
+            return KAP_PARKED_WAIT;
         kap_evidence_outage(e);
         return KAP_PARKED_FAIL;
     }

@@ -26,6 +26,9 @@ typedef struct kap_evidence {
     unsigned failures; /* in a row */
     unsigned requests; /* that they took */
     unsigned probes;   /* of them, parts of what was taken apart in doubt */
+    unsigned unheard;  /* whole requests, not parts, that have not ended */
+    unsigned last;     /* the number of the last request when all seemed lost */
+    unsigned awaited;  /* so many of the unheard are older: one may succeed */
     bool success;      /* there was one */
     bool outage;       /* nothing works; until something does */
     bool small;        /* in doubt, the smallest is next, not the largest */
@@ -40,6 +43,11 @@ bool kap_evidence_healthy(const kap_evidence *e);
 void kap_evidence_success(kap_evidence *e, const char *id, size_t len);
 void kap_evidence_failure(kap_evidence *e, unsigned attempts, bool probe);
 void kap_evidence_outage(kap_evidence *e);
+/* A whole request: its beginning; its end; or a failure, to be taken apart. The
+ * last two are nothing to others. */
+void kap_evidence_await(kap_evidence *e, struct kap_batch *b);
+void kap_evidence_heard(kap_evidence *e, struct kap_batch *b);
+void kap_evidence_failed(kap_evidence *e, struct kap_batch *b);
 
 /* Whether a request of several ids that failed so may be taken apart. */
 bool kap_isolates(kap_kind kind, int status);

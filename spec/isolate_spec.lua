@@ -189,6 +189,33 @@ describe("isolate", function()
         end
     end)
 
+    it("waits for what is still under way before it gives up", function()
+        local ids, bad = sandbox.ids(200), {}
+        for _, at in ipairs(places(151, 200, places(120, 120, places(1, 50)))) do bad[#bad + 1] = ids[at] end
+        local faults = { "delay,ms=400,ifid=" .. ids[70], "badid,status=404,id=" .. table.concat(bad, "+") }
+        local client = kapture.new()
+        local _, _, err = client:get_ticket(ids, (options(faults)))
+        assert.same(bad, err.ids)
+        assert.equal(99, #err.tickets)
+        local failed = {}
+        for id, ticket in client:tickets(ids, (options(faults))) do
+            if not ticket then failed[#failed + 1] = id end
+        end
+        assert.same(bad, failed)
+        client:close()
+    end)
+
+    it("waits for it in an outage, too", function()
+        local ids, bad = sandbox.ids(300), {}
+        for _, at in ipairs(places(210, 210, places(1, 200))) do bad[#bad + 1] = ids[at] end
+        local faults = { "delay,ms=300,ifid=" .. ids[270], "badid,status=404,id=" .. table.concat(bad, "+") }
+        local failed = {}
+        for id, ticket in kapture.tickets(ids, (options(faults))) do
+            if not ticket then failed[#failed + 1] = id end
+        end
+        assert.same(bad, failed)
+    end)
+
     it("takes it for an outage if that does not come, either", function()
         for _, fault in ipairs { "outage,skip=1", "close,skip=1", "expired,skip=1" } do
             local bad, ids = {}, sandbox.ids(100)

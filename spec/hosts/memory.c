@@ -214,20 +214,20 @@ static const char scenarios[] =
     /* so many bad ids that one that came is asked for once more */
     "function s.cluster()\n"
     "  local list, url = { '713000000001', '713000000003' }, bad\n"
-    "  for i = 20, 35 do\n"
+    "  for i = 20, 51 do\n"
     "    list[#list + 1] = '7130000000' .. i\n"
     "    url = url .. '+7130000000' .. i\n"
     "  end\n"
     "  local asked = 0\n"
     "  local tickets, message, err = client:get_ticket(list, {\n"
-    "    base_url = url, retries = 0, concurrency = 1, hook = function(e)\n"
+    "    base_url = url, retries = 0, batch_size = 4, hook = function(e)\n"
     "      if e.event == 'request' and e.ids[1] == list[1] then\n"
     "        asked = asked + 1\n"
     "      end\n"
     "    end })\n"
     "  if tickets or err.kind ~= 'server' then return shown(message, err) end\n"
     "  if #err.tickets ~= 2 then return shown(message, err) end\n"
-    "  assert(#err.ids == 16 and asked > 1, asked)\n"
+    "  assert(#err.ids == 32 and asked > 1, asked)\n"
     "  return 'ok'\n"
     "end\n"
     "function s.partial()\n"
@@ -489,10 +489,10 @@ static void sweep_open(source *s, tally *t)
 
 int main(int argc, char **argv)
 {
-    static const char *const names[] = {"get",     "module",  "errors",
-                                        "partial", "submit",  "iterator",
-                                        "resumed", "stopped", "loop",
-                                        "options"};
+    static const char *const names[] = {"get",      "module",  "errors",
+                                        "cluster",  "partial", "submit",
+                                        "iterator", "resumed", "stopped",
+                                        "loop",     "options"};
     tally t = {0};
     HOST_CHECK(argc == 5 || argc == 6);
     source *s = strcmp(argv[1], "lua") == 0       ? &lua
