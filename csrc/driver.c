@@ -35,7 +35,7 @@ static void deliver(kap_engine *e, kap_transfer *t)
 {
     bool dropped;
     pthread_mutex_lock(&e->lock);
-    dropped = t->cancelled;
+    dropped = kap_is_cancelled(t);
     if (dropped) {
         e->cancels--;
     } else {
@@ -197,7 +197,7 @@ void kap_driver_absorb(kap_engine *e)
         kap_queue_sweep(&e->queue, &swept);
         for (t = e->queue.active.first; t != NULL; t = next) {
             next = t->next;
-            if (t->cancelled) {
+            if (kap_is_cancelled(t)) {
                 kap_queue_ended(&e->queue, t);
                 kap_list_push(&running, t);
             }

@@ -145,7 +145,7 @@ void kap_engine_cancel(kap_engine *e, kap_transfer *t)
     if (mine) {
         kap_list_remove(&e->outbox, t);
     } else {
-        t->cancelled = true;
+        atomic_store_explicit(&t->cancelled, true, memory_order_relaxed);
         e->cancels++;
     }
     pthread_mutex_unlock(&e->lock);

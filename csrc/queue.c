@@ -178,7 +178,8 @@ static kap_transfer *lane_next(kap_queue *q, kap_lane *l, double now, bool room,
             continue;
         }
         earlier(due, t->deadline);
-        if (held)
+        /* whoever lets go of a lane has cancelled before what must not start */
+        if (held || kap_is_cancelled(t))
             continue;
         if (t->not_before > now)
             earlier(due, t->not_before);
@@ -242,7 +243,7 @@ static bool sweep_lane(kap_queue *q, kap_lane *l, kap_list *out)
     kap_transfer *next;
     for (kap_transfer *t = l->waiting.first; t != NULL; t = next) {
         next = t->next;
-        if (t->cancelled) {
+        if (kap_is_cancelled(t)) {
             kap_queue_remove(q, t);
             kap_list_push(out, t);
         }

@@ -19,6 +19,7 @@ kap_transfer *kap_transfer_new(kap_message *m, kap_settings *s, char *post,
     t->post_len = post_len;
     t->deadline = INFINITY;
     atomic_init(&t->started, false);
+    atomic_init(&t->cancelled, false);
     return t;
 }
 

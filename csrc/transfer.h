@@ -50,13 +50,14 @@ typedef struct kap_transfer {
 
     /* the engine's, while it has the transfer */
     CURL *easy;
-    bool running, cancelled;
-    bool holding;        /* its lane: see kap_lane_hold */
-    double submitted;    /* to the engine */
-    double began;        /* valid once it has started */
-    double expires;      /* where it was extended, the engine watches this */
-    double extended;     /* seconds that do not count */
-    atomic_bool started; /* its request has gone out, or is about to */
+    bool running;
+    atomic_bool cancelled; /* set under the engine's lock */
+    bool holding;          /* its lane: see kap_lane_hold */
+    double submitted;      /* to the engine */
+    double began;          /* valid once it has started */
+    double expires;        /* where it was extended, the engine watches this */
+    double extended;       /* seconds that do not count */
+    atomic_bool started;   /* its request has gone out, or is about to */
 
     /* the result, once it is done */
     kap_outcome outcome;
@@ -73,6 +74,11 @@ typedef struct kap_transfer {
     char retry_after[64]; /* the header's value, "" for none */
     char error[CURL_ERROR_SIZE];
 } kap_transfer;
+
+static inline bool kap_is_cancelled(const kap_transfer *t)
+{
+    return atomic_load_explicit(&t->cancelled, memory_order_relaxed);
+}
 
 /* Takes over `post`, also when it fails (NULL: no memory). */
 kap_transfer *kap_transfer_new(kap_message *m, kap_settings *s, char *post,

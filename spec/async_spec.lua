@@ -145,6 +145,24 @@ describe("submit", function()
         assert.equal(6, info.requests)
     end)
 
+    it("sends nothing more after a refused token", function()
+        for _, on in ipairs { "https", "https1" } do
+            for _, concurrency in ipairs { 1, 4 } do
+                for _ = 1, 25 do
+                    local c, key = client(), sandbox.key()
+                    local _, _, err = c:submit(sandbox.ids(60), { batch_size = 3, concurrency = concurrency,
+                        retries = 0, base_url = sandbox.url("expired,skip=3", { key = key, on = on }) }):wait()
+                    assert.equal("auth", err.kind)
+                    assert.equal(60, #err.tickets + #err.ids)
+                    c:close()
+                    -- those that were under way with the one refused
+                    local requests = sandbox.stats(key).requests
+                    assert.is_true(requests <= 3 + concurrency, requests)
+                end
+            end
+        end
+    end)
+
     it("keeps its client alive", function()
         local r = client():submit("713516551148", { base_url = sandbox.url "delay,ms=100" })
         for _ = 1, 5 do collectgarbage() end
