@@ -128,8 +128,49 @@ static void fail_pending(lua_State *L, kap_request *r, int table)
     lua_settop(L, top);
 }
 
+/* Removes the value at stack index `what` from the list on top of the stack. */
+static void remove_value(lua_State *L, int what, unsigned *size)
+{
+    int list = lua_gettop(L), kept = 0, n = (int)*size;
+    for (int k = 1; k <= n; k++) {
+        lua_rawgeti(L, list, k);
+        if (lua_rawequal(L, -1, what))
+            lua_pop(L, 1);
+        else
+            lua_rawseti(L, list, ++kept);
+    }
+    for (int k = kept + 1; k <= n; k++) {
+        lua_pushnil(L);
+        lua_rawseti(L, list, k);
+    }
+    *size = (unsigned)kept;
+}
+
+/* Takes the id out of the list of the failure that it had. */
+static void forgive(lua_State *L, kap_request *r, uint32_t i, int table)
+{
+    int top = lua_gettop(L);
+    lua_rawgeti(L, table, KAP_REQUEST_FAILED);
+    lua_rawgeti(L, -1, (int)i + 1);
+    if (!lua_istable(L, top + 2)) {
+        lua_settop(L, top);
+        return;
+    }
+    kapL_push_id(L, r, i);
+    lua_getfield(L, top + 2, "ids");
+    unsigned n = (unsigned)lua_rawlen(L, -1);
+    remove_value(L, top + 3, &n);
+    lua_rawgeti(L, table, KAP_REQUEST_FAILURES);
+    if (n == 0)
+        remove_value(L, top + 2, &r->failures);
+    lua_pushnil(L);
+    lua_rawseti(L, top + 1, (int)i + 1);
+    lua_settop(L, top);
+}
+
 /* A ticket that came with another batch than its own: it was asked for after
- * all. Clears its place among the extras. */
+ * all, and if its own failed, it came all the same. Clears its place among the
+ * extras. */
 static void adopt_extras(lua_State *L, kap_request *r, int table)
 {
     kap_call *c = &r->call;
@@ -147,6 +188,8 @@ static void adopt_extras(lua_State *L, kap_request *r, int table)
         if (i != KAP_IDSET_NONE && c->state[i] != KAP_ID_GOT) {
             lua_rawgeti(L, top + 2, k);
             lua_rawseti(L, top + 1, (int)i + 1);
+            if (c->state[i] == KAP_ID_FAILED)
+                forgive(L, r, i, table);
             c->state[i] = KAP_ID_GOT;
         }
         if (i != KAP_IDSET_NONE) {
@@ -204,8 +247,6 @@ static void push_tickets(lua_State *L, kap_request *r, int table)
         push_list(L, 0);
         return;
     }
-    if (r->extras > 0)
-        adopt_extras(L, r, table);
     /* In steps that can be taken up again after a memory error. */
     for (; r->looked < c->ids.n; r->looked++) {
         if (c->state[r->looked] != KAP_ID_GOT)
@@ -285,6 +326,29 @@ static void push_info(lua_State *L, kap_request *r, int table)
     }
 }
 
+/* Pushes the failure that stands for the call, of the list on top of the stack:
+ * the first, or the first of its kind that was sent, should it not have been. */
+static void push_first(lua_State *L)
+{
+    int list = lua_gettop(L);
+    lua_rawgeti(L, list, 1);
+    lua_getfield(L, list + 1, "kind");
+    for (int k = 1;; k++) {
+        lua_rawgeti(L, list, k);
+        if (!lua_istable(L, -1))
+            break;
+        lua_getfield(L, list + 3, "kind");
+        lua_getfield(L, list + 3, "attempts");
+        if (lua_rawequal(L, -2, list + 2) && lua_tointeger(L, -1) > 0) {
+            lua_pushvalue(L, list + 3);
+            lua_replace(L, list + 1);
+            break;
+        }
+        lua_settop(L, list + 2);
+    }
+    lua_settop(L, list + 1);
+}
+
 /* Pushes the call's error table: the first failure's, unless somebody ended the
  * call, with everything that did arrive. */
 static void push_call_error(lua_State *L, kap_request *r, int table)
@@ -298,7 +362,7 @@ static void push_call_error(lua_State *L, kap_request *r, int table)
         lua_createtable(L, 0, 11);
         lua_rawgeti(L, table, KAP_REQUEST_FAILURES);
         if (lua_istable(L, -1)) /* else a finalizer has built all this */
-            lua_rawgeti(L, -1, 1);
+            push_first(L);
         else
             lua_newtable(L);
         for (lua_pushnil(L); lua_next(L, -2) != 0;) {
@@ -333,6 +397,8 @@ static void build(lua_State *L, kap_request *r, int table)
 {
     lua_createtable(L, 3, 0);
     int packed = lua_gettop(L);
+    if (r->extras > 0)
+        adopt_extras(L, r, table);
     fail_pending(L, r, table);
     if (is_success(r)) {
         push_tickets(L, r, table);

@@ -63,6 +63,7 @@ describe("the deadline", function()
         assert.same(sandbox.ids(6), err.ids)
         assert.equal(2, sandbox.stats(key).requests)
         for _, f in ipairs(err.failed) do assert.equal("timeout", f.kind) end
+        assert.equal(1, err.attempts) -- of those that were sent
     end)
 
     it("leaves no trace of what never went out but its ids", function()

@@ -79,6 +79,27 @@ describe("without partial", function()
         assert.equal(404, err.failed[1].status)
     end)
 
+    it("a ticket that came with another batch is no failure of its own", function()
+        local ids = sandbox.ids(4)
+        for _, order in ipairs { "delay,ms=60,ifid=" .. ids[3], "delay,ms=60,ifid=" .. ids[1] } do
+            local faults = { order, "badid,status=403,id=" .. ids[3], "unasked,id=" .. ids[3] }
+            for _, partial in ipairs { false, true } do
+                local o = options(faults, { batch_size = 2, partial = partial })
+                local tickets, info, err = kapture.get_ticket(ids, o)
+                local failed = tickets and info.failed or err.failed
+                assert.same({ ids[1], ids[2], ids[3] }, ids_of(tickets or err.tickets))
+                assert.equal(1, #failed)
+                assert.same({ ids[4] }, failed[1].ids)
+                assert.same({}, (err or info).missing)
+                if err then assert.same({ ids[4] }, err.ids) end
+            end
+            -- and where that was all that failed, nothing did
+            local o = options(faults, { batch_size = 1 })
+            local tickets = assert(kapture.get_ticket({ ids[1], ids[3] }, o))
+            assert.same({ ids[1], ids[3] }, ids_of(tickets))
+        end
+    end)
+
     it("other batches run to their end", function()
         local ids = sandbox.ids(40)
         local o, key = options("status,code=403,ifid=" .. ids[1], { batch_size = 4, concurrency = 2 })
