@@ -21,7 +21,7 @@ static void place(lua_State *L, void *arg, const char *id, size_t len)
     placing *p = arg;
     kap_call *c = &p->r->call;
     /* a finalizer has ended it, and has its result; or it is there already */
-    if (p->b->call == NULL || p->b->control) {
+    if (p->b->call == NULL || kap_is_control(p->b)) {
         lua_pop(L, 1);
         return;
     }
@@ -94,13 +94,13 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, int table)
     int top = lua_gettop(L), first_event;
     bool hook = r->call.hook;
     kap_call *c = &r->call;
-    const bool fails = next == KAP_NEXT_FAIL && !b->control;
+    const bool fails = next == KAP_NEXT_FAIL && !kap_is_control(b);
     if (fails)
         kapL_result_failure(L, r, &b->failure, b->first, b->count, table);
     first_event = lua_gettop(L) + 1;
     if (hook && b->failure.status > 0)
         kapL_event(L, r, b, KAP_EVENT_RESPONSE, 0);
-    if (hook && next == KAP_NEXT_FAIL)
+    if (hook && fails)
         kapL_event(L, r, b, KAP_EVENT_FAILURE, 0);
     if (hook && next == KAP_NEXT_RETRY)
         kapL_event(L, r, b, KAP_EVENT_RETRY, b->delay);
@@ -267,6 +267,8 @@ static void tell_unsent(lua_State *L, kap_request *r, int me)
         c->batches != NULL)
         return;
     kapL_event_unsent(L, r);
+    if (r->unsent_told || r->call.done) /* a finalizer was here */
+        return;
     r->unsent_told = true;
     kapL_event_tell(L, first_event, me);
 }

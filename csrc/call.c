@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A control is no request of the user's: whatever `retries` says and the budget
+ * has left, it is not for one that was lost that an outage is declared. */
+#define CONTROL_RETRIES 2
+/* Their bodies and batches are some kilobytes each. */
+#define PAUSING_MAX 1000
+
 bool kap_call_begin(kap_call *c)
 {
     c->state = calloc(c->ids.n + 1, 1);
@@ -80,7 +86,7 @@ void kap_call_drop(kap_call *c, kap_batch *b, kap_engine *e)
     take_out(c, b);
     kap_evidence_heard(c->evidence, b);
     if (b->state == KAP_BATCH_FLYING) {
-        c->flying--;
+        kap_call_landed(b);
         if (e != NULL)
             kap_engine_cancel(e, b->transfer);
         b->transfer = NULL;
@@ -124,10 +130,10 @@ void kap_call_free(kap_call *c, kap_engine *e)
 
 static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
 {
-    size_t len = strlen(c->evidence->known);
-    const char *ids = b->control
-                          ? c->evidence->known
-                          : kap_idset_span(&c->ids, b->first, b->count, &len);
+    size_t len = strlen(b->control);
+    const char *ids = b->control;
+    if (!kap_is_control(b))
+        ids = kap_idset_span(&c->ids, b->first, b->count, &len);
     char *post = kap_message_body(c->message, ids, &len);
     kap_transfer *t = kap_transfer_new(c->message, c->settings, post, len);
     if (t == NULL)
@@ -142,6 +148,8 @@ static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
     b->attempts++;
     b->announced = false;
     c->flying++;
+    b->pausing = b->not_before > 0 && b->not_before > kap_now();
+    c->pausing += b->pausing;
     c->requests++;
     kap_engine_submit(e, t, c->lane);
     return true;
@@ -156,13 +164,25 @@ static void uncount(kap_batch *b)
         b->call->retries--;
 }
 
+void kap_call_landed(kap_batch *b)
+{
+    kap_call *c = b->call;
+    c->flying--;
+    c->pausing -= b->pausing;
+    b->pausing = false;
+}
+
+/* Enough in the engine to keep it busy while nobody steps, and no more: what has
+ * arrived waits in memory. Those that pause before they are tried again hold up
+ * none of the others, unless it is very many that do. */
+static bool has_room(const kap_call *c)
+{
+    unsigned pausing = c->pausing < PAUSING_MAX ? c->pausing : PAUSING_MAX;
+    return c->flying - pausing < 2 * (unsigned)c->settings->concurrency + 8;
+}
+
 bool kap_call_pump(kap_call *c, kap_engine *e)
 {
-    /* Enough in the engine to keep it busy while nobody steps, and while some
-     * pause before they are tried again; and no more: what has arrived waits in
-     * memory, and where all of them pause, the service wants to be left alone.
-     */
-    unsigned window;
     if (c->left)
         kap_engine_wake(e);
     c->left = false;
@@ -173,12 +193,10 @@ bool kap_call_pump(kap_call *c, kap_engine *e)
         kap_call_stop(c, e, &c->stop);
         return true;
     }
-    window = 2 * (unsigned)c->settings->concurrency + 8;
-    for (kap_batch *b = c->batches; b != NULL && c->flying < window;
-         b = b->next)
+    for (kap_batch *b = c->batches; b != NULL && has_room(c); b = b->next)
         if (b->state == KAP_BATCH_READY && !batch_send(c, b, e))
             return false;
-    while (c->next < c->ids.n && c->flying < window) {
+    while (c->next < c->ids.n && has_room(c)) {
         uint32_t left = c->ids.n - c->next;
         uint32_t size = (uint32_t)c->settings->batch_size;
         kap_batch *b =
@@ -229,30 +247,34 @@ static bool is_swallowed(const kap_batch *b)
            (t->code == CURLE_HTTP2_STREAM || t->code == CURLE_HTTP2);
 }
 
-/* For something that works. */
+/* A part made in doubt, of a single id say, is not tried again before something
+ * works. */
 static bool waits(const kap_call *c, const kap_batch *b)
 {
-    return b->probe && !b->control && !kap_evidence_healthy(c->evidence);
+    return b->probe && !b->released && !kap_evidence_healthy(c->evidence);
 }
 
-static bool may_retry(kap_call *c, kap_batch *b, double *delay)
+/* After at least so many seconds; *delay becomes how many. */
+static bool may_retry(kap_call *c, kap_batch *b, double least, double *delay)
 {
-    kap_failure *f = &b->failure;
+    const kap_failure *f = &b->failure;
     const kap_settings *s = c->settings;
-    if (!f->retryable || f->deadline || b->attempts > s->retries)
+    bool control = kap_is_control(b);
+    if (!f->retryable || f->deadline ||
+        b->attempts > (control ? CONTROL_RETRIES : s->retries))
         return false;
     /* A half goes on to be halved: only the last one left deserves to be
-     * tried again, once it is known whether anything works. */
+     * tried again. */
     if (b->half && (b->count > 1 || waits(c, b)) && s->isolate &&
         kap_isolates(f->kind, f->status))
         return false;
     *delay = kap_backoff(s->backoff, s->max_backoff, b->attempts,
                          kap_random(c->random));
-    if (f->retry_after > *delay)
-        *delay = f->retry_after;
+    if (least > *delay)
+        *delay = least;
     if (kap_now() + *delay >= b->deadline)
         return false;
-    return kap_budget_retry(c->budget);
+    return control || kap_budget_retry(c->budget);
 }
 
 static kap_next decide(kap_call *c, kap_batch *b, double *delay)
@@ -272,29 +294,27 @@ static kap_next decide(kap_call *c, kap_batch *b, double *delay)
         b->attempts--;
         return KAP_NEXT_RETRY;
     }
-    if (may_retry(c, b, delay)) {
+    if (may_retry(c, b, f->retry_after, delay)) {
         b->fresh = f->kind == KAP_KIND_TIMEOUT;
         c->retries++;
         return KAP_NEXT_RETRY;
     }
     if (f->deadline)
         return KAP_NEXT_FAIL;
-    if (b->control)
-        kap_evidence_outage(c->evidence);
-    if (b->control || !kap_isolates(f->kind, f->status))
+    if (kap_is_control(b))
+        kap_evidence_control_failed(c->evidence);
+    if (kap_is_control(b) || !kap_isolates(f->kind, f->status))
         return KAP_NEXT_FAIL;
-    kap_evidence_failure(c->evidence, (unsigned)b->attempts, b->probe);
-    if (!c->settings->isolate)
-        return KAP_NEXT_FAIL;
-    if (b->count == 1)
-        return f->retryable && b->attempts <= c->settings->retries &&
-                       waits(c, b)
-                   ? KAP_NEXT_PARK
-                   : KAP_NEXT_FAIL;
+    if (!b->released)
+        kap_evidence_failure(c->evidence, (unsigned)b->attempts, b->probe);
     b->not_before = f->retry_after > 0 ? kap_now() + f->retry_after : 0;
-    if (b->not_before >= b->deadline) /* for its halves as well */
+    if (!c->settings->isolate || b->not_before >= b->deadline)
         return KAP_NEXT_FAIL;
-    return KAP_NEXT_PARK;
+    if (b->count > 1)
+        return KAP_NEXT_PARK;
+    return f->retryable && b->attempts <= c->settings->retries && waits(c, b)
+               ? KAP_NEXT_PARK
+               : KAP_NEXT_FAIL;
 }
 
 void kap_call_decide(kap_call *c, kap_batch *b)
@@ -305,10 +325,12 @@ void kap_call_decide(kap_call *c, kap_batch *b)
 
 void kap_call_decide_again(kap_call *c, kap_batch *b)
 {
-    b->probe = false;
-    b->next_step = may_retry(c, b, &b->delay) ? KAP_NEXT_RETRY : KAP_NEXT_FAIL;
-    if (b->next_step == KAP_NEXT_RETRY)
+    b->released = true;
+    b->next_step = KAP_NEXT_FAIL;
+    if (may_retry(c, b, b->not_before - kap_now(), &b->delay)) {
+        b->next_step = KAP_NEXT_RETRY;
         c->retries++;
+    }
     b->decided = true;
 }
 
@@ -344,6 +366,7 @@ void kap_call_refetch(kap_batch *b)
 
 void kap_call_park(kap_batch *b)
 {
+    b->call->changes++;
     kap_evidence_failed(b->call->evidence, b);
     drop_transfer(b);
     b->state = KAP_BATCH_PARKED;
@@ -367,7 +390,7 @@ void kap_call_succeed(kap_call *c, kap_batch *b)
         else if (id == NULL)
             id = kap_idset_get(&c->ids, i, &len);
     }
-    if (!b->control)
+    if (!kap_is_control(b))
         c->successes++;
     kap_evidence_success(c->evidence, id, len);
     kap_budget_success(c->budget);

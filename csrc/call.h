@@ -46,14 +46,17 @@ typedef struct kap_batch {
     unsigned number;       /* for events */
     int attempts;
     bool half;      /* of a batch that failed */
-    bool probe;     /* nobody knew whether anything works when it was made */
+    bool probe;     /* nobody knew whether anything works when it was made... */
+    bool released;  /* ...and, a single id that failed, it is tried again */
+    bool pausing;   /* see kap_call */
     bool unheard;   /* a whole request that has not ended: kap_evidence_await */
-    bool control;   /* no ids of the call's, but one known to be well */
-    bool fresh;     /* its last attempt timed out: see kap_transfer */
+    bool fresh;     /* on a new connection: see kap_transfer */
     bool http1;     /* HTTP/2 swallowed its answer: see is_swallowed */
     int stale;      /* times it was sent again for a stale connection */
     bool announced; /* its request event is out */
     double not_before, deadline;
+    char control[KAP_ID_LENGTH_MAX + 1]; /* not "": this id, which is known to
+                                          * be well, and none of the call's */
     kap_transfer *transfer;
     kap_response response;
     uint32_t extras, guess; /* arrival.c's, while it decodes */
@@ -63,6 +66,11 @@ typedef struct kap_batch {
     double delay; /* seconds, before a retry */
 } kap_batch;
 
+static inline bool kap_is_control(const kap_batch *b)
+{
+    return b->control[0] != '\0';
+}
+
 typedef struct kap_call {
     kap_settings *settings;
     kap_message *message;
@@ -71,8 +79,9 @@ typedef struct kap_call {
     unsigned char *state; /* kap_id_state of each id */
     uint32_t next;        /* the first id not yet in a batch */
     kap_batch *batches, *last;
-    unsigned changes; /* of these, and of whether they are parked: a counter */
-    unsigned flying;
+    unsigned changes;  /* of these, and of whether they are parked: a counter */
+    unsigned flying;   /* the engine's */
+    unsigned pausing;  /* of them, those not to start before their time */
     unsigned *numbers; /* the client's counter of requests */
     kap_budget *budget;
     uint64_t *random;
@@ -101,6 +110,9 @@ void kap_call_let_go(kap_call *c);
 /* Hands batches to the engine, as many as are good for the pace. False: no
  * memory; what was not handed over still will be by the next pump. */
 bool kap_call_pump(kap_call *c, kap_engine *e);
+
+/* The engine has given it back. */
+void kap_call_landed(kap_batch *b);
 
 /* Decides about b, which failed as b->failure says: sets its next_step and
  * delay. Once an attempt: retries are counted. */

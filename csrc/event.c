@@ -31,8 +31,8 @@ void kapL_event(lua_State *L, kap_request *r, const kap_batch *b,
     lua_setfield(L, -2, "event");
     set_integer(L, "request", b->number);
     kapL_push_ids(L, r, b->first, b->count);
-    if (b->control) {
-        lua_pushstring(L, r->call.evidence->known);
+    if (kap_is_control(b)) {
+        lua_pushstring(L, b->control);
         lua_rawseti(L, -2, 1);
     }
     lua_setfield(L, -2, "ids");

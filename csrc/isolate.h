@@ -16,11 +16,14 @@ struct kap_call;
  * What a call, or all calls of an iterator, have seen of requests that failed for
  * good, to tell bad ids from an outage.
  *
- * Before the first success nobody knows: one failed request at a time is taken
- * apart, until something works or some fifty requests have not. After it,
- * bad ids may stand side by side by the hundreds: when many requests in a row
- * have failed, an id that came before is asked for once more. If it comes, the
- * service is well; if it does not, this is an outage.
+ * As long as no ticket has come nobody knows: one failed request at a time is
+ * taken apart, until something works or, since anything did, some fifty requests
+ * have not. Once a ticket has come, bad ids may stand side by side by the
+ * hundreds: when many requests in a row have failed, its id is asked for once
+ * more, in a request called the control. If that is answered, with the ticket or
+ * without, the service is well; if not, this is an outage. In an outage, what
+ * fails is not taken apart; it ends with the next answer, and now and then, less
+ * and less often, another control is sent.
  */
 typedef struct kap_evidence {
     unsigned failures; /* in a row */
@@ -29,12 +32,14 @@ typedef struct kap_evidence {
     unsigned unheard;  /* whole requests, not parts, that have not ended */
     unsigned last;     /* the number of the last request when all seemed lost */
     unsigned awaited;  /* so many of the unheard are older: one may succeed */
+    unsigned controls; /* that failed, in a row */
+    unsigned quiet;    /* so many more failures before another of them */
     bool success;      /* there was one */
-    bool outage;       /* nothing works; until something does */
-    bool small;        /* in doubt, the smallest is next, not the largest */
+    bool outage;       /* nothing works */
+    bool small_next;   /* in doubt, the smallest is next, not the largest */
     bool news;         /* what the others wait to hear */
     const struct kap_call *prober; /* the one that looks, of an iterator's */
-    char known[KAP_ID_LENGTH_MAX + 1]; /* an id that came; "": none has */
+    char known[KAP_ID_LENGTH_MAX + 1]; /* an id whose ticket came; "": none */
 } kap_evidence;
 
 /* Whether the service is known to answer. */
@@ -42,9 +47,9 @@ bool kap_evidence_healthy(const kap_evidence *e);
 /* A request that got its answer; `id` is one whose ticket came, or NULL. */
 void kap_evidence_success(kap_evidence *e, const char *id, size_t len);
 void kap_evidence_failure(kap_evidence *e, unsigned attempts, bool probe);
-void kap_evidence_outage(kap_evidence *e);
+void kap_evidence_control_failed(kap_evidence *e);
 /* A whole request: its beginning; its end; or a failure, to be taken apart. The
- * last two are nothing to others. */
+ * last two do nothing for another. */
 void kap_evidence_await(kap_evidence *e, struct kap_batch *b);
 void kap_evidence_heard(kap_evidence *e, struct kap_batch *b);
 void kap_evidence_failed(kap_evidence *e, struct kap_batch *b);
@@ -57,13 +62,18 @@ typedef enum {
     KAP_PARKED_SPLIT, /* take it apart */
     KAP_PARKED_RETRY, /* a single id, asked for again after its `delay` */
     KAP_PARKED_FAIL,  /* for good */
-    KAP_PARKED_ASK    /* for a known id, see kap_call_ask; it stays parked */
+    KAP_PARKED_ASK    /* send a control, see kap_call_ask; it stays parked */
 } kap_parked;
 
-/* What is to happen now with which of the call's parked batches. */
+/*
+ * Decides what is to happen now, with which of the call's parked batches: whose
+ * turn it is to look, that this is an outage, that a single id is tried again,
+ * which is counted as a retry. Asked again before it was carried out, it says the
+ * same and counts nothing twice.
+ */
 kap_parked kap_call_unpark(struct kap_call *c, struct kap_batch **batch);
 
-/* Asks for a known id once more. False: no memory, and nothing has changed. */
+/* Sends a control. False: no memory, and nothing has changed. */
 bool kap_call_ask(struct kap_call *c);
 
 /* In halves, in its place. False: no memory, and nothing has changed. */

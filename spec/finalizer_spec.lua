@@ -17,7 +17,7 @@ end
 
 describe("a finalizer at any point of", function()
     for _, work in ipairs { "nothing to send", "get_ticket", "get_ticket with options", "get_ticket with a bad id",
-                            "get_ticket with retries", "get_ticket with a wrong token", "submit, wait", "submit, step",
+                            "tickets with many bad ids", "get_ticket with retries", "get_ticket with a wrong token", "submit, wait", "submit, step",
                             "tickets" } do
         for _, action in ipairs { "close", "step", "fetch", "submit", "iterate", "cancel" } do
             it(work .. " may " .. action, function() haunt(work, action) end)

@@ -189,6 +189,46 @@ describe("isolate", function()
         end
     end)
 
+    it("takes no lost request for an outage", function()
+        local ids, bad = sandbox.ids(150), {}
+        for _, at in ipairs(places(51, 149)) do bad[#bad + 1] = ids[at] end
+        for _, fault in ipairs { "status,code=503", "status,code=429", "close,scope=stream" } do
+            local seen = calls.recorder()
+            local client = kapture.new()
+            -- the first that holds this id brings it, the second asks for it once more
+            local o = options({ fault .. ",skip=1,times=1,ifid=" .. ids[1], "badid,status=500,id=" ..
+                table.concat(bad, "+") }, { retries = 0, hook = seen.hook })
+            local _, _, err = client:get_ticket(ids, o)
+            assert.same(bad, err.ids)
+            assert.equal(51, #err.tickets)
+            assert.equal(#bad, seen.count.failure)
+            for _, e in ipairs(seen.of "failure") do assert.same({ true }, { e.ids[1] ~= ids[1] }) end
+            client:close()
+        end
+    end)
+
+    it("finds its way out of an outage in which every answer is spoilt by one id", function()
+        local ids, bad = sandbox.ids(600), places(51, 100)
+        for chunk = 2, 11 do bad[#bad + 1] = chunk * 50 + 7 end
+        local is_bad, list = {}, {}
+        for i, at in ipairs(bad) do
+            is_bad[at] = true
+            list[i] = ids[at]
+        end
+        -- no answer to the first two of those that ask for it once more
+        local o = options({ "status,code=503,skip=1,times=6,ifid=" .. ids[1], "badid,status=404,id=" ..
+            table.concat(list, "+") }, { concurrency = 1 })
+        local n, lost = 0, 0
+        for id, ticket in kapture.tickets(ids, o) do
+            n = n + 1
+            assert.equal(ids[n], id)
+            if is_bad[n] then assert.is_nil(ticket) end
+            if not ticket and not is_bad[n] then lost = lost + 1 end
+        end
+        assert.equal(600, n)
+        assert.is_true(lost > 0 and lost <= 2 * 49, lost) -- of 490
+    end)
+
     it("waits for what is still under way before it gives up", function()
         local ids, bad = sandbox.ids(200), {}
         for _, at in ipairs(places(151, 200, places(120, 120, places(1, 50)))) do bad[#bad + 1] = ids[at] end
@@ -214,6 +254,31 @@ describe("isolate", function()
             if not ticket then failed[#failed + 1] = id end
         end
         assert.same(bad, failed)
+    end)
+
+    it("may be left and collected while it asks", function()
+        local ids, bad, asked = sandbox.ids(104), {}, false
+        for _, at in ipairs(places(41, 104)) do bad[#bad + 1] = ids[at] end
+        local client = kapture.new((options({ "delay,ms=20", "badid,status=500,id=" .. table.concat(bad, "+"),
+            "close,skip=1,ifid=" .. ids[1] }, { retries = 0, concurrency = 2, batch_size = 40, on = "http" })))
+        collectgarbage()
+        collectgarbage "stop"
+        do
+            local loop = client:tickets(ids, { hook = function(e)
+                asked = asked or (e.event == "request" and #e.ids == 1 and e.ids[1] == ids[1])
+            end })
+            for _ = 1, 40 do assert(loop()) end
+            local other = client:submit(ids[2], { base_url = sandbox.url("hang,s=30", { on = "http" }) })
+            while not asked do client:step(0.01) end
+            assert.is_false(other:done())
+        end
+        -- each allocation may be the one at which it is collected
+        local pause, stepmul = collectgarbage("setpause", 0), collectgarbage("setstepmul", 10000)
+        collectgarbage "restart"
+        for _ = 1, 2 do client:step(1) end
+        collectgarbage("setpause", pause)
+        collectgarbage("setstepmul", stepmul)
+        client:close()
     end)
 
     it("takes it for an outage if that does not come, either", function()
