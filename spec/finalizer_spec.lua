@@ -17,8 +17,8 @@ end
 
 describe("a finalizer at any point of", function()
     for _, work in ipairs { "nothing to send", "get_ticket", "get_ticket with options", "get_ticket with a bad id",
-                            "tickets with many bad ids", "get_ticket with retries", "get_ticket with a wrong token", "submit, wait", "submit, step",
-                            "tickets" } do
+                            "get_ticket with retries", "get_ticket with a wrong token", "submit, wait", "submit, step",
+                            "tickets", "tickets with many bad ids" } do
         for _, action in ipairs { "close", "step", "fetch", "submit", "iterate", "cancel" } do
             it(work .. " may " .. action, function() haunt(work, action) end)
         end
