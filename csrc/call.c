@@ -9,8 +9,6 @@
 /* A control is no request of the user's: whatever `retries` says and the budget
  * has left, it is not for one that was lost that an outage is declared. */
 #define CONTROL_RETRIES 2
-/* Their bodies and batches are some kilobytes each. */
-#define PAUSING_MAX 1000
 
 bool kap_call_begin(kap_call *c)
 {
@@ -85,8 +83,11 @@ void kap_call_drop(kap_call *c, kap_batch *b, kap_engine *e)
 {
     take_out(c, b);
     kap_evidence_heard(c->evidence, b);
+    kap_evidence_unpark(c->evidence, b);
+    if (c->control == b)
+        c->control = NULL;
     if (b->state == KAP_BATCH_FLYING) {
-        kap_call_landed(b);
+        c->flying--;
         if (e != NULL)
             kap_engine_cancel(e, b->transfer);
         b->transfer = NULL;
@@ -148,11 +149,14 @@ static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
     b->attempts++;
     b->announced = false;
     c->flying++;
-    b->pausing = b->not_before > 0 && b->not_before > kap_now();
-    c->pausing += b->pausing;
     c->requests++;
     kap_engine_submit(e, t, c->lane);
     return true;
+}
+
+static bool has_started(const kap_batch *b)
+{
+    return atomic_load_explicit(&b->transfer->started, memory_order_acquire);
 }
 
 /* What never went out is no request, and no attempt. */
@@ -164,25 +168,26 @@ static void uncount(kap_batch *b)
         b->call->retries--;
 }
 
-void kap_call_landed(kap_batch *b)
+/* A success has told what a control was to find out. */
+static void drop_control(kap_call *c, kap_engine *e)
 {
-    kap_call *c = b->call;
-    c->flying--;
-    c->pausing -= b->pausing;
-    b->pausing = false;
-}
-
-/* Enough in the engine to keep it busy while nobody steps, and no more: what has
- * arrived waits in memory. Those that pause before they are tried again hold up
- * none of the others, unless it is very many that do. */
-static bool has_room(const kap_call *c)
-{
-    unsigned pausing = c->pausing < PAUSING_MAX ? c->pausing : PAUSING_MAX;
-    return c->flying - pausing < 2 * (unsigned)c->settings->concurrency + 8;
+    kap_batch *b = c->control;
+    if (b == NULL || b->state == KAP_BATCH_ARRIVED ||
+        !kap_evidence_healthy(c->evidence))
+        return;
+    if (b->state == KAP_BATCH_FLYING && !has_started(b))
+        uncount(b);
+    kap_call_drop(c, b, e);
 }
 
 bool kap_call_pump(kap_call *c, kap_engine *e)
 {
+    /* Enough in the engine to keep it busy while nobody steps, and while some
+     * pause before they are tried again; and no more: what has arrived waits in
+     * memory, and where all of them pause, the service wants to be left alone,
+     * and the retries that there are have to last.
+     */
+    unsigned window;
     if (c->left)
         kap_engine_wake(e);
     c->left = false;
@@ -193,10 +198,13 @@ bool kap_call_pump(kap_call *c, kap_engine *e)
         kap_call_stop(c, e, &c->stop);
         return true;
     }
-    for (kap_batch *b = c->batches; b != NULL && has_room(c); b = b->next)
+    drop_control(c, e);
+    window = 2 * (unsigned)c->settings->concurrency + 8;
+    for (kap_batch *b = c->batches; b != NULL && c->flying < window;
+         b = b->next)
         if (b->state == KAP_BATCH_READY && !batch_send(c, b, e))
             return false;
-    while (c->next < c->ids.n && has_room(c)) {
+    while (c->next < c->ids.n && c->flying < window) {
         uint32_t left = c->ids.n - c->next;
         uint32_t size = (uint32_t)c->settings->batch_size;
         kap_batch *b =
@@ -367,7 +375,7 @@ void kap_call_refetch(kap_batch *b)
 void kap_call_park(kap_batch *b)
 {
     b->call->changes++;
-    kap_evidence_failed(b->call->evidence, b);
+    kap_evidence_park(b->call->evidence, b);
     drop_transfer(b);
     b->state = KAP_BATCH_PARKED;
 }
@@ -407,9 +415,7 @@ void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why)
     for (kap_batch *b = c->batches; b != NULL; b = next) {
         next = b->next;
         if (b->state == KAP_BATCH_READY ||
-            (b->state == KAP_BATCH_FLYING &&
-             !atomic_load_explicit(&b->transfer->started,
-                                   memory_order_acquire))) {
+            (b->state == KAP_BATCH_FLYING && !has_started(b))) {
             if (b->state == KAP_BATCH_FLYING)
                 uncount(b);
             kap_call_drop(c, b, e);

@@ -48,7 +48,7 @@ typedef struct kap_batch {
     bool half;      /* of a batch that failed */
     bool probe;     /* nobody knew whether anything works when it was made... */
     bool released;  /* ...and, a single id that failed, it is tried again */
-    bool pausing;   /* see kap_call */
+    bool whole;     /* parked, of several ids, and never taken apart */
     bool unheard;   /* a whole request that has not ended: kap_evidence_await */
     bool fresh;     /* on a new connection: see kap_transfer */
     bool http1;     /* HTTP/2 swallowed its answer: see is_swallowed */
@@ -79,6 +79,7 @@ typedef struct kap_call {
     unsigned char *state; /* kap_id_state of each id */
     uint32_t next;        /* the first id not yet in a batch */
     kap_batch *batches, *last;
+    kap_batch *control; /* under way, or NULL */
     unsigned changes;  /* of these, and of whether they are parked: a counter */
     unsigned flying;   /* the engine's */
     unsigned pausing;  /* of them, those not to start before their time */
@@ -110,9 +111,6 @@ void kap_call_let_go(kap_call *c);
 /* Hands batches to the engine, as many as are good for the pace. False: no
  * memory; what was not handed over still will be by the next pump. */
 bool kap_call_pump(kap_call *c, kap_engine *e);
-
-/* The engine has given it back. */
-void kap_call_landed(kap_batch *b);
 
 /* Decides about b, which failed as b->failure says: sets its next_step and
  * delay. Once an attempt: retries are counted. */

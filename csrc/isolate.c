@@ -11,7 +11,9 @@
  * ids of the defaults 48 requests; and of one batch of 50, 40 of them bad and
  * anywhere, the other ten came in 57 of 60 trials. */
 #define GIVE_UP 48
-/* In an outage a control is sent after 1, 2, 4 and so on failures. */
+/* But so many whole requests are halved before all the others are given up. */
+#define LOOKS 8
+/* In an outage a feeler is put out after 1, 2, 4 and so on failures. */
 #define QUIET_MAX 16
 
 bool kap_evidence_healthy(const kap_evidence *e)
@@ -25,7 +27,7 @@ void kap_evidence_success(kap_evidence *e, const char *id, size_t len)
     e->success = true;
     e->outage = false;
     e->failures = e->probes = e->requests = 0;
-    e->last = e->awaited = e->controls = e->quiet = 0;
+    e->last = e->awaited = e->looked = e->feelers = e->quiet = 0;
     e->prober = NULL;
     if (id != NULL && len < sizeof e->known) {
         memcpy(e->known, id, len);
@@ -39,21 +41,27 @@ void kap_evidence_failure(kap_evidence *e, unsigned attempts, bool probe)
     e->requests += attempts;
     if (probe)
         e->probes++;
-    if (e->quiet > 0)
+    else if (e->quiet > 0)
         e->quiet--;
+}
+
+/* For a while there is nothing to be found out. */
+static void keep_quiet(kap_evidence *e)
+{
+    unsigned quiet = 1u << (e->feelers < 5 ? e->feelers : 5);
+    e->feelers++;
+    e->quiet = quiet < QUIET_MAX ? quiet : QUIET_MAX;
 }
 
 static void set_outage(kap_evidence *e)
 {
+    keep_quiet(e);
     e->outage = e->news = true;
+    e->prober = NULL;
 }
 
 void kap_evidence_control_failed(kap_evidence *e)
 {
-    unsigned quiet = 1u << (e->controls < 5 ? e->controls : 5);
-    e->controls++;
-    e->quiet = quiet < QUIET_MAX ? quiet : QUIET_MAX;
-    e->prober = NULL;
     set_outage(e);
 }
 
@@ -63,14 +71,6 @@ void kap_evidence_await(kap_evidence *e, kap_batch *b)
     e->unheard++;
 }
 
-void kap_evidence_failed(kap_evidence *e, kap_batch *b)
-{
-    bool waiting = e->awaited > 0;
-    kap_evidence_heard(e, b);
-    if (!waiting) /* a verdict on it waits for what is under way now */
-        e->last = 0;
-}
-
 void kap_evidence_heard(kap_evidence *e, kap_batch *b)
 {
     if (!b->unheard)
@@ -78,6 +78,25 @@ void kap_evidence_heard(kap_evidence *e, kap_batch *b)
     b->unheard = false;
     e->unheard--;
     if (e->awaited > 0 && b->number <= e->last && --e->awaited == 0)
+        e->news = true;
+}
+
+void kap_evidence_park(kap_evidence *e, kap_batch *b)
+{
+    bool waiting = e->awaited > 0;
+    kap_evidence_heard(e, b);
+    if (!waiting) /* a verdict on it waits for what is under way now */
+        e->last = 0;
+    b->whole = !b->half && b->count > 1;
+    e->whole += b->whole;
+}
+
+void kap_evidence_unpark(kap_evidence *e, kap_batch *b)
+{
+    if (!b->whole)
+        return;
+    b->whole = false;
+    if (--e->whole == 0)
         e->news = true;
 }
 
@@ -96,7 +115,8 @@ void kap_call_leave_probing(kap_call *c)
 }
 
 typedef struct overview {
-    kap_batch *any, *large, *small, *single; /* of the parked ones */
+    kap_batch *any, *large, *small, *single, *whole; /* of the parked ones */
+    unsigned singles;
     bool probing; /* a part of what was taken apart in doubt is under way */
     double not_before;
 } overview;
@@ -114,8 +134,11 @@ static overview look(const kap_call *c)
             v.not_before = b->not_before;
         if (b->count == 1) {
             v.single = v.single == NULL ? b : v.single;
+            v.singles++;
             continue;
         }
+        if (b->whole && v.whole == NULL)
+            v.whole = b;
         if (v.large == NULL || b->count > v.large->count)
             v.large = b;
         if (v.small == NULL || b->count < v.small->count)
@@ -159,6 +182,45 @@ static bool all_heard(const kap_call *c)
     return e->awaited == 0;
 }
 
+static kap_parked give_up(const kap_call *c)
+{
+    if (!all_heard(c))
+        return KAP_PARKED_WAIT;
+    set_outage(c->evidence);
+    return KAP_PARKED_FAIL;
+}
+
+/* Whether another call's whole requests come first. */
+static bool is_others_turn(const kap_call *c, const overview *v)
+{
+    const kap_evidence *e = c->evidence;
+    return e->whole > 0 && v->whole == NULL && e->looked < LOOKS &&
+           is_hopeless(c);
+}
+
+/* Nothing has worked, and there is no known id to ask for. */
+static kap_parked probe(kap_call *c, const overview *v, kap_batch **batch)
+{
+    kap_evidence *e = c->evidence;
+    if (is_hopeless(c)) {
+        if (v->whole == NULL || e->looked >= LOOKS)
+            return give_up(c);
+        *batch = v->whole;
+        return KAP_PARKED_SPLIT;
+    }
+    if (v->large == NULL) { /* nothing is left to take apart */
+        unsigned retries = (unsigned)c->settings->retries;
+        if (e->requests + v->singles * retries > GIVE_UP + 10)
+            return give_up(c);
+        *batch = v->single;
+        return release(c, v->single);
+    }
+    /* Now a large one, for bad ids that stand together; now a small one, for
+     * bad ids that are everywhere. */
+    *batch = e->small_next || is_too_large(v->small) ? v->small : v->large;
+    return KAP_PARKED_SPLIT;
+}
+
 kap_parked kap_call_unpark(kap_call *c, kap_batch **batch)
 {
     kap_evidence *e = c->evidence;
@@ -172,27 +234,23 @@ kap_parked kap_call_unpark(kap_call *c, kap_batch **batch)
         return KAP_PARKED_FAIL;
     if (kap_evidence_healthy(e))
         return v.any->count == 1 ? release(c, v.any) : KAP_PARKED_SPLIT;
-    bool may_ask = e->known[0] != '\0' && e->quiet == 0;
-    if (e->outage && !may_ask)
-        return all_heard(c) ? KAP_PARKED_FAIL : KAP_PARKED_WAIT;
     if (v.probing || (e->prober != NULL && e->prober != c))
         return KAP_PARKED_WAIT;
+    bool known = e->known[0] != '\0';
+    if (e->outage && (e->quiet > 0 || !(known || v.whole != NULL))) {
+        kap_call_leave_probing(c);
+        return all_heard(c) ? KAP_PARKED_FAIL : KAP_PARKED_WAIT;
+    }
+    if (!e->outage && !known && is_others_turn(c, &v)) {
+        kap_call_leave_probing(c);
+        return KAP_PARKED_WAIT;
+    }
     e->prober = c;
-    if (may_ask)
+    if (known)
         return KAP_PARKED_ASK;
-    if (is_hopeless(c)) {
-        if (!all_heard(c))
-            return KAP_PARKED_WAIT;
-        set_outage(e);
-        return KAP_PARKED_FAIL;
-    }
-    if (v.large == NULL) { /* nothing is left to take apart */
-        *batch = v.single;
-        return release(c, v.single);
-    }
-    /* Now a large one, for bad ids that stand together; now a small one, for
-     * bad ids that are everywhere. */
-    *batch = e->small_next || is_too_large(v.small) ? v.small : v.large;
+    if (!e->outage)
+        return probe(c, &v, batch);
+    *batch = v.whole;
     return KAP_PARKED_SPLIT;
 }
 
@@ -201,6 +259,7 @@ bool kap_call_ask(kap_call *c)
     kap_batch *b = kap_call_add(c, 0, 0, c->last);
     if (b == NULL)
         return false;
+    c->control = b;
     memcpy(b->control, c->evidence->known, sizeof b->control);
     b->probe = true;
     b->not_before = look(c).not_before;
@@ -226,6 +285,10 @@ bool kap_call_split(kap_call *c, kap_batch *b)
     one->not_before = two->not_before = b->not_before;
     one->probe = two->probe = !kap_evidence_healthy(e);
     e->small_next = one->probe && !e->small_next;
+    if (one->probe && b->whole)
+        e->looked++;
+    if (e->outage)
+        keep_quiet(e);
     kap_call_drop(c, b, NULL);
     return true;
 }

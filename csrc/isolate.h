@@ -23,7 +23,8 @@ struct kap_call;
  * more, in a request called the control. If that is answered, with the ticket or
  * without, the service is well; if not, this is an outage. In an outage, what
  * fails is not taken apart; it ends with the next answer, and now and then, less
- * and less often, another control is sent.
+ * and less often, another control is sent or, where no ticket has come, one
+ * request halved.
  */
 typedef struct kap_evidence {
     unsigned failures; /* in a row */
@@ -32,8 +33,10 @@ typedef struct kap_evidence {
     unsigned unheard;  /* whole requests, not parts, that have not ended */
     unsigned last;     /* the number of the last request when all seemed lost */
     unsigned awaited;  /* so many of the unheard are older: one may succeed */
-    unsigned controls; /* that failed, in a row */
-    unsigned quiet;    /* so many more failures before another of them */
+    unsigned whole;    /* parked whole requests, of several ids */
+    unsigned looked;   /* whole requests taken apart in doubt */
+    unsigned feelers;  /* controls and the like that failed, in a row */
+    unsigned quiet;    /* so many whole requests may fail before the next */
     bool success;      /* there was one */
     bool outage;       /* nothing works */
     bool small_next;   /* in doubt, the smallest is next, not the largest */
@@ -48,11 +51,12 @@ bool kap_evidence_healthy(const kap_evidence *e);
 void kap_evidence_success(kap_evidence *e, const char *id, size_t len);
 void kap_evidence_failure(kap_evidence *e, unsigned attempts, bool probe);
 void kap_evidence_control_failed(kap_evidence *e);
-/* A whole request: its beginning; its end; or a failure, to be taken apart. The
- * last two do nothing for another. */
+/* A whole request begins; and ends. The second does nothing for another. */
 void kap_evidence_await(kap_evidence *e, struct kap_batch *b);
 void kap_evidence_heard(kap_evidence *e, struct kap_batch *b);
-void kap_evidence_failed(kap_evidence *e, struct kap_batch *b);
+/* One is parked, whole or part; and is no longer, or never was. */
+void kap_evidence_park(kap_evidence *e, struct kap_batch *b);
+void kap_evidence_unpark(kap_evidence *e, struct kap_batch *b);
 
 /* Whether a request of several ids that failed so may be taken apart. */
 bool kap_isolates(kap_kind kind, int status);

@@ -161,7 +161,7 @@ static void forgive(lua_State *L, kap_request *r, uint32_t i, int table)
     unsigned n = (unsigned)lua_rawlen(L, -1);
     remove_value(L, top + 3, &n);
     lua_rawgeti(L, table, KAP_REQUEST_FAILURES);
-    if (n == 0)
+    if (n == 0 && lua_istable(L, -1))
         remove_value(L, top + 2, &r->failures);
     lua_pushnil(L);
     lua_rawseti(L, top + 1, (int)i + 1);
@@ -171,14 +171,15 @@ static void forgive(lua_State *L, kap_request *r, uint32_t i, int table)
 /* A ticket that came with another batch than its own: it was asked for after
  * all, and if its own failed, it came all the same. Clears its place among the
  * extras. */
-static void adopt_extras(lua_State *L, kap_request *r, int table)
+void kapL_result_adopt(lua_State *L, kap_request *r, int table)
 {
     kap_call *c = &r->call;
     int top = lua_gettop(L);
     lua_rawgeti(L, table, KAP_REQUEST_TICKETS);
     lua_rawgeti(L, table, KAP_REQUEST_EXTRAS);
     lua_rawgeti(L, table, KAP_REQUEST_EXTRA_IDS);
-    for (int k = 1; k <= (int)r->extras; k++) {
+    /* of two, the last; none, where a finalizer has built the result */
+    for (int k = (int)r->extras; k > 0 && lua_istable(L, top + 3); k--) {
         size_t len;
         const char *id;
         lua_rawgeti(L, top + 3, k);
@@ -397,8 +398,7 @@ static void build(lua_State *L, kap_request *r, int table)
 {
     lua_createtable(L, 3, 0);
     int packed = lua_gettop(L);
-    if (r->extras > 0)
-        adopt_extras(L, r, table);
+    kapL_result_adopt(L, r, table);
     fail_pending(L, r, table);
     if (is_success(r)) {
         push_tickets(L, r, table);

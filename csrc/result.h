@@ -18,6 +18,10 @@ void kapL_push_error(lua_State *L, const kap_request *r, const kap_failure *f,
 void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
                        size_t len);
 
+/* A ticket that was not asked for with its request, but with another one of the
+ * call's, is that one's. */
+void kapL_result_adopt(lua_State *L, kap_request *r, int table);
+
 /*
  * Keeps a failure for good in the request's table: an entry of `failed`, and
  * the way from each of its ids to it. In two steps: finalizers may come during

@@ -321,6 +321,12 @@ static int one_round(lua_State *L, kap_iterator *it, int table)
     }
     if (it->closed)
         return 0;
+    if (r->extras > 0) { /* parts of one request may bring each other's */
+        kapL_getuservalue(L, request);
+        kapL_result_adopt(L, r, lua_gettop(L));
+        lua_pop(L, 1);
+        r->extras = 0;
+    }
     c->given++;
     return give_id(L, r, request, i);
 }

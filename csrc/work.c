@@ -53,7 +53,7 @@ static void collect_arrived(kap_client *c)
     while (c->engine != NULL && (t = kap_engine_take(c->engine)) != NULL) {
         kap_batch *b = t->owner;
         b->state = KAP_BATCH_ARRIVED;
-        kap_call_landed(b);
+        b->call->flying--;
         kap_call_look(b->call);
         arrive(c, b, false);
     }

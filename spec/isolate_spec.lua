@@ -245,6 +245,68 @@ describe("isolate", function()
         client:close()
     end)
 
+    it("looks into what comes late before it gives up", function()
+        local ids, bad = sandbox.ids(150), {}
+        for _, at in ipairs(places(140, 140, places(1, 100))) do bad[#bad + 1] = ids[at] end
+        local client = kapture.new()
+        local _, _, err = client:get_ticket(ids, (options { "delay,ms=300,ifid=" .. ids[120],
+            "badid,status=404,id=" .. table.concat(bad, "+") }))
+        assert.same(bad, err.ids)
+        assert.equal(49, #err.tickets)
+        client:close()
+    end)
+
+    it("looks into each chunk of an iterator before it gives up", function()
+        local ids, is_bad, list = sandbox.ids(500), {}, {}
+        for chunk = 0, 9 do
+            for at = 1, chunk == 0 and 50 or 1 do
+                local place = chunk * 50 + at
+                is_bad[ids[place]] = true
+                list[#list + 1] = ids[place]
+            end
+        end
+        for _, concurrency in ipairs { 1, 4 } do
+            for _, slow in ipairs { "tag", "delay,ms=100,ifid=" .. ids[60] .. "+" .. ids[110] .. "+" .. ids[160] } do
+                local client = kapture.new()
+                local o = options({ slow, "badid,status=404,id=" .. table.concat(list, "+") },
+                    { concurrency = concurrency })
+                local lost = 0
+                for id, ticket in client:tickets(ids, o) do
+                    assert.is_false(ticket ~= nil and is_bad[id] == true)
+                    if not ticket and not is_bad[id] then lost = lost + 1 end
+                end
+                assert.equal(0, lost, concurrency .. " " .. slow)
+                client:close()
+            end
+        end
+    end)
+
+    it("retries few single ids, and not many, where nothing works", function()
+        for _, n in ipairs { 2, 8, 12, 16, 20, 23, 30 } do
+            local o, key = options("outage,code=500")
+            local client = kapture.new()
+            local _, _, err = client:get_ticket(sandbox.ids(n), o)
+            assert.equal(n, #err.ids)
+            local requests = sandbox.stats(key).requests
+            assert.is_true(requests < 60, requests)
+            if n <= 8 then assert.equal(3 + 2 * (n - 1) + 2 * n, requests) end
+            client:close()
+        end
+    end)
+
+    it("ends without the control that nobody needs any more", function()
+        local ids, bad = sandbox.ids(150), {}
+        for _, at in ipairs(places(51, 100)) do bad[#bad + 1] = ids[at] end
+        -- the first that holds it brings it, the second hangs; the last batch comes late
+        local o = options({ "hang,s=30,skip=1,ifid=" .. ids[1], "delay,ms=500,ifid=" .. ids[150],
+            "badid,status=404,id=" .. table.concat(bad, "+") }, { timeout = 20 })
+        local client, started = kapture.new(), calls.now()
+        local _, _, err = client:get_ticket(ids, o)
+        assert.equal(100, #err.tickets)
+        assert.is_true(calls.now() - started < 15)
+        client:close()
+    end)
+
     it("waits for it in an outage, too", function()
         local ids, bad = sandbox.ids(300), {}
         for _, at in ipairs(places(210, 210, places(1, 200))) do bad[#bad + 1] = ids[at] end

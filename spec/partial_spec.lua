@@ -100,6 +100,16 @@ describe("without partial", function()
         end
     end)
 
+    it("so it is with parts of an iterator's request", function()
+        local ids = sandbox.ids(4)
+        local o = options { "unasked,id=" .. ids[3] .. ",ifid=" .. ids[1], "badid,status=404,id=" .. ids[3] }
+        local got = {}
+        for id, ticket in kapture.tickets(ids, o) do
+            if ticket then got[#got + 1] = id end
+        end
+        assert.same(ids, got)
+    end)
+
     it("other batches run to their end", function()
         local ids = sandbox.ids(40)
         local o, key = options("status,code=403,ifid=" .. ids[1], { batch_size = 4, concurrency = 2 })
