@@ -175,9 +175,14 @@ static void drop_control(kap_call *c, kap_engine *e)
     if (b == NULL || b->state == KAP_BATCH_ARRIVED ||
         !kap_evidence_healthy(c->evidence))
         return;
-    if (b->state == KAP_BATCH_FLYING && !has_started(b))
+    bool flying = b->state == KAP_BATCH_FLYING;
+    if (flying && !has_started(b))
         uncount(b);
+    else if (!flying && b->attempts > 0) /* a retry that will not be */
+        c->retries--;
     kap_call_drop(c, b, e);
+    if (flying) /* its answer may have held the lane */
+        kap_engine_wake(e);
 }
 
 bool kap_call_pump(kap_call *c, kap_engine *e)

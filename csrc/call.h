@@ -80,9 +80,8 @@ typedef struct kap_call {
     uint32_t next;        /* the first id not yet in a batch */
     kap_batch *batches, *last;
     kap_batch *control; /* under way, or NULL */
-    unsigned changes;  /* of these, and of whether they are parked: a counter */
-    unsigned flying;   /* the engine's */
-    unsigned pausing;  /* of them, those not to start before their time */
+    unsigned changes; /* of these, and of whether they are parked: a counter */
+    unsigned flying;
     unsigned *numbers; /* the client's counter of requests */
     kap_budget *budget;
     uint64_t *random;

@@ -62,7 +62,8 @@ static void set_outage(kap_evidence *e)
 
 void kap_evidence_control_failed(kap_evidence *e)
 {
-    set_outage(e);
+    if (!kap_evidence_healthy(e)) /* something has worked meanwhile */
+        set_outage(e);
 }
 
 void kap_evidence_await(kap_evidence *e, kap_batch *b)
@@ -190,12 +191,21 @@ static kap_parked give_up(const kap_call *c)
     return KAP_PARKED_FAIL;
 }
 
+/* Nothing is left to take apart, and the retries of all that stands alone would
+ * be as many requests as it takes to give up. */
+static bool is_exhausted(const kap_call *c, const overview *v)
+{
+    unsigned retries = (unsigned)c->settings->retries;
+    return v->large == NULL &&
+           c->evidence->requests + v->singles * retries > GIVE_UP + 10;
+}
+
 /* Whether another call's whole requests come first. */
 static bool is_others_turn(const kap_call *c, const overview *v)
 {
     const kap_evidence *e = c->evidence;
     return e->whole > 0 && v->whole == NULL && e->looked < LOOKS &&
-           is_hopeless(c);
+           (is_hopeless(c) || is_exhausted(c, v));
 }
 
 /* Nothing has worked, and there is no known id to ask for. */
@@ -208,10 +218,9 @@ static kap_parked probe(kap_call *c, const overview *v, kap_batch **batch)
         *batch = v->whole;
         return KAP_PARKED_SPLIT;
     }
-    if (v->large == NULL) { /* nothing is left to take apart */
-        unsigned retries = (unsigned)c->settings->retries;
-        if (e->requests + v->singles * retries > GIVE_UP + 10)
-            return give_up(c);
+    if (is_exhausted(c, v))
+        return give_up(c);
+    if (v->large == NULL) {
         *batch = v->single;
         return release(c, v->single);
     }

@@ -281,6 +281,28 @@ describe("isolate", function()
         end
     end)
 
+    it("looks into each chunk, of whatever size, whatever the retries", function()
+        for _, case in ipairs { { 16, 4, 2 }, { 8, 4, 5 }, { 4, 4, 8 }, { 4, 16, 2 }, { 25, 4, 2 } } do
+            local size, concurrency, retries = (table.unpack or unpack)(case)
+            local chunks = concurrency + 2
+            local ids, is_bad, list = sandbox.ids(size * chunks), {}, {}
+            for at = 1, #ids do
+                if at <= size or at % size == 1 then
+                    is_bad[ids[at]] = true
+                    list[#list + 1] = ids[at]
+                end
+            end
+            local client, lost = kapture.new(), 0
+            local o = options("badid,status=500,id=" .. table.concat(list, "+"),
+                { batch_size = size, concurrency = concurrency, retries = retries })
+            for id, ticket in client:tickets(ids, o) do
+                if not ticket and not is_bad[id] then lost = lost + 1 end
+            end
+            assert.equal(0, lost, table.concat(case, " "))
+            client:close()
+        end
+    end)
+
     it("retries few single ids, and not many, where nothing works", function()
         for _, n in ipairs { 2, 8, 12, 16, 20, 23, 30 } do
             local o, key = options("outage,code=500")
