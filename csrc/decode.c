@@ -275,7 +275,8 @@ container:
 
 after_member:
     at = *fr->link;
-    if (p < guess_end && at != NULL &&
+    /* what came first in another object came after its bracket */
+    if (p < guess_end && at != NULL && *p == ',' &&
         kap_same(p, at->name, at->name_len, at->name_mask))
         goto guessed;
     p = kap_skip_blanks(p, end);

@@ -435,6 +435,12 @@ describe("values", function()
         end
     end)
 
+    it("need their commas, also where a bracket stands before the same name elsewhere", function()
+        local text = '[{"b":1,"c":2},{"b":1,"c":2},{"x":1{"b":1,"c":2}]' .. (" "):rep(300)
+        refuses(text, "expected ',' or '}' at byte 36")
+        refuses(('[{"h":%s}]'):format(text), "expected ',' or '}' at byte 42")
+    end)
+
     it("may be nested 1000 deep", function()
         for _, pair in ipairs { { "[", "]" }, { '{"a":', "}" }, { '[{"a":', "}]" } } do
             local per = #pair[2]
