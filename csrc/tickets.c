@@ -276,15 +276,25 @@ static void forgive_absence(kap_iterator *it)
     }
 }
 
+/* Called by a hook or a finalizer in the middle of work on one of its chunks:
+ * that must go on first, and others may wait for what it brings. */
+static bool is_held(const kap_iterator *it)
+{
+    for (uint32_t i = 0; i < it->used; i++)
+        if (it->ring[(it->first + i) % it->room].request->held > 0)
+            return true;
+    return false;
+}
+
 static void drive(lua_State *L, kap_iterator *it, int request)
 {
     kap_request *r = lua_touserdata(L, request);
+    it->refused = is_held(it);
+    if (it->refused)
+        luaL_error(L, AT_WORK);
     forgive_absence(it);
     kapL_client_drive(L, request - 1, r, HUGE_VAL);
     it->seen = kap_now();
-    it->refused = !r->call.done && r->held > 0;
-    if (it->refused)
-        luaL_error(L, AT_WORK);
 }
 
 /* The chunk whose turn it is, with all sent that may be; NULL: the end. */

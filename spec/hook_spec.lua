@@ -136,6 +136,28 @@ describe("a hook", function()
         assert.is_nil((next_one()))
     end)
 
+    it("is told so in the middle of another chunk than the one whose turn it is", function()
+        local ids = sandbox.ids(7)
+        local client = kapture.new(ask.opts({}, "delay,ms=100,ifid=" .. ids[1], "outage"))
+        local next_one, why
+        next_one = client:tickets({ "#", (table.unpack or unpack)(ids) }, { batch_size = 4, concurrency = 2,
+            retries = 0, hook = function(event)
+                if event.event == "split" and not why then why = { pcall(next_one) } end
+            end })
+        assert.are.equal("#", (next_one()))
+        -- drives the client meanwhile
+        assert(client:get_ticket(sandbox.id(9), { base_url = sandbox.url "delay,ms=500" }))
+        assert.is_false(why[1])
+        assert.is_truthy(tostring(why[2]):find("at work", 1, true), why[2])
+        local n = 0
+        for id, ticket in next_one do
+            n = n + 1
+            assert.are.equal(ids[n], id)
+            assert.is_nil(ticket)
+        end
+        assert.are.equal(7, n)
+    end)
+
     it("may change its event as it likes", function()
         local got = ask("2,1", { hook = function(event)
             event.ids[1] = "x"
