@@ -137,15 +137,15 @@ static void unpark(lua_State *L, kap_request *r, int table)
     int top = lua_gettop(L);
     while (!c->done && (what = kap_call_unpark(c, &b)) != KAP_PARKED_WAIT) {
         int first_event;
-        /* a copy: a finalizer may end the call, or step the client and come
-         * through here itself, and b is gone */
-        const kap_batch seen = *b;
-        unsigned changes = c->changes;
         if (what == KAP_PARKED_ASK) {
             if (!kap_call_ask(c))
                 kapL_nomem(L);
             continue;
         }
+        /* a copy: a finalizer may end the call, or step the client and come
+         * through here itself, and b is gone */
+        const kap_batch seen = *b;
+        unsigned changes = c->changes;
         if (what == KAP_PARKED_FAIL)
             kapL_result_failure(L, r, &seen.failure, seen.first, seen.count,
                                 table);

@@ -226,7 +226,7 @@ bool kap_call_pump(kap_call *c, kap_engine *e)
 
 void kap_batch_describe(kap_batch *b, const kap_transfer *t)
 {
-    if (!atomic_load_explicit(&t->started, memory_order_acquire))
+    if (!has_started(b))
         uncount(b);
     kap_transfer_failure(t, &b->failure);
     kap_response_quote(t, &b->failure);

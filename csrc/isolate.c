@@ -27,7 +27,7 @@ void kap_evidence_success(kap_evidence *e, const char *id, size_t len)
     e->success = true;
     e->outage = false;
     e->failures = e->probes = e->requests = 0;
-    e->last = e->awaited = e->looked = e->feelers = e->quiet = 0;
+    e->last = e->awaited = e->looked = e->gap = e->quiet = 0;
     e->prober = NULL;
     if (id != NULL && len < sizeof e->known) {
         memcpy(e->known, id, len);
@@ -48,9 +48,9 @@ void kap_evidence_failure(kap_evidence *e, unsigned attempts, bool probe)
 /* For a while there is nothing to be found out. */
 static void keep_quiet(kap_evidence *e)
 {
-    unsigned quiet = 1u << (e->feelers < 5 ? e->feelers : 5);
-    e->feelers++;
-    e->quiet = quiet < QUIET_MAX ? quiet : QUIET_MAX;
+    if (e->gap < QUIET_MAX)
+        e->gap = e->gap == 0 ? 1 : 2 * e->gap;
+    e->quiet = e->gap;
 }
 
 static void set_outage(kap_evidence *e)
@@ -116,7 +116,7 @@ void kap_call_leave_probing(kap_call *c)
 }
 
 typedef struct overview {
-    kap_batch *any, *large, *small, *single, *whole; /* of the parked ones */
+    kap_batch *any, *large, *small, *whole; /* of the parked ones */
     unsigned singles;
     bool probing; /* a part of what was taken apart in doubt is under way */
     double not_before;
@@ -134,7 +134,6 @@ static overview look(const kap_call *c)
         if (b->not_before > v.not_before)
             v.not_before = b->not_before;
         if (b->count == 1) {
-            v.single = v.single == NULL ? b : v.single;
             v.singles++;
             continue;
         }
@@ -220,10 +219,8 @@ static kap_parked probe(kap_call *c, const overview *v, kap_batch **batch)
     }
     if (is_exhausted(c, v))
         return give_up(c);
-    if (v->large == NULL) {
-        *batch = v->single;
-        return release(c, v->single);
-    }
+    if (v->large == NULL) /* a single id, like all others */
+        return release(c, v->any);
     /* Now a large one, for bad ids that stand together; now a small one, for
      * bad ids that are everywhere. */
     *batch = e->small_next || is_too_large(v->small) ? v->small : v->large;

@@ -35,8 +35,9 @@ typedef struct kap_evidence {
     unsigned awaited;  /* so many of the unheard are older: one may succeed */
     unsigned whole;    /* parked whole requests, of several ids */
     unsigned looked;   /* whole requests taken apart in doubt */
-    unsigned feelers;  /* controls and the like that failed, in a row */
-    unsigned quiet;    /* so many whole requests may fail before the next */
+    unsigned quiet;    /* so many whole requests may fail before a control, or
+                        * whatever stands for it, is sent in an outage... */
+    unsigned gap;      /* ...and so many there were when the last was */
     bool success;      /* there was one */
     bool outage;       /* nothing works */
     bool small_next;   /* in doubt, the smallest is next, not the largest */

@@ -28,8 +28,9 @@ typedef struct kap_iterator {
     uint32_t size; /* ids in a chunk, at most */
     long position; /* in a table source; -1: another kind of source */
     bool drained, closed, prepared;
-    bool busy;        /* in a round: its source or a hook may call it again */
-    bool refused;     /* a round: a hook of the chunk it waits for asked */
+    bool busy; /* in a round: its source or a hook may call it again */
+    bool
+        refused; /* a round: it was asked for in the middle of a chunk's work */
     double turned;    /* when the engine last had its turn */
     double seen;      /* when the iterator last drove what is in flight */
     kap_failure stop; /* after this, nothing more is sent */

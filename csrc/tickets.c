@@ -390,8 +390,8 @@ static void close_here(lua_State *L, kap_iterator *it)
 }
 
 /* Calls f(iterator), and closes the iterator where that fails, unless it was only
- * called in the middle of what the round waits for. The number of results, which
- * are on the stack. */
+ * called in the middle of a chunk's work. The number of results, which are on the
+ * stack. */
 static int run_protected(lua_State *L, kap_iterator *it, lua_CFunction f,
                          int results)
 {

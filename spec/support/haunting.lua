@@ -21,20 +21,25 @@ local function client_of(fault, more)
     return kapture.new(options)
 end
 
+-- What get_ticket would return, by an iterator.
+local function loop(c, ids, options)
+    local out = {}
+    local next_one = c:tickets(ids, options)
+    for _ = 1, 100 do
+        local id, ticket, err = next_one()
+        if id == nil then break end
+        if ticket then out[#out + 1] = ticket end
+        if err and err.kind ~= "server" then return nil, err.message, err end
+    end
+    return out
+end
+
 local works = {
     ["get_ticket"] = { "", function(c) return c:get_ticket(names) end },
     ["get_ticket with options"] = { "", function(c) return c:get_ticket(names, { fields = { "task_details" } }) end },
     ["get_ticket with a bad id"] = { "/fault/badid,id=713000000002", function(c) return c:get_ticket(names) end },
     ["tickets with many bad ids"] = { "/fault/badid,id=" .. table.concat(many, "+", 3), function(c)
-        local out = {}
-        local next_one = c:tickets(many, { concurrency = 2, batch_size = 4 })
-        for _ = 1, 100 do
-            local id, ticket, err = next_one()
-            if id == nil then break end
-            if ticket then out[#out + 1] = ticket end
-            if err and err.kind ~= "server" then return nil, err.message, err end
-        end
-        return out
+        return loop(c, many, { concurrency = 2, batch_size = 4 })
     end, tickets = 2 },
     ["get_ticket with retries"] = {
         "/fault/status,code=503,times=1,key=", function(c) return c:get_ticket(names, { retries = 1 }) end },
@@ -53,15 +58,7 @@ local works = {
         return current:result()
     end, tickets = 5 },
     ["tickets"] = { "/fault/badid,id=713000000002", function(c)
-        local out = {}
-        local next_one = c:tickets(names, { concurrency = 2 })
-        for _ = 1, 100 do
-            local id, ticket, err = next_one()
-            if id == nil then break end
-            if ticket then out[#out + 1] = ticket end
-            if err and err.kind ~= "server" then return nil, err.message, err end
-        end
-        return out
+        return loop(c, names, { concurrency = 2 })
     end },
     ["nothing to send"] = { "", function(c)
         c:get_ticket "#"
