@@ -274,11 +274,14 @@ container:
     goto element;
 
 after_member:
-    at = *fr->link;
-    /* what came first in another object came after its bracket */
-    if (p < guess_end && at != NULL && *p == ',' &&
-        kap_same(p, at->name, at->name_len, at->name_mask))
-        goto guessed;
+    /* only after a comma: what came first in another object came after its
+     * bracket */
+    if (p < guess_end && *p == ',') {
+        at = *fr->link;
+        if (at != NULL && kap_same(p, at->name, at->name_len, at->name_mask))
+            goto guessed;
+        goto member;
+    }
     p = kap_skip_blanks(p, end);
     if (p < end && *p == ',')
         goto member;
