@@ -211,6 +211,8 @@ static bool is_others_turn(const kap_call *c, const overview *v)
 static kap_parked probe(kap_call *c, const overview *v, kap_batch **batch)
 {
     kap_evidence *e = c->evidence;
+    if (e->requests >= GIVE_UP / 2 && !all_heard(c))
+        return KAP_PARKED_WAIT;
     if (is_hopeless(c)) {
         if (v->whole == NULL || e->looked >= LOOKS)
             return give_up(c);

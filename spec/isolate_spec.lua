@@ -251,6 +251,18 @@ describe("isolate", function()
         client:close()
     end)
 
+    -- eight others of nothing but bad ids would take all of it
+    it("leaves a part of the budget to what is under way", function()
+        local ids, bad = sandbox.ids(34), {}
+        for at = 3, 34 do bad[#bad + 1] = ids[at] end
+        local client = kapture.new()
+        local _, _, err = client:get_ticket(ids, (options({ "delay,ms=300,ifid=" .. ids[1],
+            "badid,status=500,id=" .. table.concat(bad, "+") }, { batch_size = 4, retries = 0 })))
+        assert.same(bad, err.ids)
+        assert.equal(2, #err.tickets)
+        client:close()
+    end)
+
     it("looks into each chunk of an iterator before it gives up", function()
         local ids, is_bad, list = sandbox.ids(500), {}, {}
         for chunk = 0, 9 do
