@@ -4,17 +4,8 @@
 -- KAPTURE_STRESS_SEED and KAPTURE_STRESS_ROUNDS choose others.
 local kapture = require "kapture"
 local sandbox = require "spec.support.sandbox"
+local generator = require("spec.support.random").generator
 local host = require "kapture_host"
-
--- The same numbers on every Lua.
-local function generator(seed)
-    local state = seed % 2147483647
-    if state == 0 then state = 1 end
-    return function(n)
-        state = state * 16807 % 2147483647
-        return state % n + 1
-    end
-end
 
 local KINDS = { cancelled = true, closed = true, network = true, server = true, timeout = true, protocol = true,
     invalid_ids = true, tls = true, config = true, not_found = true }
