@@ -279,6 +279,8 @@ void kapL_request_advance(lua_State *L, kap_request *r)
     kapL_getuservalue(L, me);
     unpark(L, r, me + 1);
     lua_settop(L, me);
+    if (r->call.hook && r->call.control != NULL) /* pump may drop it */
+        kapL_event_announce(L, r, me);
     if (r->call.done)
         return;
     if (!kap_call_pump(&r->call, r->client->engine))

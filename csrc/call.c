@@ -176,7 +176,10 @@ static void drop_control(kap_call *c, kap_engine *e)
         !kap_evidence_healthy(c->evidence))
         return;
     bool flying = b->state == KAP_BATCH_FLYING;
-    if (flying && !has_started(b))
+    bool started = flying && has_started(b);
+    if (started && c->hook && !b->announced)
+        return; /* it began just now: a hook hears of it first */
+    if (flying && !started)
         uncount(b);
     else if (!flying && b->attempts > 0) /* a retry that will not be */
         c->retries--;
