@@ -389,7 +389,7 @@ TSAN := CFLAGS='-O1 -g -fsanitize=thread' LDFLAGS=-fsanitize=thread
 TSAN_LIB = $(shell gcc -print-file-name=libtsan.so.2)
 TSAN_ROUNDS ?= 3000
 TSAN_SPECS ?= $(patsubst %,spec/%_spec.lua,async luv cqueues socket_select fairness rate) , \
-  $(patsubst %,spec/%_spec.lua,stress tickets hook batch deadline isolate retry)
+  $(patsubst %,spec/%_spec.lua,chaos stress tickets hook batch deadline isolate retry)
 check-tsan: deps
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes hosts BUILD=$(BUILD)/tsan $(TSAN)
 	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 spec/run --tags=threads 5.4 spec/hosts_spec.lua
