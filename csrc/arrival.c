@@ -98,16 +98,18 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, int table)
     if (fails)
         kapL_result_failure(L, r, &b->failure, b->first, b->count, table);
     first_event = lua_gettop(L) + 1;
+    if (hook && next == KAP_NEXT_RETRY) /* told last, if it is still to be */
+        kapL_event(L, r, b, KAP_EVENT_RETRY, b->delay);
+    const int others = lua_gettop(L) + 1;
     if (hook && b->failure.status > 0)
         kapL_event(L, r, b, KAP_EVENT_RESPONSE, 0);
     if (hook && fails)
         kapL_event(L, r, b, KAP_EVENT_FAILURE, 0);
-    if (hook && next == KAP_NEXT_RETRY)
-        kapL_event(L, r, b, KAP_EVENT_RETRY, b->delay);
     if (gone(b))
         return;
     switch (next) {
     case KAP_NEXT_RETRY: kap_call_retry(b, b->delay); break;
+    case KAP_NEXT_RESEND: kap_call_retry(b, 0); break;
     case KAP_NEXT_FAIL:
         if (fails)
             kapL_result_fail(L, r, b->first, b->count, top + 1);
@@ -120,7 +122,9 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, int table)
         break;
     case KAP_NEXT_PARK: kap_call_park(b); break;
     }
-    kapL_event_tell(L, first_event, table - 1);
+    kapL_event_tell(L, others, table - 1);
+    if (!c->done)
+        kapL_event_tell(L, first_event, table - 1);
 }
 
 /* Batches whose failure waited for others: taken apart now, say, or failed. */
@@ -234,8 +238,10 @@ bool kapL_request_work(lua_State *L, kap_request *r, kap_batch *b, double until)
     luaL_checkstack(L, 40, "request");
     kapL_getuservalue(L, me);
     kapL_push_array_mt(L);
-    if (r->call.hook && !b->announced)
+    if (r->call.hook && b->announced == 0)
         kapL_event_announce(L, r, me);
+    if (r->call.hook)
+        kapL_event_resent(L, r, b, me);
     if (gone(b))
         goto out;
     if (b->transfer->outcome == KAP_OUTCOME_NOMEM) {

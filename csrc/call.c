@@ -147,7 +147,7 @@ static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
     b->transfer = t;
     b->state = KAP_BATCH_FLYING;
     b->attempts++;
-    b->announced = false;
+    b->announced = 0;
     c->flying++;
     c->requests++;
     kap_engine_submit(e, t, c->lane);
@@ -177,7 +177,7 @@ static void drop_control(kap_call *c, kap_engine *e)
         return;
     bool flying = b->state == KAP_BATCH_FLYING;
     bool started = flying && has_started(b);
-    if (started && c->hook && !b->announced)
+    if (started && c->hook && b->announced == 0)
         return; /* it began just now: a hook hears of it first */
     if (flying && !started)
         uncount(b);
@@ -303,12 +303,12 @@ static kap_next decide(kap_call *c, kap_batch *b, double *delay)
         b->stale++;
         b->fresh = b->stale == 2;
         b->attempts--;
-        return KAP_NEXT_RETRY;
+        return KAP_NEXT_RESEND;
     }
     if (is_swallowed(b)) {
         b->http1 = true;
         b->attempts--;
-        return KAP_NEXT_RETRY;
+        return KAP_NEXT_RESEND;
     }
     if (may_retry(c, b, f->retry_after, delay)) {
         b->fresh = f->kind == KAP_KIND_TIMEOUT;
@@ -406,6 +406,8 @@ void kap_call_succeed(kap_call *c, kap_batch *b)
         else if (id == NULL)
             id = kap_idset_get(&c->ids, i, &len);
     }
+    if (id == NULL && c->evidence->known[0] == '\0')
+        id = kap_idset_get(&c->ids, b->first, &len); /* missing: known, too */
     if (!kap_is_control(b))
         c->successes++;
     kap_evidence_success(c->evidence, id, len);

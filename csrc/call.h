@@ -28,9 +28,10 @@ typedef enum {
 } kap_batch_state;
 
 typedef enum {
-    KAP_NEXT_RETRY, /* again, after a pause */
-    KAP_NEXT_PARK,  /* to be taken apart, if and when: isolate.h */
-    KAP_NEXT_FAIL   /* for good */
+    KAP_NEXT_RETRY,  /* again, after a pause */
+    KAP_NEXT_RESEND, /* again, at once: nobody's failure, and not counted */
+    KAP_NEXT_PARK,   /* to be taken apart, if and when: isolate.h */
+    KAP_NEXT_FAIL    /* for good */
 } kap_next;
 
 struct kap_call;
@@ -45,15 +46,15 @@ typedef struct kap_batch {
     uint32_t first, count; /* of the call's ids */
     unsigned number;       /* for events */
     int attempts;
-    bool half;      /* of a batch that failed */
-    bool probe;     /* nobody knew whether anything works when it was made... */
-    bool released;  /* ...and, a single id that failed, it is tried again */
-    bool whole;     /* parked, of several ids, and never taken apart */
-    bool unheard;   /* a whole request that has not ended: kap_evidence_await */
-    bool fresh;     /* on a new connection: see kap_transfer */
-    bool http1;     /* HTTP/2 swallowed its answer: see is_swallowed */
-    int stale;      /* times it was sent again for a stale connection */
-    bool announced; /* its request event is out */
+    bool half;     /* of a batch that failed */
+    bool probe;    /* nobody knew whether anything works when it was made... */
+    bool released; /* ...and, a single id that failed, it is tried again */
+    bool whole;    /* parked, of several ids, and never taken apart */
+    bool unheard;  /* a whole request that has not ended: kap_evidence_await */
+    bool fresh;    /* on a new connection: see kap_transfer */
+    bool http1;    /* HTTP/2 swallowed its answer: see is_swallowed */
+    int stale;     /* times it was sent again for a stale connection */
+    unsigned announced; /* request events of its transfer that are out */
     double not_before, deadline;
     char control[KAP_ID_LENGTH_MAX + 1]; /* not "": this id, which is known to
                                           * be well, and none of the call's */

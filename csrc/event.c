@@ -100,7 +100,7 @@ void kapL_event_tell(lua_State *L, int first, int request)
 static kap_batch *unannounced(const kap_request *r)
 {
     for (kap_batch *b = r->call.batches; b != NULL; b = b->next)
-        if (b->transfer != NULL && !b->announced &&
+        if (b->transfer != NULL && b->announced == 0 &&
             atomic_load_explicit(&b->transfer->started, memory_order_acquire))
             return b;
     return NULL;
@@ -116,10 +116,20 @@ void kapL_event_announce(lua_State *L, kap_request *r, int request)
     kap_batch *b;
     while ((b = unannounced(r)) != NULL) {
         int first = lua_gettop(L) + 1;
-        b->announced = true;
+        b->announced = 1;
         /* a copy: a finalizer may close the client, and b is gone */
         const kap_batch seen = *b;
         kapL_event(L, r, &seen, KAP_EVENT_REQUEST, 0);
+        kapL_event_tell(L, first, request);
+    }
+}
+
+void kapL_event_resent(lua_State *L, kap_request *r, kap_batch *b, int request)
+{
+    while (b->call != NULL && b->announced < b->transfer->sent) {
+        int first = lua_gettop(L) + 1;
+        b->announced++;
+        kapL_event(L, r, b, KAP_EVENT_REQUEST, 0);
         kapL_event_tell(L, first, request);
     }
 }

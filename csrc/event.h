@@ -28,5 +28,7 @@ void kapL_event_tell(lua_State *L, int first, int request);
 bool kap_event_due(const kap_request *r);
 /* Tells the hook of requests that have gone out. */
 void kapL_event_announce(lua_State *L, kap_request *r, int request);
+/* And, once b has ended, of those that libcurl itself sent again. */
+void kapL_event_resent(lua_State *L, kap_request *r, kap_batch *b, int request);
 
 #endif

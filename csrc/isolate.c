@@ -11,6 +11,8 @@
  * ids of the defaults 48 requests; and of one batch of 50, 40 of them bad and
  * anywhere, the other ten came in 57 of 60 trials. */
 #define GIVE_UP 48
+/* An iterator's: later chunks fail, too, before the loop has ended. */
+#define GIVE_UP_EARLY 44
 /* But so many whole requests are halved before all the others are given up. */
 #define LOOKS 8
 /* In an outage a feeler is put out after 1, 2, 4 and so on failures. */
@@ -161,6 +163,11 @@ static kap_parked release(kap_call *c, kap_batch *b)
     return b->next_step == KAP_NEXT_RETRY ? KAP_PARKED_RETRY : KAP_PARKED_FAIL;
 }
 
+static unsigned give_up_at(const kap_call *c)
+{
+    return c->lane->patient ? GIVE_UP_EARLY : GIVE_UP;
+}
+
 /* Nothing works, after enough requests, and enough of them parts: twice the
  * requests, two for each halving, from a whole batch down to a single id. */
 static bool is_hopeless(const kap_call *c)
@@ -168,7 +175,8 @@ static bool is_hopeless(const kap_call *c)
     unsigned enough = 0;
     for (int n = c->settings->batch_size; n > 1; n = (n + 1) / 2)
         enough += 4;
-    return c->evidence->requests >= GIVE_UP && c->evidence->probes >= enough;
+    return c->evidence->requests >= give_up_at(c) &&
+           c->evidence->probes >= enough;
 }
 
 /* Whether all that was under way when everything seemed lost has ended, too. */

@@ -43,12 +43,14 @@ typedef struct kap_evidence {
     bool small_next;   /* in doubt, the smallest is next, not the largest */
     bool news;         /* what the others wait to hear */
     const struct kap_call *prober; /* the one that looks, of an iterator's */
-    char known[KAP_ID_LENGTH_MAX + 1]; /* an id whose ticket came; "": none */
+    char known[KAP_ID_LENGTH_MAX + 1]; /* an id whose ticket came or, where none
+                                        * did, that was missing; "": neither */
 } kap_evidence;
 
 /* Whether the service is known to answer. */
 bool kap_evidence_healthy(const kap_evidence *e);
-/* A request that got its answer; `id` is one whose ticket came, or NULL. */
+/* A request that got its answer; `id`, of its own, is to stand for what the
+ * service knows how to answer from now on, unless NULL. */
 void kap_evidence_success(kap_evidence *e, const char *id, size_t len);
 void kap_evidence_failure(kap_evidence *e, unsigned attempts, bool probe);
 void kap_evidence_control_failed(kap_evidence *e);

@@ -72,7 +72,9 @@ local kapture = {}
 ---@field bytes integer
 ---@field elapsed number seconds
 
----What a hook is given; each field where it applies.
+---What a hook is given; each field where it applies. A request that met a dead
+---connection is sent again uncounted: it has another "request" of the same attempt,
+---and no "retry".
 ---@class kapture.Event
 ---@field event "request"|"response"|"retry"|"split"|"failure"
 ---@field request integer the request's number in its call

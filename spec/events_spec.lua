@@ -120,6 +120,41 @@ describe("events: a hook", function()
         end
     end)
 
+    it("hears of each request that went out, also of what nobody's failure made necessary", function()
+        local faults = { https = { "close,ifconn=kept,times=2", "idleclose,ms=1", "close,scope=stream,times=3" },
+            https1 = { "close,ifconn=kept,times=2", "idleclose,ms=1" } }
+        for on, list in pairs(faults) do
+            for _, fault in ipairs(list) do
+                local r = calls.recorder()
+                local o, key = options(fault, { on = on, hook = r.hook, batch_size = 7, concurrency = 4, retries = 0 })
+                local client = kapture.new()
+                local _, info = assert(client:get_ticket(sandbox.ids(99), o))
+                client:close()
+                assert.equal(info.requests, r.count.request, fault)
+                assert.equal(0, info.retries)
+                assert.equal(0, r.count.retry)
+                assert.equal(15, r.count.response)
+                -- a request to a dead connection need not have come there
+                assert.is_true(sandbox.stats(key).requests <= info.requests)
+                if fault:find "times" then assert.is_true(info.requests > 15, fault) end
+            end
+        end
+    end)
+
+    it("hears of no retry after it has ended the call", function()
+        for _, how in ipairs { "cancel", "close" } do
+            local client, seen, r = kapture.new(), {}, nil
+            r = client:submit(sandbox.ids(4), (options("status,code=503", { hook = function(e)
+                seen[#seen + 1] = e.event
+                if e.event ~= "response" then return end
+                if how == "close" then client:close() else r:cancel() end
+            end })))
+            assert.is_nil((r:wait(20)))
+            assert.same({ "request", "response" }, seen)
+            client:close()
+        end
+    end)
+
     it("changes nothing by its errors", function()
         local o = options({ "status,code=503,times=1", "badid,status=400,id=" .. sandbox.id(2) })
         local n = 0

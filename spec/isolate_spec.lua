@@ -168,6 +168,24 @@ describe("isolate", function()
         assert.equal(150, seen.count.failure)
     end)
 
+    it("asks for one that was missing where no ticket has come", function()
+        local ids, bad, missing = {}, {}, {}
+        for i = 1, 200 do
+            local unknown = i <= 50 or i == 125 or i == 200
+            ids[i] = unknown and calls.unknown(i) or sandbox.id(i)
+            local list = unknown and missing or bad
+            list[#list + 1] = ids[i]
+        end
+        for _, concurrency in ipairs { 1, 4 } do
+            local client = kapture.new()
+            local _, _, err = client:get_ticket(ids, (options("badid,status=400,id=" .. table.concat(bad, "+"),
+                { concurrency = concurrency })))
+            assert.same(missing, err.missing)
+            assert.equal(148, #err.failed)
+            client:close()
+        end
+    end)
+
     it("asks for it among an iterator's chunks, and gives it once", function()
         local ids, list = sandbox.ids(200), {}
         for at = 51, 150 do list[#list + 1] = ids[at] end
@@ -446,6 +464,23 @@ describe("isolate", function()
             assert.same(ids, calls.failed_ids(err.failed))
             local requests = sandbox.stats(key).requests
             assert.is_true(requests < 60, status .. ": " .. requests)
+        end
+    end)
+
+    it("gives up as early in an iterator", function()
+        for _, concurrency in ipairs { 1, 2, 4, 8 } do
+            local o, key = options("outage,code=500", { concurrency = concurrency })
+            local client, n = kapture.new(o), 0
+            for id, ticket, err in client:tickets(sandbox.ids(200)) do
+                n = n + 1
+                assert.equal(sandbox.id(n), id)
+                assert.is_nil(ticket)
+                assert.equal("server", err.kind)
+            end
+            assert.equal(200, n)
+            local requests = sandbox.stats(key).requests
+            assert.is_true(requests < 60, concurrency .. ": " .. requests)
+            client:close()
         end
     end)
 
