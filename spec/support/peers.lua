@@ -117,6 +117,9 @@ Listen @host@:@port@
     end,
 }
 
+-- Without buffer_requests Caddy (2.6.2) closes its connection to the sandbox, now
+-- and then over HTTP/1.1, in the middle of an answer: "use of closed network
+-- connection", and the answer is cut.
 kinds.caddy = {
     configure = function(self)
         return "Caddyfile", fill([[
@@ -144,17 +147,18 @@ https://:@port@ {
     }
     encode gzip
     @limits@
-    reverse_proxy 127.0.0.1:@to@@patience@
+    reverse_proxy 127.0.0.1:@to@ {
+        buffer_requests
+        @patience@
+    }
 }
 ]], function(l)
             return {
                 dir = self.dir, host = self.host, port = l.port, cert = self.cert, key = self.key, to = l.to,
                 limits = l.tight and "request_body {\n        max_size 2000\n    }" or "",
-                patience = l.tight and [[ {
-        transport http {
+                patience = l.tight and [[transport http {
             response_header_timeout 1s
-        }
-    }]] or "",
+        }]] or "",
             }
         end)
     end,
