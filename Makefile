@@ -417,12 +417,13 @@ check-gc: deps
 	  ASAN_ABIS=$$2 ASAN_SPECS='$(GC_SPECS)' VALGRIND_ABIS=$$2 \
 	  VALGRIND_SPECS='$(GC_SPECS)' TSAN_ROUNDS=500 || exit 1; done
 
-# The long forms of mixed_spec and chaos_spec, then 100,000 calls and a million ids in one process.
+# The long forms of mixed_spec and chaos_spec, then 100,000 calls and a million ids
+# in one process.
 SOAK_CALLS ?= 100000
 SOAK_IDS   ?= 1000000
 soak: deps
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes
-	@KAPTURE_MIXED_SEEDS=50 KAPTURE_MIXED_IDS=5000 KAPTURE_CHAOS_ROUNDS=2000 \
+	@KAPTURE_MIXED_SEEDS=50 KAPTURE_MIXED_IDS=5000 KAPTURE_CHAOS_ROUNDS=300 \
 	  SPEC_TIMEOUT=3600 spec/run 5.4 spec/mixed_spec.lua spec/chaos_spec.lua
 	@LUA_PATH='./?.lua;;' LUA_CPATH='$(BUILD)/5.4/?.so;;' \
 	  lua5.4 spec/soak/soak.lua $(SOAK_CALLS) $(SOAK_IDS)

@@ -108,8 +108,8 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, int table)
     if (gone(b))
         return;
     switch (next) {
-    case KAP_NEXT_RETRY: kap_call_retry(b, b->delay); break;
-    case KAP_NEXT_RESEND: kap_call_retry(b, 0); break;
+    case KAP_NEXT_RETRY:
+    case KAP_NEXT_RESEND: kap_call_retry(b, b->delay); break;
     case KAP_NEXT_FAIL:
         if (fails)
             kapL_result_fail(L, r, b->first, b->count, top + 1);

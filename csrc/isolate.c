@@ -219,6 +219,7 @@ static bool is_others_turn(const kap_call *c, const overview *v)
 static kap_parked probe(kap_call *c, const overview *v, kap_batch **batch)
 {
     kap_evidence *e = c->evidence;
+    /* a late one may be the one that works: half the budget is left to those */
     if (e->requests >= GIVE_UP / 2 && !all_heard(c))
         return KAP_PARKED_WAIT;
     if (is_hopeless(c)) {

@@ -16,14 +16,14 @@ struct kap_call;
  * What a call, or all calls of an iterator, have seen of requests that failed for
  * good, to tell bad ids from an outage.
  *
- * As long as no ticket has come nobody knows: one failed request at a time is
+ * As long as nothing has succeeded nobody knows: one failed request at a time is
  * taken apart, until something works or, since anything did, some fifty requests
- * have not. Once a ticket has come, bad ids may stand side by side by the
- * hundreds: when many requests in a row have failed, its id is asked for once
- * more, in a request called the control. If that is answered, with the ticket or
+ * have not. Once a request has succeeded, bad ids may stand side by side by the
+ * hundreds: when many in a row have failed, an id of one that did not is asked for
+ * once more, in a request called the control. If that succeeds, with the ticket or
  * without, the service is well; if not, this is an outage. In an outage, what
- * fails is not taken apart; it ends with the next answer, and now and then, less
- * and less often, another control is sent or, where no ticket has come, one
+ * fails is not taken apart; it ends with the next success, and now and then, less
+ * and less often, another control is sent or, where nothing ever succeeded, one
  * request halved.
  */
 typedef struct kap_evidence {
@@ -49,8 +49,8 @@ typedef struct kap_evidence {
 
 /* Whether the service is known to answer. */
 bool kap_evidence_healthy(const kap_evidence *e);
-/* A request that got its answer; `id`, of its own, is to stand for what the
- * service knows how to answer from now on, unless NULL. */
+/* A request that succeeded; `id` is the one of its ids that controls ask for from
+ * now on, or NULL: the same as before. */
 void kap_evidence_success(kap_evidence *e, const char *id, size_t len);
 void kap_evidence_failure(kap_evidence *e, unsigned attempts, bool probe);
 void kap_evidence_control_failed(kap_evidence *e);

@@ -2,6 +2,7 @@
 local probe = require "kapture_decode"
 local cjson = require "cjson"
 local documents = require "spec.support.documents"
+local generator = require("spec.support.random").generator
 local is_json = require "spec.support.strict_json"
 local read = require("spec.support.system").read
 
@@ -171,7 +172,7 @@ describe("numbers", function()
     end)
 
     it("agree with Lua's own for random doubles", function()
-        local random = documents.generator(20240419)
+        local random = generator(20240419)
         local function digits(n)
             local out = {}
             for i = 1, n do

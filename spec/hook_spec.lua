@@ -42,7 +42,7 @@ describe("a hook", function()
         assert.are.equal(got.message, events[3].message)
         assert.are.equal(403, events[3].status)
         events, hook = recorder()
-        local client = kapture.new()
+        local client = kapture.new() -- a kept connection would be given up for a new one
         ask.on(function(...) return client:get_ticket(...) end, "1", { hook = hook }, "reset")
         assert.are.equal("request failure", names(events))
         assert.are.equal("network", events[2].kind)

@@ -1,15 +1,8 @@
 -- Random JSON for the decoder's specs: the same documents for a seed under
 -- every Lua.
-local documents = {}
+local generator = require("spec.support.random").generator
 
-local function generator(seed)
-    -- Park and Miller's: its products are exact in a double.
-    return function(n)
-        seed = (seed * 16807) % 2147483647
-        return seed % n + 1
-    end
-end
-documents.generator = generator
+local documents = {}
 
 local names = {
     "a", "id", "date", "status", "ticketId", "task_details", "creatorName", "sla status",

@@ -1,7 +1,8 @@
 -- Numbers at random, the same ones from a seed on every Lua.
 local M = {}
 
--- A function of n: 1 to n.
+-- A function of n that gives 1 to n. Park and Miller's: its products are exact in a
+-- double.
 function M.generator(seed)
     local state = seed % 2147483647
     if state == 0 then state = 1 end
