@@ -114,7 +114,7 @@ ifeq (,$(filter -O0 -fsanitize%,$(CFLAGS)))
 HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 
-ALL_CFLAGS = -std=c11 $(WARN) -fPIC -fvisibility=hidden -pthread $(HARDEN) \
+ALL_CFLAGS = -std=c11 -Icsrc $(WARN) -fPIC -fvisibility=hidden -pthread $(HARDEN) \
              -D_GNU_SOURCE $(LUA_CFLAGS) $(CURL_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 
 # A module leaves Lua's own symbols to the program that loads it.
@@ -136,7 +136,7 @@ endif
 
 # --- The module ---------------------------------------------------------------
 
-SRCS := $(wildcard csrc/*.c)
+SRCS := $(wildcard csrc/*/*.c)
 OBJS := $(SRCS:csrc/%.c=$(OUT)/obj/%.o)
 
 $(OUT)/kapture.so: $(OBJS)
@@ -172,7 +172,7 @@ $(OUT)/flags: FORCE
 	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
 FORCE:
 
--include $(wildcard $(OUT)/obj/*.d)
+-include $(OBJS:.o=.d)
 
 # $(call each_abi,TARGETS): makes them for every ABI that this machine has. A
 # rule that uses it starts with + to hand down make's -j.
@@ -189,15 +189,15 @@ all:
 
 # The decoder alone, for its specs and benchmarks: decode(text [, fields]).
 PROBE_OBJS := $(patsubst csrc/%.c,$(OUT)/obj/%.o,\
-                $(wildcard csrc/decode*.c) csrc/fields.c)
+                $(wildcard csrc/json/*.c) csrc/config/fields.c)
 $(OUT)/kapture_decode.so: spec/support/kapture_decode.c $(PROBE_OBJS) $(OUT)/flags
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_CFLAGS) -Icsrc $(ALL_LDFLAGS) -o $@ $< $(PROBE_OBJS) -lm
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(PROBE_OBJS) -lm
 
 # What decoding is measured against: see bench/decode/floor.c.
 $(OUT)/kapture_floor.so: bench/decode/floor.c $(OUT)/flags
 	$(say) LINK $@
-	$(Q)$(CC) $(ALL_CFLAGS) -Icsrc $(ALL_LDFLAGS) -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
 
 # Others need nothing of ours: kapture_host is a host's poll(2) and clock.
 $(OUT)/kapture_host.so: spec/support/kapture_host.c $(OUT)/flags
@@ -213,7 +213,7 @@ probes: $(patsubst spec/support/%.c,$(OUT)/%.so,$(wildcard spec/support/*.c))
 LUA_LIBS  = $(shell $(PKG_CONFIG) --libs $(LUA_PC) 2>/dev/null)
 HOSTS    := $(patsubst spec/hosts/%.c,$(OUT)/hosts/%,$(wildcard spec/hosts/*.c))
 HOST_LIBS = $(OUT)/libkapture.a $(LUA_LIBS) $(CURL_LIBS) -lm -ldl
-host_cc   = $(CC) $(ALL_CFLAGS) -Icsrc -pthread $(LDFLAGS)
+host_cc   = $(CC) $(ALL_CFLAGS) -pthread $(LDFLAGS)
 hosts: $(HOSTS) $(OUT)/embed
 $(OUT)/hosts/%: spec/hosts/%.c spec/hosts/host.h $(OUT)/libkapture.a
 	$(say) HOST $@

@@ -8,7 +8,7 @@ LUA_SOURCES_MANGLER = sed s?^lua/??
 LUA_TEST     = debian/tests/smoke.lua
 
 # Upstream's own flags; see ALL_CFLAGS and MODULE in its Makefile.
-CLIB_OBJS    = $(patsubst %.c,%.lo,$(wildcard csrc/*.c))
+CLIB_OBJS    = $(patsubst %.c,%.lo,$(wildcard csrc/*/*.c))
 CLIB_CFLAGS  = -Icsrc -std=c11 -fvisibility=hidden -pthread -D_GNU_SOURCE \
                $(shell $(PKG_CONFIG) --cflags libcurl)
 CLIB_LDFLAGS = $(shell $(PKG_CONFIG) --libs libcurl) -lm -pthread -Wl,-z,nodelete

@@ -118,7 +118,7 @@ describe("the command's #once", function()
     end
     -- what a command line has no use for
     known.headers, known.body, known.fields, known.partial, known.hook = true, true, true, true, true
-    local file = assert(io.open "csrc/options.c")
+    local file = assert(io.open "csrc/lua/options.c")
     for option in file:read("*a"):gmatch '\n    {"([%w_]+)", %u+, ' do
       assert.is_true(known[option], option)
     end

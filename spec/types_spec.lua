@@ -86,9 +86,9 @@ describe("the types of #once", function()
 
   it("defaults, as they are", function()
     local n, words = 0, { ["true"] = 1, INFINITY = "none", ["(size_t)64 << 20"] = "64 MiB" }
-    local settings = read("csrc/settings.c"):match "if %(from == NULL%) {(.-)return s;"
+    local settings = read("csrc/config/settings.c"):match "if %(from == NULL%) {(.-)return s;"
     local defaults = {}
-    for name, default in read("csrc/options.c"):gmatch '\n    {"([%w_]+)", %u+, AT[^"]-"([^"]*)"' do
+    for name, default in read("csrc/lua/options.c"):gmatch '\n    {"([%w_]+)", %u+, AT[^"]-"([^"]*)"' do
       defaults[name] = default
     end
     for targets, value in settings:gmatch "([^;]+) = ([^;=]+);" do

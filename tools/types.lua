@@ -1,6 +1,6 @@
 #!/usr/bin/env lua
 -- tools/types.lua [--check]: the options and the kinds of failure in
--- library/kapture.lua, from the tables of csrc/options.c and csrc/kind.c. With
+-- library/kapture.lua, from the tables of csrc/lua/options.c and csrc/base/kind.c. With
 -- --check, whether they are so.
 
 local function read(path)
@@ -28,7 +28,7 @@ local untold = { none = true, [""] = true, ['""'] = true } -- defaults
 
 local function options()
   local out = { "---@class kapture.Options" }
-  for name, kind, min, max, rest in read("csrc/options.c"):gmatch
+  for name, kind, min, max, rest in read("csrc/lua/options.c"):gmatch
     '\n    {"([%w_]+)", (%u+), [^"]-, (%d+), (%d+),(.-)},\n?%f[%s}]' do
     local texts = literals(rest)
     local default = table.remove(texts, 1)
@@ -42,7 +42,7 @@ end
 local function kinds()
   local out = { "---@alias kapture.Kind" }
   local hidden = { none = true, nomem = true } -- no caller ever sees them
-  for name, rest in read("csrc/kind.c"):gmatch '%[KAP_KIND_[%u_]+%] = {"([%l_]+)", %l+,(.-)},\n' do
+  for name, rest in read("csrc/base/kind.c"):gmatch '%[KAP_KIND_[%u_]+%] = {"([%l_]+)", %l+,(.-)},\n' do
     if not hidden[name] then
       out[#out + 1] = ('---| "%s" %s'):format(name, table.concat(literals(rest)))
     end

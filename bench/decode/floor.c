@@ -7,7 +7,7 @@
  *                  stays that of `value`, which must be kept.
  *   build(tape)    makes them
  */
-#include "compat.h"
+#include "lua/compat.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "compat.h"
+#include "lua/compat.h"
 
 #include <lualib.h>
 #include <stdint.h>

@@ -8,7 +8,7 @@
  *   that overflow, limits nesting to 2048 and takes a NUL byte for the end;
  * - neither keeps "[]" and "{}" apart the way we do: that is checked by type.
  */
-#include "decode.h"
+#include "json/decode.h"
 #include "fuzz.h"
 
 #include <jansson.h>

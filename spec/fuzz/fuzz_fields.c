@@ -3,7 +3,7 @@
  * ticket. What is built must be part of what is built without fields, and the
  * ticket's id must be the same.
  */
-#include "decode.h"
+#include "json/decode.h"
 #include "fuzz.h"
 
 #include <string.h>

@@ -1,9 +1,9 @@
 /* Retry-After, base_url, ids and redaction: small parsers of foreign text. */
-#include "attempt.h"
+#include "policy/attempt.h"
 #include "fuzz.h"
-#include "idset.h"
-#include "kind.h"
-#include "target.h"
+#include "policy/idset.h"
+#include "base/kind.h"
+#include "config/target.h"
 
 #include <math.h>
 #include <string.h>

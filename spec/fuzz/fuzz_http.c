@@ -3,8 +3,8 @@
  * asked with the input, byte for byte, and closes. The engine must come back
  * with a response or a failure, in time, and be good for the next one.
  */
-#include "clock.h"
-#include "engine.h"
+#include "base/clock.h"
+#include "net/engine.h"
 #include "fuzz.h"
 
 #include <arpa/inet.h>

@@ -4,9 +4,9 @@
  * tickets or in a failure of a kind, and the token is in neither message nor
  * excerpt.
  */
-#include "clock.h"
+#include "base/clock.h"
 #include "fuzz.h"
-#include "response.h"
+#include "lua/response.h"
 
 #include <string.h>
 

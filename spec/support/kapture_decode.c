@@ -22,7 +22,7 @@
  * A text is copied into a block that ends where it ends, so that valgrind and
  * the address sanitizer see every byte read or written beyond.
  */
-#include "decode.h"
+#include "json/decode.h"
 
 #include <lualib.h>
 #include <stdlib.h>

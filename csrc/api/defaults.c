@@ -1,0 +1,104 @@
+#include "api/defaults.h"
+
+#include "config/target.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEPT 8
+
+/* Pushes what decides over a connection, as one string. */
+static void push_key(lua_State *L, const kap_settings *s)
+{
+    kap_failure ignored; /* a target that is none: the call itself says so */
+    char *base = kap_target(s, &ignored);
+    const char *host = base != NULL ? strstr(base, "://") : NULL;
+    size_t n = host != NULL ? (size_t)(host - base) + 3 : 0;
+    char head[300];
+    if (host != NULL)
+        n += strcspn(host + 3, "/");
+    snprintf(head, sizeof head, "%.*s", (int)n, base != NULL ? base : "");
+    free(base);
+#define OR_EMPTY(v) ((v) != NULL ? (v) : "\1")
+    lua_pushfstring(L, "%s\n%s\n%s\n%s\n%s\n%s\n%d", head, OR_EMPTY(s->proxy),
+                    OR_EMPTY(s->ca_file), OR_EMPTY(s->ca_path),
+                    OR_EMPTY(s->cert), OR_EMPTY(s->key), s->verify ? 1 : 0);
+#undef OR_EMPTY
+}
+
+/* Moves entry `at` (key, client) to the front; the table is a flat list of
+ * both, the most recently used first. */
+static void to_front(lua_State *L, int cache, int at)
+{
+    int top = lua_gettop(L);
+    lua_rawgeti(L, cache, at);
+    lua_rawgeti(L, cache, at + 1);
+    for (int i = at - 2; i >= 1; i -= 2) {
+        lua_rawgeti(L, cache, i);
+        lua_rawseti(L, cache, i + 2);
+        lua_rawgeti(L, cache, i + 1);
+        lua_rawseti(L, cache, i + 3);
+    }
+    lua_pushvalue(L, top + 1);
+    lua_rawseti(L, cache, 1);
+    lua_pushvalue(L, top + 2);
+    lua_rawseti(L, cache, 2);
+    lua_settop(L, top);
+}
+
+/* The most recently used client, if it is at work for the same; pushed. */
+static kap_client *push_same(lua_State *L, int cache, kap_settings **settings)
+{
+    lua_rawgeti(L, cache, 2);
+    kap_client *c = lua_touserdata(L, -1);
+    if (c != NULL && c->message != NULL &&
+        kap_settings_same(c->message->settings, *settings)) {
+        kap_settings_unref(*settings);
+        *settings = kap_settings_ref(c->message->settings);
+        if (kap_message_fits(c->message, *settings))
+            return c;
+    }
+    lua_pop(L, 1);
+    return NULL;
+}
+
+kap_client *kapL_default_client(lua_State *L, int cache,
+                                kap_settings **settings)
+{
+    kap_client *last = push_same(L, cache, settings);
+    if (last != NULL)
+        return last;
+    int n = (int)lua_rawlen(L, cache);
+    push_key(L, *settings);
+    int key = lua_gettop(L);
+    for (int i = 1; i < n; i += 2) {
+        lua_rawgeti(L, cache, i);
+        bool same = lua_rawequal(L, -1, key) != 0;
+        lua_pop(L, 1);
+        if (!same)
+            continue;
+        if (i > 1)
+            to_front(L, cache, i);
+        lua_rawgeti(L, cache, 2);
+        lua_remove(L, key);
+        return lua_touserdata(L, -1);
+    }
+    kap_client *c = kapL_client_new(L);
+    if (n >= 2 * KEPT) {
+        /* the least recently used: closed, unless an iterator still uses it */
+        lua_rawgeti(L, cache, n);
+        kap_client *old = lua_touserdata(L, -1);
+        lua_pop(L, 1);
+        if (old->requests == NULL && old->iterators == NULL)
+            kap_client_close(old);
+        n -= 2;
+    }
+    lua_pushvalue(L, key);
+    lua_rawseti(L, cache, n + 1);
+    lua_pushvalue(L, key + 1);
+    lua_rawseti(L, cache, n + 2);
+    to_front(L, cache, n + 1);
+    lua_remove(L, key);
+    return c;
+}

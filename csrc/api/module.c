@@ -1,0 +1,162 @@
+/* luaopen_kapture: the module's table. A list of steps, nothing else. */
+#include "api/client.h"
+#include "api/defaults.h"
+#include "lua/error.h"
+#include "kapture.h"
+#include "lua/options.h"
+#include "api/request.h"
+#include "api/tickets.h"
+
+#include <curl/curl.h>
+#if defined(__has_include)
+#if __has_include(<luajit.h>)
+#include <luajit.h>
+#endif
+#endif
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Upvalue of the functions that need one: the table of default clients. */
+#define CACHE lua_upvalueindex(1)
+
+static CURLcode curl_ready;
+
+static void start_curl(void)
+{
+    curl_ready = curl_global_init(CURL_GLOBAL_ALL);
+}
+
+static int get_ticket(lua_State *L)
+{
+    lua_settop(L, 2);
+    lua_pushvalue(L, CACHE);
+    kap_request *r = kapL_request_new(L);
+    kapL_request_options(L, r, NULL, 0, 2, 2, "get_ticket");
+    kap_client *c = kapL_default_client(L, 3, &r->call.settings);
+    lua_insert(L, 4);
+    kapL_request_message(L, r, c);
+    if (c->closed) { /* the token function made calls of its own, and they
+                      * pushed this client out of the cache */
+        kapL_default_client(L, 3, &r->call.settings);
+        lua_replace(L, 4);
+    }
+    kapL_request_ids(L, r, 1, 1, "get_ticket");
+    return kapL_client_call(L, 4, r);
+}
+
+/* No client's options are the defaults here: `functions` is 0. */
+static int tickets(lua_State *L)
+{
+    lua_settop(L, 2);
+    lua_pushvalue(L, CACHE);
+    kap_request *r = kapL_request_new(L); /* only to see where it goes */
+    kapL_request_options(L, r, NULL, 0, 2, 2, "tickets");
+    kapL_default_client(L, 3, &r->call.settings);
+    return kapL_tickets_new(L, lua_gettop(L), 1, 2, 0, 1, "tickets");
+}
+
+static int new_client(lua_State *L)
+{
+    lua_settop(L, 1);
+    kap_client *c = kapL_client_new(L);
+    kapL_client_options(L, c, 1, "new");
+    return 1;
+}
+
+static const char *resolver(const curl_version_info_data *v)
+{
+    if (v->features & CURL_VERSION_ASYNCHDNS)
+        return v->ares != NULL ? "c-ares" : "threaded";
+    return "blocking";
+}
+
+static int version(lua_State *L)
+{
+    const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
+    lua_createtable(L, 0, 6);
+    lua_pushliteral(L, KAPTURE_VERSION);
+    lua_setfield(L, -2, "kapture");
+    lua_pushstring(L, v->version);
+    lua_setfield(L, -2, "libcurl");
+    lua_pushstring(L, v->ssl_version);
+    lua_setfield(L, -2, "tls");
+    lua_pushstring(L, resolver(v));
+    lua_setfield(L, -2, "resolver");
+    lua_pushboolean(L, (v->features & CURL_VERSION_HTTP2) != 0);
+    lua_setfield(L, -2, "http2");
+#ifdef LUAJIT_VERSION_NUM
+    lua_pushliteral(L, "luajit");
+#else
+    lua_pushfstring(L, "%d.%d", LUA_VERSION_NUM / 100, LUA_VERSION_NUM % 100);
+#endif
+    lua_setfield(L, -2, "abi");
+    return 1;
+}
+
+static const char array_mt_key = 0;
+
+void kapL_push_array_mt(lua_State *L)
+{
+    kapL_rawgetp(L, LUA_REGISTRYINDEX, &array_mt_key);
+}
+
+/* Pushes module.array_mt where that module is loaded and has one. */
+static bool array_mt_of(lua_State *L, int loaded, const char *module)
+{
+    lua_getfield(L, loaded, module);
+    if (lua_istable(L, -1)) {
+        lua_getfield(L, -1, "array_mt");
+        if (lua_istable(L, -1))
+            return true;
+    }
+    lua_settop(L, loaded);
+    return false;
+}
+
+/* Pushes the metatable of arrays: that of a lua-cjson loaded already, where it
+ * has one, so that what it encodes is what was decoded; else our own. */
+static void make_array_mt(lua_State *L)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+    int loaded = lua_gettop(L);
+    if (!lua_istable(L, loaded) || (!array_mt_of(L, loaded, "cjson") &&
+                                    !array_mt_of(L, loaded, "cjson.safe")))
+        lua_newtable(L);
+    lua_pushvalue(L, -1);
+    kapL_rawsetp(L, LUA_REGISTRYINDEX, &array_mt_key);
+}
+
+int luaopen_kapture(lua_State *L)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static const luaL_Reg functions[] = {
+        {"get_ticket", get_ticket},
+        {"tickets", tickets},
+        {NULL, NULL},
+    };
+    pthread_once(&once, start_curl);
+    if (curl_ready != CURLE_OK)
+        return luaL_error(L, "kapture: libcurl can't be initialised: %s",
+                          curl_easy_strerror(curl_ready));
+    kapL_client_register(L);
+    kapL_request_register(L);
+    kapL_tickets_register(L);
+    lua_createtable(L, 0, 8);
+    int module = lua_gettop(L);
+    /* its room is made now, so that no memory error can tear a pair in two */
+    lua_createtable(L, 18, 0);
+    kapL_setfuncs(L, functions, 1);
+    lua_pushcfunction(L, new_client);
+    lua_setfield(L, module, "new");
+    lua_pushcfunction(L, version);
+    lua_setfield(L, module, "version");
+    lua_pushlightuserdata(L, NULL);
+    lua_setfield(L, module, "null");
+    make_array_mt(L);
+    lua_setfield(L, module, "array_mt");
+    lua_pushliteral(L, "kapture " KAPTURE_VERSION);
+    lua_setfield(L, module, "_VERSION");
+    lua_settop(L, module);
+    return 1;
+}

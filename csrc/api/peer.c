@@ -1,0 +1,57 @@
+#include "api/peer.h"
+
+#include "lua/work.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int peer_listen(lua_State *L)
+{
+    kap_client *c = kapL_client_check(L, 1);
+    kap_engine *e = kapL_client_engine(L, c);
+    const char *why = "the client is closed", *path = NULL;
+    /* Now, not by the first submit: an iterator's calls would otherwise be
+     * driven only while somebody blocks in them, and in nginx nobody does. */
+    if (e != NULL && kap_engine_start(e, &why)) {
+        path = kap_engine_listen(e);
+        why = strerror(errno);
+    }
+    if (path == NULL) {
+        lua_pushnil(L);
+        lua_pushstring(L, why);
+        return 2;
+    }
+    lua_pushstring(L, path);
+    return 1;
+}
+
+static int peer_accept(lua_State *L)
+{
+    kap_client *c = kapL_client_check(L, 1);
+    kap_client_check_fork(c);
+    bool ok = c->engine != NULL && kap_engine_accept(c->engine);
+    if (ok)
+        kap_client_settle_mark(c);
+    lua_pushboolean(L, ok);
+    return 1;
+}
+
+static int peer_hang_up(lua_State *L)
+{
+    kap_client *c = kapL_client_check(L, 1);
+    kap_client_check_fork(c);
+    if (c->engine != NULL)
+        kap_engine_hang_up(c->engine);
+    return 0;
+}
+
+void kapL_peer_register(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"_listen", peer_listen},
+        {"_accept", peer_accept},
+        {"_hang_up", peer_hang_up},
+        {NULL, NULL},
+    };
+    kapL_setfuncs(L, methods, 0);
+}

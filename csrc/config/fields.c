@@ -1,0 +1,176 @@
+/* Paths as a tree of names; siblings in a list, as there are only a few. */
+#include "config/fields.h"
+
+#include <limits.h>
+#include <stdint.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct place {
+    char *name;
+    size_t len;
+    int child, sibling; /* 0: none (the root is nobody's child) */
+    uint64_t filter;    /* the children's filter bits */
+    bool whole;
+} place;
+
+struct kap_fields {
+    atomic_int refs;
+    place *places;
+    int count, room;
+};
+
+kap_fields *kap_fields_new(void)
+{
+    kap_fields *f = malloc(sizeof *f);
+    place *root = calloc(1, sizeof *root);
+
+    if (f == NULL || root == NULL) {
+        free(f);
+        free(root);
+        return NULL;
+    }
+    atomic_init(&f->refs, 1);
+    f->places = root;
+    f->count = f->room = 1;
+    return f;
+}
+
+kap_fields *kap_fields_ref(kap_fields *f)
+{
+    atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+    return f;
+}
+
+void kap_fields_free(kap_fields *f)
+{
+    if (f == NULL ||
+        atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (int i = 0; i < f->count; i++)
+        free(f->places[i].name);
+    free(f->places);
+    free(f);
+}
+
+/* The child of `at` with this name, 0 if it has none. */
+static int child(const kap_fields *f, int at, const char *name, size_t len)
+{
+    int i = f->places[at].child;
+
+    while (i != 0) {
+        const place *q = &f->places[i];
+
+        if (q->len == len && memcmp(q->name, name, len) == 0)
+            break;
+        i = q->sibling;
+    }
+    return i;
+}
+
+/* As child, made where it is missing; 0 if there is no memory for it. */
+static int grow(kap_fields *f, int at, const char *name, size_t len)
+{
+    int i = child(f, at, name, len);
+    char *copy;
+
+    if (i != 0)
+        return i;
+    if (f->count == f->room) {
+        int room = f->room * 2;
+        place *more;
+
+        if (f->room > INT_MAX / 2)
+            return 0;
+        more = realloc(f->places, (size_t)room * sizeof *more);
+        if (more == NULL)
+            return 0;
+        f->places = more;
+        f->room = room;
+    }
+    copy = malloc(len + 1);
+    if (copy == NULL)
+        return 0;
+    memcpy(copy, name, len);
+    copy[len] = '\0';
+    i = f->count++;
+    f->places[i] =
+        (place){.name = copy, .len = len, .sibling = f->places[at].child};
+    f->places[at].child = i;
+    f->places[at].filter |= kap_fields_bit(name, len);
+    return i;
+}
+
+/* Takes one name off *path into `name`, unescaped; its length. *more tells
+ * whether a dot followed. */
+static size_t next_name(const char **path, const char *end, char *name,
+                        bool *more)
+{
+    const char *p = *path;
+    size_t len = 0;
+
+    while (p < end && *p != '.') {
+        if (*p == '\\' && end - p > 1 && (p[1] == '.' || p[1] == '\\'))
+            p++;
+        name[len++] = *p++;
+    }
+    *more = p < end;
+    *path = p + *more;
+    return len;
+}
+
+kap_fields_status kap_fields_add(kap_fields *f, const char *path, size_t len)
+{
+    const char *end = path + len;
+    const char *p = path;
+    char *name = malloc(len + 1);
+    bool more = true;
+    int at = 0;
+
+    if (name == NULL)
+        return KAP_FIELDS_NOMEM;
+    while (more) {
+        if (next_name(&p, end, name, &more) == 0) {
+            free(name);
+            return KAP_FIELDS_EMPTY;
+        }
+    }
+    p = path;
+    more = true;
+    while (more && !f->places[at].whole) {
+        size_t n = next_name(&p, end, name, &more);
+
+        at = grow(f, at, name, n);
+        if (at == 0) {
+            free(name);
+            return KAP_FIELDS_NOMEM;
+        }
+    }
+    free(name);
+    /* Longer paths below, given earlier, stay in the tree out of reach. */
+    f->places[at].whole = true;
+    return KAP_FIELDS_OK;
+}
+
+int kap_fields_find(const kap_fields *f, int at, const char *name, size_t len)
+{
+    int i = child(f, at, name, len);
+    if (i == 0)
+        return KAP_FIELDS_NONE;
+    return f->places[i].whole ? KAP_FIELDS_ALL : i;
+}
+
+uint64_t kap_fields_filter(const kap_fields *f, int at)
+{
+    return f->places[at].filter;
+}
+
+unsigned kap_fields_width(const kap_fields *f, int at)
+{
+    unsigned n = 0;
+
+    for (int i = f->places[at].child; i != 0; i = f->places[i].sibling)
+        n++;
+    return n;
+}

@@ -1,0 +1,98 @@
+/* Values without parts: texts, numbers, true, false, null; and ids. */
+#include "json/decode_parts.h"
+
+#define DOUBLE_EXACT (INT64_C(1) << 53)
+
+void kap_take_id(kap_decode *d, const char *text, size_t len)
+{
+    d->id_len = 0;
+    if (len <= KAP_ID_MAX) {
+        memcpy(d->id, text, len);
+        d->id[len] = '\0';
+        d->id_len = len;
+    }
+}
+
+void kap_take_number_id(kap_decode *d, const char *p, const char *end)
+{
+    const char *q = p;
+
+    while (q < end && kap_is_digit(*q))
+        q++;
+    if (q == end)
+        kap_take_id(d, p, (size_t)(end - p));
+}
+
+static void push_number(lua_State *L, const kap_number *n, const char *text,
+                        const char *end)
+{
+#if KAP_LUA_INTEGERS
+    (void)text;
+    (void)end;
+    if (n->kind != KAP_NUMBER_INTEGER)
+        lua_pushnumber(L, (lua_Number)n->real);
+    else if (n->integer > LUA_MAXINTEGER || n->integer < LUA_MININTEGER)
+        lua_pushnumber(L, (lua_Number)n->integer);
+    else
+        kapL_push_integer(L, n->integer);
+#else
+    if (n->kind == KAP_NUMBER_REAL)
+        lua_pushnumber(L, (lua_Number)n->real);
+    else if (n->kind == KAP_NUMBER_BIG || n->integer > DOUBLE_EXACT ||
+             n->integer < -DOUBLE_EXACT)
+        lua_pushlstring(L, text, (size_t)(end - text));
+    else if (n->integer == 0 && n->negative)
+        lua_pushnumber(L, -0.0);
+    else
+        kapL_push_integer(L, n->integer);
+#endif
+}
+
+static bool is_literal(const char *p, const char *end, const char *literal)
+{
+    size_t len = strlen(literal);
+
+    return (size_t)(end - p) >= len && memcmp(p, literal, len) == 0;
+}
+
+char *kapL_push_scalar(lua_State *L, kap_decode *d, unsigned mark, char *p)
+{
+    char *end = d->end, *q, *bad;
+    kap_number n;
+    size_t len;
+
+    if (p < end && *p == '"') {
+        q = kap_read_text(d, p, &len);
+        if (q == NULL)
+            return NULL;
+        lua_pushlstring(L, p + 1, len);
+        if (mark == MARK_ID)
+            kap_take_id(d, p + 1, len);
+        return q;
+    }
+    if (p < end && (*p == '-' || kap_is_digit(*p))) {
+        q = kap_number_read(p, end, &n, &bad);
+        if (q == NULL) {
+            kap_decode_fail_at(d, bad, "invalid number");
+            return NULL;
+        }
+        push_number(L, &n, p, q);
+        if (mark == MARK_ID)
+            kap_take_number_id(d, p, q);
+        return q;
+    }
+    if (is_literal(p, end, "null")) {
+        lua_pushlightuserdata(L, NULL);
+        return p + 4;
+    }
+    if (is_literal(p, end, "true")) {
+        lua_pushboolean(L, 1);
+        return p + 4;
+    }
+    if (is_literal(p, end, "false")) {
+        lua_pushboolean(L, 0);
+        return p + 5;
+    }
+    kap_decode_fail_at(d, p, "expected a value");
+    return NULL;
+}

@@ -1,0 +1,22 @@
+/*
+ * What a JSON object around the tickets, or instead of them, says. One look at
+ * its members that changes nothing in the text. Lua-free.
+ */
+#ifndef KAP_ENVELOPE_H
+#define KAP_ENVELOPE_H
+
+#include "json/decode.h"
+
+typedef struct kap_envelope {
+    bool failed, success; /* its status; a ticket's own status is none */
+    bool ticket;          /* it is itself a ticket: has task_details */
+    char *message;        /* the value of message or Message */
+    char *words;          /* the first other string value */
+    char *list;           /* the first other array that holds objects */
+    char *end;            /* behind its closing brace */
+} kap_envelope;
+
+/* d is at the "{"; false: not JSON, d->error says where. */
+bool kap_envelope_read(kap_decode *d, kap_envelope *e);
+
+#endif

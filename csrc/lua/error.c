@@ -1,0 +1,54 @@
+#include "lua/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+_Noreturn void kapL_nomem(lua_State *L)
+{
+    lua_pushliteral(L, "not enough memory");
+    lua_error(L);
+}
+
+_Noreturn void kapL_argerror(lua_State *L, int arg, const char *func,
+                             const char *fmt, ...)
+{
+    char words[400];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(words, sizeof words, fmt, ap);
+    va_end(ap);
+    luaL_error(L, "bad argument #%d to '%s' (%s)", arg, func, words);
+}
+
+void kapL_push_list(lua_State *L, int size, int array_mt)
+{
+    array_mt = kapL_absindex(L, array_mt);
+    lua_createtable(L, size, 0);
+    lua_pushvalue(L, array_mt);
+    lua_setmetatable(L, -2);
+}
+
+void kapL_push_failure(lua_State *L, const kap_failure *f)
+{
+    lua_createtable(L, 0, 8);
+    lua_pushstring(L, kap_kind_name(f->kind));
+    lua_setfield(L, -2, "kind");
+    lua_pushstring(L, f->message);
+    lua_setfield(L, -2, "message");
+    if (f->status != 0) {
+        lua_pushinteger(L, f->status);
+        lua_setfield(L, -2, "status");
+    }
+    lua_pushboolean(L, f->retryable);
+    lua_setfield(L, -2, "retryable");
+    lua_pushinteger(L, f->attempts);
+    lua_setfield(L, -2, "attempts");
+    if (f->retry_after >= 0) {
+        lua_pushnumber(L, f->retry_after);
+        lua_setfield(L, -2, "retry_after");
+    }
+    if (f->body_len > 0) {
+        lua_pushlstring(L, f->body, f->body_len);
+        lua_setfield(L, -2, "body");
+    }
+}

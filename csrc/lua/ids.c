@@ -1,0 +1,214 @@
+#include "lua/ids.h"
+
+#include "base/ascii.h"
+#include "lua/error.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void kap_id_complain(kap_failure *f, const char *shown, long position)
+{
+    static const char what[] =
+        "is not an id (1 to 64 of A-Z a-z 0-9 _ - expected)";
+    /* digits alone would have been one, were they not a number's */
+    const char *why =
+        *shown != '\0' && shown[strspn(shown, "0123456789")] == '\0'
+            ? "is a number too large to be exact: give a string"
+            : what;
+    if (position > 0)
+        kap_failure_set(f, KAP_KIND_INVALID_IDS, "ids[%ld]: '%s' %s", position,
+                        shown, why);
+    else
+        kap_failure_set(f, KAP_KIND_INVALID_IDS, "'%s' %s", shown, why);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static void show(kap_id_item *item, const char *s, size_t len)
+{
+    size_t n = len < KAP_SHOWN_MAX - 1 ? len : KAP_SHOWN_MAX - 4;
+    item->valid = false;
+    for (size_t i = 0; i < n; i++)
+        item->text[i] = kap_is_control(s[i]) ? '?' : s[i];
+    if (n < len) {
+        memcpy(item->text + n, "...", 3);
+        n += 3;
+    }
+    item->text[n] = '\0';
+    item->len = n;
+}
+
+static bool give(const char *s, size_t len, kap_id_sink sink, void *arg)
+{
+    kap_id_item item;
+    while (len > 0 && is_blank(*s))
+        s++, len--;
+    while (len > 0 && is_blank(s[len - 1]))
+        len--;
+    if (kap_id_valid(s, len)) {
+        item.valid = true;
+        item.len = len;
+        memcpy(item.text, s, len);
+        item.text[len] = '\0';
+    } else {
+        show(&item, s, len);
+    }
+    return sink(arg, &item);
+}
+
+static bool give_string(const char *s, size_t len, bool blank_ok,
+                        kap_id_sink sink, void *arg)
+{
+    size_t i = 0;
+    while (i < len && is_blank(s[i]))
+        i++;
+    if (i == len && blank_ok)
+        return true;
+    for (;;) {
+        const char *comma = memchr(s, ',', len);
+        size_t n = comma != NULL ? (size_t)(comma - s) : len;
+        if (!give(s, n, sink, arg))
+            return false;
+        if (comma == NULL)
+            return true;
+        s += n + 1;
+        len -= n + 1;
+    }
+}
+
+/* A number that is no id, as its writer would know it again: no digit more than
+ * it takes, and an integer without an exponent. */
+static bool give_refused(double v, kap_id_sink sink, void *arg)
+{
+    kap_id_item item;
+    char text[64];
+    int n = snprintf(text, sizeof text, "%.14g", v);
+    if (v == floor(v) && fabs(v) < 1e20)
+        n = snprintf(text, sizeof text, "%.0f", v);
+    else if (strtod(text, NULL) != v)
+        n = snprintf(text, sizeof text, "%.17g", v);
+    show(&item, text, (size_t)n);
+    return sink(arg, &item);
+}
+
+/* An integer that is not negative, in its digits; anything else is shown. */
+static bool give_number(lua_State *L, int idx, kap_id_sink sink, void *arg)
+{
+    char text[64];
+    double v = lua_tonumber(L, idx);
+    int n;
+#if KAP_LUA_INTEGERS
+    if (lua_isinteger(L, idx)) {
+        n = snprintf(text, sizeof text, "%lld",
+                     (long long)lua_tointeger(L, idx));
+        if (*text != '-')
+            return give(text, (size_t)n, sink, arg);
+        kap_id_item item; /* a sign would pass for a character of an id */
+        show(&item, text, (size_t)n);
+        return sink(arg, &item);
+    }
+#endif
+    /* beyond 2^53 a double no longer says which integer was meant */
+    if (v >= 0 && v == floor(v) && v <= 9007199254740992.0) {
+        n = snprintf(text, sizeof text, "%.0f", v == 0 ? 0.0 : v);
+        return give(text, (size_t)n, sink, arg);
+    }
+    return give_refused(v, sink, arg);
+}
+
+bool kapL_ids_value(lua_State *L, int idx, bool blank_ok, kap_id_sink sink,
+                    void *arg)
+{
+    kap_id_item item;
+    size_t len;
+    const char *s;
+    switch (lua_type(L, idx)) {
+    case LUA_TSTRING:
+        s = lua_tolstring(L, idx, &len);
+        return give_string(s, len, blank_ok, sink, arg);
+    case LUA_TNUMBER: return give_number(L, idx, sink, arg);
+    default:
+        s = luaL_typename(L, idx);
+        if (lua_isboolean(L, idx))
+            s = lua_toboolean(L, idx) ? "true" : "false";
+        show(&item, s, strlen(s));
+        return sink(arg, &item);
+    }
+}
+
+typedef struct collector {
+    kap_idset *set;
+    kap_failure *f;
+    char *shown;
+    long position;
+} collector;
+
+static bool collect(void *arg, const kap_id_item *item)
+{
+    collector *c = arg;
+    if (!item->valid) {
+        snprintf(c->shown, KAP_SHOWN_MAX, "%s", item->text);
+        kap_id_complain(c->f, c->shown, c->position);
+        return false;
+    }
+    if (kap_idset_add(c->set, item->text, item->len) == KAP_IDSET_NONE) {
+        kap_failure_set(c->f, KAP_KIND_NOMEM, "not enough memory");
+        return false;
+    }
+    return true;
+}
+
+bool kapL_ids_has_hole(lua_State *L, int idx, size_t n)
+{
+    for (lua_pushnil(L); lua_next(L, idx) != 0; lua_pop(L, 1)) {
+        if (lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) > (double)n) {
+            lua_pop(L, 2);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool kapL_ids(lua_State *L, int idx, kap_idset *set, kap_failure *f,
+              char shown[KAP_SHOWN_MAX], int arg, const char *func)
+{
+    collector c = {set, f, shown, 0};
+    shown[0] = '\0';
+    switch (lua_type(L, idx)) {
+    case LUA_TSTRING:
+    case LUA_TNUMBER:
+        if (!kapL_ids_value(L, idx, true, collect, &c))
+            return false;
+        break;
+    case LUA_TTABLE: {
+        size_t n = lua_rawlen(L, idx);
+        for (size_t i = 1; i <= n; i++) {
+            c.position = (long)i;
+            lua_rawgeti(L, idx, (int)i);
+            bool ok = kapL_ids_value(L, lua_gettop(L), false, collect, &c);
+            lua_pop(L, 1);
+            if (!ok)
+                return false;
+        }
+        if (kapL_ids_has_hole(L, idx, n)) {
+            snprintf(shown, KAP_SHOWN_MAX, "nil");
+            kap_id_complain(f, shown, (long)n + 1);
+            return false;
+        }
+        break;
+    }
+    default:
+        kapL_argerror(L, arg, func,
+                      "string, integer or table of ids expected, got %s",
+                      luaL_typename(L, idx));
+    }
+    if (set->n > 0)
+        return true;
+    kap_failure_set(f, KAP_KIND_INVALID_IDS, "ticket_ids are missing.");
+    return false;
+}

@@ -1,0 +1,43 @@
+/* Ids from Lua: strings, integers and arrays of them. */
+#ifndef KAP_IDS_H
+#define KAP_IDS_H
+
+#include "lua/compat.h"
+#include "policy/idset.h"
+#include "base/kind.h"
+
+#define KAP_SHOWN_MAX 80
+
+/* What a source held: an id, or something that is none, made fit to show. */
+typedef struct kap_id_item {
+    bool valid;
+    size_t len;
+    char text[KAP_SHOWN_MAX];
+} kap_id_item;
+
+/* Called for each id in a value; false stops. */
+typedef bool (*kap_id_sink)(void *arg, const kap_id_item *item);
+
+/* One element: a string (commas separate ids) or a number. `blank_ok`: a blank
+ * string holds no ids (else it is an invalid one). False: the sink stopped. */
+bool kapL_ids_value(lua_State *L, int idx, bool blank_ok, kap_id_sink sink,
+                    void *arg);
+
+/*
+ * The ids argument at idx into `set`, in order. False: *f says why
+ * (invalid_ids, nomem) and `shown`, if not empty, is the offending value.
+ * Raises an argument error for a value of another type.
+ */
+bool kapL_ids(lua_State *L, int idx, kap_idset *set, kap_failure *f,
+              char shown[KAP_SHOWN_MAX], int arg, const char *func);
+
+/* Whether the array at idx has an element after index n. If so, a nil is in
+ * between (a hole), and what Lua reports as the length of such a table is
+ * unpredictable. Indexes below 1 are ignored: a script's `arg` has its name at
+ * 0. */
+bool kapL_ids_has_hole(lua_State *L, int idx, size_t n);
+
+/* "'x' is not an id (...)" */
+void kap_id_complain(kap_failure *f, const char *shown, long position);
+
+#endif

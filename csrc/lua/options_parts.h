@@ -1,0 +1,73 @@
+/*
+ * What the options_*.c have in common, for them alone: options.c has the table
+ * of options and walks a caller's, options_plain.c takes those that are one
+ * value, options_tables.c those that are tables themselves.
+ */
+#ifndef KAP_OPTIONS_PARTS_H
+#define KAP_OPTIONS_PARTS_H
+
+#include "lua/error.h"
+#include "lua/options.h"
+
+typedef enum {
+    STRING,  /* one with control characters is kept as UNUSABLE */
+    TOKEN,   /* a string or a function */
+    SECONDS, /* a number > 0 */
+    PAUSE,   /* a number >= 0 */
+    RATE,    /* a number > 0 */
+    COUNT,   /* an integer from min to max */
+    SIZE,    /* an integer >= 1, or math.huge */
+    FLAG,
+    PARAM, /* one of the nine body fields: string, boolean or number */
+    HEADERS,
+    BODY,
+    FIELDS,
+    HOOK
+} option_type;
+
+typedef struct option {
+    const char *name;
+    option_type type;
+    size_t at; /* offset in kap_settings; PARAM: its index */
+    int min, max;
+    const char *initial, *doc; /* for people: see tools/types.lua */
+} option;
+
+/* One caller's table on its way into `s`. */
+typedef struct parse {
+    lua_State *L;
+    kap_settings *s;
+    int functions, arg;
+    const char *func;
+} parse;
+
+#define FAIL(p, ...) kapL_argerror((p)->L, (p)->arg, (p)->func, __VA_ARGS__)
+
+/* A value with control characters can't be sent. That is a `config` failure of
+ * the call, but only if no nearer level replaces the value: until then this
+ * stands in its place. */
+#define UNUSABLE "\1"
+
+/* Raises that the value at `idx` is not what option `o` takes. */
+_Noreturn void kapL_option_wrong(parse *p, const option *o, int idx,
+                                 const char *expected);
+
+/* Writes the number at `idx`: as an integer if it is one, also where Lua has only
+ * floats (3 as "3"); with a point, whatever the locale. The number of bytes. */
+size_t kapL_number_text(lua_State *L, int idx, char *out, size_t size);
+
+/* Each takes the value at `idx` for option `o`, or raises. */
+typedef void option_parser(parse *p, const option *o, int idx);
+option_parser kapL_option_string;
+option_parser kapL_option_token;
+option_parser kapL_option_number;
+option_parser kapL_option_count;
+option_parser kapL_option_size;
+option_parser kapL_option_flag;
+option_parser kapL_option_param;
+option_parser kapL_option_hook;
+option_parser kapL_option_headers;
+option_parser kapL_option_fields;
+option_parser kapL_option_body;
+
+#endif

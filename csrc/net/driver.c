@@ -1,0 +1,351 @@
+#include "net/driver.h"
+
+#include "base/clock.h"
+
+#include <math.h>
+
+/* Connections over HTTP/2, each with many streams: more only cost handshakes */
+#define HTTP2_CONNECTIONS 4L
+/* How late libcurl may be with a time-out. */
+#define GRACE_SECONDS 0.5
+/* Between two starts of a long queue, at most: about twice what an answer of 50
+ * tickets costs the caller. And at least: libcurl waits for whole milliseconds. */
+#define SPREAD_SECONDS 0.0015
+#define SPREAD_LEAST 0.0005
+/* Nobody drove the engine for so long: the caller was busy elsewhere. */
+#define PAUSE_SECONDS 0.05
+
+void kap_driver_discard(kap_transfer *t)
+{
+    kap_lane_leave(t);
+    kap_transfer_free(t);
+}
+
+static void free_list(kap_list *l)
+{
+    kap_transfer *t;
+    while ((t = l->first) != NULL) {
+        kap_list_remove(l, t);
+        kap_driver_discard(t);
+    }
+}
+
+/* Hands a transfer that has ended to the caller. */
+static void deliver(kap_engine *e, kap_transfer *t)
+{
+    bool dropped;
+    pthread_mutex_lock(&e->lock);
+    dropped = kap_is_cancelled(t);
+    if (dropped) {
+        e->cancels--;
+    } else {
+        kap_list_push(&e->outbox, t);
+        kap_notify_mark(&e->notify);
+    }
+    pthread_mutex_unlock(&e->lock);
+    if (dropped)
+        kap_driver_discard(t);
+}
+
+static void fail(kap_engine *e, kap_transfer *t, kap_outcome outcome,
+                 CURLcode code)
+{
+    t->outcome = outcome;
+    t->code = code;
+    deliver(e, t);
+}
+
+static void leave_multi(kap_engine *e, kap_transfer *t)
+{
+    t->running = false;
+    kap_queue_ended(&e->queue, t);
+    /* A handle that the multi handle will not let go must not be used again,
+     * nor one that failed: after running out of memory it never reads. */
+    bool ok = curl_multi_remove_handle(e->multi, t->easy) == CURLM_OK &&
+              (t->outcome == KAP_OUTCOME_RESPONSE ||
+               t->outcome == KAP_OUTCOME_PENDING);
+    kap_handles_return(&e->handles, t, ok);
+}
+
+/* Ends a transfer that somebody cancelled. Over HTTP/2, libcurl (7.88) resets
+ * the stream only with whatever it sends next on the connection: one that
+ * carries nothing else is closed instead. */
+static void cut(kap_engine *e, kap_transfer *t)
+{
+    curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L);
+    curl_multi_remove_handle(e->multi, t->easy);
+    kap_handles_return(&e->handles, t, false);
+    kap_driver_discard(t);
+}
+
+/*
+ * If the connection carries other streams: pausing and resuming one of them makes
+ * libcurl send what is queued on it, the resets included. libcurl can't tell
+ * which transfers share a connection while they run, so all are tried; on any
+ * other connection this does nothing.
+ */
+static void flush(kap_engine *e)
+{
+    for (kap_transfer *t = e->queue.active.first; t != NULL; t = t->next)
+        if (curl_easy_pause(t->easy, CURLPAUSE_RECV) == CURLE_OK)
+            curl_easy_pause(t->easy, CURLPAUSE_CONT);
+}
+
+static CURLcode from_multi(CURLMcode rc)
+{
+    return rc == CURLM_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY
+                                     : CURLE_BAD_FUNCTION_ARGUMENT;
+}
+
+static CURLMcode tune(kap_engine *e, const kap_transfer *t)
+{
+    long want = t->lane->concurrency < 8 ? 8 : t->lane->concurrency;
+    CURLMcode rc = CURLM_OK;
+    if (want > e->max_connects) {
+        /* The default, four times the current handles, drops connections
+         * between two calls. */
+        rc = curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, want);
+        if (rc == CURLM_OK)
+            e->max_connects = want;
+    }
+    return rc;
+}
+
+static void start(kap_engine *e, kap_transfer *t)
+{
+    t->began = kap_now();
+    if (t->lane->patient && isinf(t->deadline))
+        t->deadline = t->began + t->settings->deadline;
+    if (!kap_handles_equip(&e->handles, t)) {
+        deliver(e, t);
+        return;
+    }
+    CURLMcode rc = tune(e, t);
+    if (rc == CURLM_OK)
+        rc = curl_multi_add_handle(e->multi, t->easy);
+    if (rc != CURLM_OK) {
+        kap_handles_return(&e->handles, t, false);
+        fail(e, t,
+             rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM : KAP_OUTCOME_FAILED,
+             from_multi(rc));
+        return;
+    }
+    t->running = true;
+    kap_queue_started(&e->queue, t);
+    atomic_store_explicit(&t->started, true, memory_order_release);
+    if (t->lane->watched) {
+        pthread_mutex_lock(&e->lock);
+        e->news = true;
+        kap_notify_mark(&e->notify);
+        pthread_mutex_unlock(&e->lock);
+    }
+}
+
+/*
+ * When the next of a long queue may start. Answers that come close together on
+ * one connection libcurl reads in one go, and tells of none before it has read
+ * all; inline they are then dealt with one after the other, and what starts in a
+ * bunch is answered in one, for good. So over HTTP/2 the starts are spread, over
+ * half of the time that an answer takes at most: as many as may are in flight
+ * all the same. Where little waits, that would come too late to help.
+ */
+static double spread(const kap_engine *e)
+{
+    const kap_lane *l = e->queue.ring;
+    const kap_transfer *last = e->queue.active.last;
+    double apart;
+    if (e->threaded || !e->http2 || l == NULL || last == NULL ||
+        l->waiting.n < 2 * (size_t)l->concurrency)
+        return 0;
+    apart = e->latency / 2 / l->concurrency;
+    if (apart < SPREAD_LEAST)
+        return 0;
+    return last->began + (apart < SPREAD_SECONDS ? apart : SPREAD_SECONDS);
+}
+
+/* Starts what may start, or only the first of it; returns when more is due. */
+static double start_due(kap_engine *e, double now, bool one)
+{
+    double due = now + KAP_IDLE_SECONDS, next;
+    kap_list expired = {0};
+    kap_transfer *t;
+    while ((next = spread(e)) <= now &&
+           (t = kap_queue_next(&e->queue, now, &due, &expired)) != NULL) {
+        start(e, t);
+        if (one)
+            break;
+    }
+    if (next > now && next < due)
+        due = next;
+    while ((t = expired.first) != NULL) {
+        kap_list_remove(&expired, t);
+        fail(e, t, KAP_OUTCOME_DEADLINE, CURLE_OPERATION_TIMEDOUT);
+    }
+    return due;
+}
+
+void kap_driver_absorb(kap_engine *e)
+{
+    kap_list swept = {0}, running = {0};
+    kap_transfer *t, *next;
+    pthread_mutex_lock(&e->lock);
+    while ((t = e->inbox.first) != NULL) {
+        kap_list_remove(&e->inbox, t);
+        kap_queue_push(&e->queue, t);
+    }
+    if (e->cancels > 0) {
+        kap_queue_sweep(&e->queue, &swept);
+        for (t = e->queue.active.first; t != NULL; t = next) {
+            next = t->next;
+            if (kap_is_cancelled(t)) {
+                kap_queue_ended(&e->queue, t);
+                kap_list_push(&running, t);
+            }
+        }
+        e->cancels -= (int)(swept.n + running.n);
+    }
+    pthread_mutex_unlock(&e->lock);
+    free_list(&swept);
+    /* not under the lock: the host must not wait for libcurl */
+    bool any = running.n > 0;
+    while ((t = running.first) != NULL) {
+        kap_list_remove(&running, t);
+        cut(e, t);
+    }
+    if (any)
+        flush(e);
+}
+
+static void reap(kap_engine *e)
+{
+    CURLMsg *msg;
+    int left;
+    while ((msg = curl_multi_info_read(e->multi, &left)) != NULL) {
+        kap_transfer *t = NULL;
+        CURLcode code = msg->data.result;
+        if (msg->msg != CURLMSG_DONE ||
+            curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
+                              (char **)&t) != CURLE_OK)
+            continue;
+        kap_transfer_finish(t, code);
+        if (t->outcome == KAP_OUTCOME_RESPONSE)
+            e->latency = t->elapsed;
+        if (kap_transfer_may_refuse(t))
+            kap_lane_hold(t);
+        if (t->http2 && !e->http2) {
+            e->http2 = true;
+            curl_multi_setopt(e->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                              HTTP2_CONNECTIONS);
+        } else if (!t->http2 && e->http2 &&
+                   t->outcome == KAP_OUTCOME_RESPONSE) {
+            e->http2 = false;
+            curl_multi_setopt(e->multi, CURLMOPT_MAX_HOST_CONNECTIONS, 0L);
+        }
+        leave_multi(e, t);
+        deliver(e, t);
+    }
+}
+
+static void fail_all(kap_engine *e, CURLMcode rc)
+{
+    kap_transfer *t;
+    while ((t = e->queue.active.first) != NULL) {
+        t->outcome =
+            rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM : KAP_OUTCOME_FAILED;
+        leave_multi(e, t);
+        fail(e, t, t->outcome, from_multi(rc));
+    }
+}
+
+/* An iterator's caller may take its time between two tickets, and inline nobody
+ * drives the engine meanwhile: that must not count as the server's time. */
+static void forgive_pause(kap_engine *e)
+{
+    double now = kap_now(), pause = now - e->last_turn;
+    kap_lane *l = e->queue.ring;
+    e->last_turn = now;
+    if (e->threaded || pause < PAUSE_SECONDS)
+        return;
+    for (kap_transfer *t = e->queue.active.first; t != NULL; t = t->next)
+        if (t->lane->patient)
+            kap_transfer_extend(t, pause);
+    if (l == NULL)
+        return;
+    do {
+        for (kap_transfer *t = l->waiting.first; t != NULL; t = t->next)
+            if (l->patient)
+                t->deadline +=
+                    pause < now - t->submitted ? pause : now - t->submitted;
+        l = l->next;
+    } while (l != e->queue.ring);
+}
+
+/* When the engine itself ends it. Limits are libcurl's to keep, unless they were
+ * extended; but it has lost a transfer's timers when memory ran out. */
+static double last_moment(const kap_transfer *t)
+{
+    return t->extended > 0 ? t->expires : t->expires + GRACE_SECONDS;
+}
+
+static void expire(kap_engine *e, double now, double *due)
+{
+    kap_transfer *next;
+    for (kap_transfer *t = e->queue.active.first; t != NULL; t = next) {
+        double when = last_moment(t);
+        next = t->next;
+        if (when > now) {
+            if (when < *due)
+                *due = when;
+            continue;
+        }
+        kap_transfer_finish(t, CURLE_OPERATION_TIMEDOUT);
+        leave_multi(e, t);
+        deliver(e, t);
+    }
+}
+
+double kap_driver_turn(kap_engine *e, bool busy)
+{
+    double due;
+    int running;
+    kap_driver_absorb(e);
+    forgive_pause(e);
+    for (;;) {
+        due =
+            start_due(e, kap_now(), !e->threaded && (busy || e->outbox.n > 0));
+        size_t before = e->queue.active.n;
+        CURLMcode rc = curl_multi_perform(e->multi, &running);
+        if (rc != CURLM_OK)
+            fail_all(e, rc);
+        else
+            reap(e);
+        expire(e, kap_now(), &due);
+        if (e->queue.active.n == before || e->queue.ring == NULL)
+            return due;
+    }
+}
+
+bool kap_driver_poll(kap_engine *e, double seconds)
+{
+    CURLMcode rc =
+        curl_multi_poll(e->multi, NULL, 0, (int)kap_ms(seconds, 60000), NULL);
+    if (rc != CURLM_OK)
+        fail_all(e, rc);
+    return rc == CURLM_OK;
+}
+
+void kap_driver_clear(kap_engine *e)
+{
+    while (e->queue.active.first != NULL) {
+        kap_transfer *t = e->queue.active.first;
+        leave_multi(e, t);
+        kap_driver_discard(t);
+    }
+    while (e->queue.ring != NULL) {
+        kap_transfer *t = e->queue.ring->waiting.first;
+        kap_queue_remove(&e->queue, t);
+        kap_driver_discard(t);
+    }
+    free_list(&e->inbox);
+    free_list(&e->outbox);
+}

@@ -1,0 +1,61 @@
+/*
+ * The engine's core, for engine.c alone: what it consists of, and the turns that
+ * bring its transfers forward, whichever thread takes them.
+ */
+#ifndef KAP_DRIVER_H
+#define KAP_DRIVER_H
+
+#include "net/engine.h"
+#include "net/handles.h"
+#include "net/notify.h"
+
+#include <pthread.h>
+
+/* How long the driver sleeps when nothing is due: it is woken for all else. */
+#define KAP_IDLE_SECONDS 60.0
+
+struct kap_engine {
+    /* the driver's */
+    CURLM *multi;
+    kap_handles handles;
+    kap_queue queue;
+    double last_turn;
+    double latency; /* what the last answer took */
+    long max_connects;
+    bool http2;
+
+    /* shared, under the lock */
+    pthread_mutex_t lock;
+    kap_list inbox, outbox;
+    int cancels; /* marked and not yet swept */
+    bool stop;
+    bool news; /* a watched transfer has started */
+    kap_notify notify;
+
+    /* the caller's */
+    bool threaded;
+    pthread_t thread;
+    kap_engine *abandoned; /* another one, see kap_engine_abandon */
+};
+
+/*
+ * Does all that can be done without waiting; returns when more is due.
+ *
+ * Inline, answers that came together are read in one go, and the caller then
+ * deals with one after the other. Were the next requests sent together as well,
+ * so would be their answers: the server and this thread would only ever work in
+ * turns. So as long as the caller has something to do (`busy`), they start one
+ * by one.
+ */
+double kap_driver_turn(kap_engine *e, bool busy);
+/* Waits for the sockets, or to be woken, at most `seconds`. False: it could not,
+ * and what was under way has failed. */
+bool kap_driver_poll(kap_engine *e, double seconds);
+/* Takes in what was submitted and throws out what was cancelled. */
+void kap_driver_absorb(kap_engine *e);
+/* A transfer that nobody is to hear of any more. */
+void kap_driver_discard(kap_transfer *t);
+/* Ends and frees all transfers. */
+void kap_driver_clear(kap_engine *e);
+
+#endif

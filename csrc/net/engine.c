@@ -1,0 +1,306 @@
+#include "net/driver.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+kap_engine *kap_engine_new(void)
+{
+    kap_engine *e = calloc(1, sizeof *e);
+    if (e == NULL)
+        return NULL;
+    kap_notify_init(&e->notify);
+    kap_queue_init(&e->queue);
+    e->multi = curl_multi_init();
+    if (e->multi != NULL && kap_handles_init(&e->handles) &&
+        pthread_mutex_init(&e->lock, NULL) == 0)
+        return e;
+    kap_handles_free(&e->handles);
+    if (e->multi != NULL)
+        curl_multi_cleanup(e->multi);
+    free(e);
+    return NULL;
+}
+
+bool kap_engine_threaded(const kap_engine *e)
+{
+    return e->threaded;
+}
+
+/* A multi handle that was made while there were no descriptors to be had works,
+ * but nothing wakes it; libcurl says so only here. */
+static bool can_wake(kap_engine *e)
+{
+    if (curl_multi_wakeup(e->multi) == CURLM_OK)
+        return true;
+    CURLM *other = e->queue.active.n == 0 ? curl_multi_init() : NULL;
+    if (other == NULL)
+        return false;
+    curl_multi_cleanup(e->multi);
+    e->multi = other;
+    e->max_connects = 0;
+    e->http2 = false;
+    return curl_multi_wakeup(e->multi) == CURLM_OK;
+}
+
+static void *engine_main(void *arg)
+{
+    kap_engine *e = arg;
+    bool stop = false;
+    while (!stop) {
+        double wait = kap_driver_turn(e, false) - kap_now();
+        if (!kap_driver_poll(e, wait))
+            poll(NULL, 0, 10); /* should it go on so: not as fast as it can */
+        pthread_mutex_lock(&e->lock);
+        stop = e->stop;
+        pthread_mutex_unlock(&e->lock);
+    }
+    return NULL;
+}
+
+bool kap_engine_start(kap_engine *e, const char **why)
+{
+    sigset_t all, before;
+    if (e->threaded)
+        return true;
+    if (!can_wake(e)) {
+        *why = strerror(EMFILE);
+        return false;
+    }
+    if (!e->notify.distant && kap_engine_fd(e) < 0) {
+        *why = strerror(errno);
+        return false;
+    }
+    /* The host's signals are the host's: the thread takes none of them. */
+    sigfillset(&all);
+    int rc = pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (rc == 0) {
+        e->threaded = true; /* the thread reads it, too */
+        rc = pthread_create(&e->thread, NULL, engine_main, e);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    if (rc != 0) {
+        e->threaded = false;
+        *why = strerror(rc);
+        return false;
+    }
+    return true;
+}
+
+void kap_engine_free(kap_engine *e)
+{
+    if (e == NULL)
+        return;
+    if (e->threaded) {
+        pthread_mutex_lock(&e->lock);
+        e->stop = true;
+        pthread_mutex_unlock(&e->lock);
+        curl_multi_wakeup(e->multi);
+        pthread_join(e->thread, NULL);
+    }
+    kap_driver_clear(e);
+    kap_handles_free(&e->handles);
+    curl_multi_cleanup(e->multi);
+    kap_notify_close(&e->notify);
+    pthread_mutex_destroy(&e->lock);
+    free(e);
+}
+
+void kap_engine_abandon(kap_engine *e)
+{
+    /* Kept, or a leak checker in the child would call it lost: it can't be
+     * freed, the thread that is gone may have held the lock, or libcurl. */
+    static _Atomic(kap_engine *) abandoned;
+    if (e == NULL)
+        return;
+    kap_notify_abandon(&e->notify);
+    e->abandoned = atomic_exchange(&abandoned, e);
+}
+
+/* transfers ---------------------------------------------------------------- */
+
+void kap_engine_submit(kap_engine *e, kap_transfer *t, kap_lane *lane)
+{
+    t->lane = kap_lane_ref(lane);
+    t->submitted = kap_now();
+    pthread_mutex_lock(&e->lock);
+    /* what is in there already has woken the thread, which takes all of it */
+    bool first = e->inbox.n == 0;
+    kap_list_push(&e->inbox, t);
+    pthread_mutex_unlock(&e->lock);
+    if (first && e->threaded)
+        curl_multi_wakeup(e->multi);
+}
+
+void kap_engine_cancel(kap_engine *e, kap_transfer *t)
+{
+    bool mine = false;
+    pthread_mutex_lock(&e->lock);
+    for (kap_transfer *o = e->outbox.first; o != NULL && !mine; o = o->next)
+        mine = o == t;
+    if (mine) {
+        kap_list_remove(&e->outbox, t);
+    } else {
+        atomic_store_explicit(&t->cancelled, true, memory_order_relaxed);
+        e->cancels++;
+    }
+    pthread_mutex_unlock(&e->lock);
+    if (mine)
+        kap_driver_discard(t);
+    else if (e->threaded)
+        curl_multi_wakeup(e->multi);
+    else
+        kap_driver_absorb(e);
+}
+
+kap_transfer *kap_engine_take(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    kap_transfer *t = e->outbox.first;
+    if (t != NULL)
+        kap_list_remove(&e->outbox, t);
+    pthread_mutex_unlock(&e->lock);
+    if (t != NULL && !t->holding)
+        kap_lane_leave(t);
+    return t;
+}
+
+void kap_engine_wake(kap_engine *e)
+{
+    if (e->threaded)
+        curl_multi_wakeup(e->multi);
+}
+
+bool kap_engine_started(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    bool news = e->news;
+    e->news = false;
+    pthread_mutex_unlock(&e->lock);
+    return news;
+}
+
+bool kap_engine_ready(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    bool ready = e->outbox.n > 0 || e->news;
+    pthread_mutex_unlock(&e->lock);
+    return ready;
+}
+
+/* waiting ------------------------------------------------------------------ */
+
+static void wait_inline(kap_engine *e, double until)
+{
+    for (;;) {
+        double due = kap_driver_turn(e, false), now = kap_now();
+        if (kap_engine_ready(e) || now >= until)
+            return;
+        kap_driver_poll(e, (due < until ? due : until) - now);
+        e->last_turn = kap_now();
+    }
+}
+
+static void wait_threaded(kap_engine *e, double until)
+{
+    /* With a peer there is none, and nobody waits here but by mistake. */
+    struct pollfd p = {.fd = e->notify.reader, .events = POLLIN};
+    double longest = p.fd < 0 ? 0.002 : KAP_IDLE_SECONDS;
+    while (!kap_engine_ready(e)) {
+        double left = until - kap_now();
+        if (left <= 0)
+            return;
+        /* With the mark standing (work of the caller's own), the descriptor
+         * says nothing: don't wait on it. */
+        kap_engine_quiet(e);
+        if (left > longest)
+            left = longest;
+        if (poll(&p, 1, (int)kap_ms(left, 60000)) < 0 && errno != EINTR)
+            return;
+    }
+}
+
+void kap_engine_turn(kap_engine *e, bool busy)
+{
+    if (e->threaded)
+        return;
+    kap_driver_turn(e, busy);
+    e->last_turn = kap_now();
+}
+
+bool kap_engine_needs_turns(const kap_engine *e)
+{
+    return !e->threaded && (e->queue.active.n > 0 || e->queue.ring != NULL);
+}
+
+void kap_engine_wait(kap_engine *e, double seconds)
+{
+    double until = kap_now() + seconds;
+    if (e->threaded)
+        wait_threaded(e, until);
+    else
+        wait_inline(e, until);
+}
+
+/* notification ------------------------------------------------------------- */
+
+void kap_engine_notify(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    kap_notify_mark(&e->notify);
+    pthread_mutex_unlock(&e->lock);
+}
+
+void kap_engine_quiet(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    if (e->outbox.n == 0 && !e->news)
+        kap_notify_clear(&e->notify);
+    pthread_mutex_unlock(&e->lock);
+}
+
+int kap_engine_fd(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    if (e->notify.reader < 0 && !e->notify.distant &&
+        kap_notify_open(&e->notify) && (e->outbox.n > 0 || e->news))
+        kap_notify_mark(&e->notify);
+    pthread_mutex_unlock(&e->lock);
+    return e->notify.reader;
+}
+
+const char *kap_engine_listen(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    bool ok = kap_notify_listen(&e->notify);
+    pthread_mutex_unlock(&e->lock);
+    return ok ? e->notify.path : NULL;
+}
+
+bool kap_engine_accept(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    bool ok = kap_notify_accept(&e->notify);
+    if (ok && (e->outbox.n > 0 || e->news))
+        kap_notify_mark(&e->notify);
+    pthread_mutex_unlock(&e->lock);
+    return ok;
+}
+
+void kap_engine_heard(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    kap_notify_heard(&e->notify);
+    pthread_mutex_unlock(&e->lock);
+}
+
+void kap_engine_hang_up(kap_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    kap_notify_hang_up(&e->notify);
+    pthread_mutex_unlock(&e->lock);
+}

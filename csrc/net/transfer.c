@@ -1,0 +1,121 @@
+#include "net/transfer.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+kap_transfer *kap_transfer_new(kap_message *m, kap_settings *s, char *post,
+                               size_t post_len)
+{
+    kap_transfer *t = post != NULL ? calloc(1, sizeof *t) : NULL;
+    if (t == NULL) {
+        free(post);
+        return NULL;
+    }
+    t->message = kap_message_ref(m);
+    t->settings = kap_settings_ref(s);
+    t->post = post;
+    t->post_len = post_len;
+    t->deadline = INFINITY;
+    atomic_init(&t->started, false);
+    atomic_init(&t->cancelled, false);
+    return t;
+}
+
+void kap_transfer_free(kap_transfer *t)
+{
+    if (t == NULL)
+        return;
+    kap_message_unref(t->message);
+    kap_settings_unref(t->settings);
+    free(t->post);
+    /* whoever refuses a token may repeat it */
+    if (t->body != NULL &&
+        (t->outcome != KAP_OUTCOME_RESPONSE || kap_transfer_may_refuse(t)))
+        kap_wipe(t->body, t->len);
+    free(t->body);
+    free(t);
+}
+
+/* A header line longer than its buffer may grow is "out of memory" to libcurl
+ * before 8.6: told apart by an answer that has begun, and by memory being there.
+ */
+static bool header_overflow(const kap_transfer *t)
+{
+    curl_off_t first_byte = 0;
+    void *probe;
+    if (t->len > 0 ||
+        curl_easy_getinfo(t->easy, CURLINFO_STARTTRANSFER_TIME_T,
+                          &first_byte) != CURLE_OK ||
+        first_byte <= 0)
+        return false;
+    probe = malloc(KAP_HEADER_BYTES_MAX);
+    free(probe);
+    return probe != NULL;
+}
+
+/*
+ * A server that misses a client's certificate says so after the client's side of
+ * the handshake, and closes. Where that was seen before a byte of the request
+ * was sent, the alert goes unread, and libcurl's words are of whichever system
+ * call failed first: "getpeername() failed with errno 107".
+ */
+static bool is_turned_away(const kap_transfer *t)
+{
+    curl_off_t handshake = 0;
+    long sent = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_APPCONNECT_TIME_T, &handshake);
+    curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent);
+    return t->code == CURLE_SEND_ERROR && t->new_connections > 0 &&
+           handshake > 0 && sent == 0;
+}
+
+void kap_transfer_finish(kap_transfer *t, CURLcode code)
+{
+    long version = 0;
+    curl_off_t us = 0;
+    t->code = code;
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
+    curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &t->tunnel);
+    curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &t->new_connections);
+    curl_easy_getinfo(t->easy, CURLINFO_HTTP_VERSION, &version);
+    curl_easy_getinfo(t->easy, CURLINFO_TOTAL_TIME_T, &us);
+    t->http2 = version >= CURL_HTTP_VERSION_2_0;
+    t->elapsed = (double)us * 1e-6;
+    if (t->outcome != KAP_OUTCOME_PENDING) /* a callback ended it */
+        return;
+    if (code == CURLE_OK && !t->headed) {
+        /* to libcurl, what was closed within the headers is an empty answer */
+        t->code = CURLE_RECV_ERROR;
+        t->outcome = KAP_OUTCOME_FAILED;
+        snprintf(t->error, sizeof t->error,
+                 "the connection was closed within the response's headers");
+        return;
+    }
+    if (code == CURLE_OK)
+        t->outcome = KAP_OUTCOME_RESPONSE;
+    else if (code == CURLE_FILESIZE_EXCEEDED)
+        t->outcome = KAP_OUTCOME_TOO_LARGE;
+    else if (code == CURLE_OUT_OF_MEMORY)
+        t->outcome =
+            header_overflow(t) ? KAP_OUTCOME_HEADERS : KAP_OUTCOME_NOMEM;
+    else if (code == CURLE_OPERATION_TIMEDOUT && kap_now() >= t->deadline)
+        t->outcome = KAP_OUTCOME_DEADLINE;
+    else
+        t->outcome = KAP_OUTCOME_FAILED;
+    t->turned_away = t->outcome == KAP_OUTCOME_FAILED && is_turned_away(t);
+}
+
+bool kap_transfer_may_refuse(const kap_transfer *t)
+{
+    size_t i = 0;
+    if (t->outcome != KAP_OUTCOME_RESPONSE)
+        return false;
+    if (t->status >= 400)
+        return true;
+    while (i < t->len && (t->body[i] == ' ' || t->body[i] == '\n' ||
+                          t->body[i] == '\r' || t->body[i] == '\t'))
+        i++;
+    return i == t->len || t->body[i] != '[';
+}

@@ -1,0 +1,107 @@
+/*
+ * One HTTP request and its response, on a libcurl easy handle: set up in
+ * transfer_setup.c, its failures told in transfer_failure.c. Lua-free. Who runs
+ * it and when: engine.h.
+ */
+#ifndef KAP_TRANSFER_H
+#define KAP_TRANSFER_H
+
+#include "config/message.h"
+#include "config/settings.h"
+
+#include <curl/curl.h>
+
+/* libcurl keeps all headers in memory. Newer versions have a limit of their own
+ * and report a failed read; this one is lower, so that it is met first. */
+#define KAP_HEADER_BYTES_MAX ((size_t)256 << 10)
+
+typedef enum {
+    KAP_OUTCOME_PENDING,
+    KAP_OUTCOME_RESPONSE,  /* a whole response: status and body */
+    KAP_OUTCOME_FAILED,    /* libcurl's code and words */
+    KAP_OUTCOME_DEADLINE,  /* the call's time ran out, before or during it */
+    KAP_OUTCOME_TOO_LARGE, /* over max_response_bytes */
+    KAP_OUTCOME_HEADERS,   /* more header bytes than any honest server sends */
+    KAP_OUTCOME_NOMEM
+} kap_outcome;
+
+struct kap_lane;
+
+/* What all transfers of an engine have in common. */
+typedef struct kap_shared {
+    CURLSH *sessions; /* of TLS */
+    bool ca_file;     /* libcurl knows the system's authorities as one file */
+} kap_shared;
+
+typedef struct kap_transfer {
+    struct kap_transfer *prev, *next; /* whichever list it is in */
+    struct kap_lane *lane;
+    void *owner; /* the host side's: its batch */
+
+    kap_message *message;
+    kap_settings *settings;
+    char *post;
+    size_t post_len;
+    /* on kap_now's clock; in a patient lane, one without a deadline gets its
+     * settings' when it starts */
+    double not_before, deadline;
+    bool fresh; /* not on a connection that was kept: those may be dead */
+    bool http1; /* on one of its own, without HTTP/2 */
+
+    /* the engine's, while it has the transfer */
+    CURL *easy;
+    bool running;
+    atomic_bool cancelled; /* set under the engine's lock */
+    bool holding;          /* its lane: see kap_lane_hold */
+    double submitted;      /* to the engine */
+    double began;          /* valid once it has started */
+    double expires;        /* where it was extended, the engine watches this */
+    double extended;       /* seconds that do not count */
+    atomic_bool started;   /* its request has gone out, or is about to */
+
+    /* the result, once it is done */
+    kap_outcome outcome;
+    CURLcode code;
+    long status, new_connections;
+    long tunnel;   /* the proxy's own answer, 0 without one */
+    unsigned sent; /* libcurl sends again what a stale connection swallowed */
+    bool http2, html;
+    bool headed;      /* the end of its headers was seen */
+    bool turned_away; /* closed between the TLS handshake and the request */
+    double elapsed;
+    char *body;
+    size_t len, cap, header_bytes;
+    char retry_after[64]; /* the header's value, "" for none */
+    char error[CURL_ERROR_SIZE];
+} kap_transfer;
+
+static inline bool kap_is_cancelled(const kap_transfer *t)
+{
+    return atomic_load_explicit(&t->cancelled, memory_order_relaxed);
+}
+
+/* Takes over `post`, also when it fails (NULL: no memory). */
+kap_transfer *kap_transfer_new(kap_message *m, kap_settings *s, char *post,
+                               size_t post_len);
+void kap_transfer_free(kap_transfer *t);
+
+/*
+ * Sets `easy` up for it. A handle that served the same settings before keeps
+ * what it has; another is as new (served is NULL). False: t->outcome says why
+ * (a libcurl option refused, memory).
+ */
+bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
+                          const kap_settings *served, const kap_shared *shared);
+/* Gives a running transfer so many seconds more. */
+void kap_transfer_extend(kap_transfer *t, double seconds);
+/* Reads the result off t->easy after libcurl said it is done. */
+void kap_transfer_finish(kap_transfer *t, CURLcode code);
+
+/* Whether a response may say that the token is refused: any but a list of
+ * tickets may. */
+bool kap_transfer_may_refuse(const kap_transfer *t);
+
+/* The failure that an outcome other than a response stands for. */
+void kap_transfer_failure(const kap_transfer *t, kap_failure *f);
+
+#endif

@@ -1,0 +1,288 @@
+/*
+ * A transfer's easy handle: its options, and the callbacks that take in what
+ * comes.
+ */
+#include "net/transfer.h"
+
+#include "base/clock.h"
+#include "kapture.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Trusting a Content-Length costs at most this much memory. */
+#define RESERVE_MAX ((size_t)64 << 20)
+#define TIMEOUT_MAX_MS (LONG_MAX / 4)
+/* libcurl's milliseconds may be up a little early: then the deadline would still
+ * let the next request start. */
+#define DEADLINE_MARGIN 0.002
+
+static bool reserve(kap_transfer *t, size_t size)
+{
+    if (size <= t->cap && t->body != NULL)
+        return true;
+    char *body = realloc(t->body, size);
+    if (body == NULL)
+        return false;
+    t->body = body;
+    t->cap = size;
+    return true;
+}
+
+/* The first bytes of a body: one allocation where the server said how much
+ * will come (of a compressed body that is the least that will). */
+static bool reserve_first(kap_transfer *t, size_t n)
+{
+    curl_off_t promised = -1;
+    size_t size = n > 8192 ? n : 8192;
+    if (curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
+                          &promised) == CURLE_OK &&
+        promised > (curl_off_t)size && promised <= (curl_off_t)RESERVE_MAX)
+        size = (size_t)promised;
+    return reserve(t, size);
+}
+
+static size_t on_body(char *data, size_t one, size_t n, void *arg)
+{
+    kap_transfer *t = arg;
+    n *= one;
+    if (n > t->settings->max_response_bytes - t->len) {
+        t->outcome = KAP_OUTCOME_TOO_LARGE;
+        return 0;
+    }
+    if (t->body == NULL ? !reserve_first(t, n)
+                        : t->len + n > t->cap && !reserve(t, t->cap * 2 + n)) {
+        t->outcome = KAP_OUTCOME_NOMEM;
+        return 0;
+    }
+    memcpy(t->body + t->len, data, n);
+    t->len += n;
+    return n;
+}
+
+/* The value of header `name` if this line is it, with its length. */
+static const char *header_value(const char *line, size_t n, const char *name,
+                                size_t *len)
+{
+    size_t k = strlen(name);
+    if (n <= k || !curl_strnequal(line, name, k) || line[k] != ':')
+        return NULL;
+    const char *v = line + k + 1, *end = line + n;
+    while (v < end && (*v == ' ' || *v == '\t'))
+        v++;
+    while (end > v && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' ' ||
+                       end[-1] == '\t'))
+        end--;
+    *len = (size_t)(end - v);
+    return v;
+}
+
+/* Called for the headers of every response, interim ones (1xx) too. */
+static size_t on_header(char *line, size_t one, size_t n, void *arg)
+{
+    kap_transfer *t = arg;
+    const char *v;
+    size_t len;
+    n *= one;
+    if (t->header_bytes == 0 && !t->http1)
+        /* where it refuses, the connection ends with this answer: no harm */
+        curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 0L);
+    t->header_bytes += n;
+    if (t->header_bytes > KAP_HEADER_BYTES_MAX) {
+        t->outcome = KAP_OUTCOME_HEADERS;
+        return 0;
+    }
+    if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+        t->retry_after[0] = '\0';
+        t->html = false;
+        t->headed = false;
+    } else if (*line == '\r' || *line == '\n') {
+        t->headed = true;
+    } else if ((v = header_value(line, n, "Retry-After", &len)) != NULL) {
+        if (len < sizeof t->retry_after) {
+            memcpy(t->retry_after, v, len);
+            t->retry_after[len] = '\0';
+        }
+    } else if ((v = header_value(line, n, "Content-Type", &len)) != NULL) {
+        t->html = len >= 9 && curl_strnequal(v, "text/html", 9);
+    }
+    return n;
+}
+
+/* libcurl's own sockets would be inherited by popen's children. */
+static curl_socket_t on_open(void *arg, curlsocktype purpose,
+                             struct curl_sockaddr *a)
+{
+    (void)arg;
+    (void)purpose;
+#ifdef SOCK_CLOEXEC
+    return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+#else
+    curl_socket_t fd = socket(a->family, a->socktype, a->protocol);
+    if (fd != CURL_SOCKET_BAD)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return fd;
+#endif
+}
+
+#if LIBCURL_VERSION_NUM >= 0x075000
+static int on_request(void *arg, char *to, char *from, int to_port,
+                      int from_port)
+{
+    kap_transfer *t = arg;
+    (void)to, (void)from, (void)to_port, (void)from_port;
+    t->sent++;
+    return CURL_PREREQFUNC_OK;
+}
+#endif
+
+#define SET(option, value)                                      \
+    do {                                                        \
+        CURLcode rc_ = curl_easy_setopt(easy, option, (value)); \
+        if (rc_ != CURLE_OK)                                    \
+            return rc_;                                         \
+    } while (0)
+
+static CURLcode set_tls(CURL *easy, const kap_settings *s,
+                        const kap_shared *shared)
+{
+    SET(CURLOPT_SSL_VERIFYPEER, s->verify ? 1L : 0L);
+    SET(CURLOPT_SSL_VERIFYHOST, s->verify ? 2L : 0L);
+    if (s->ca_file != NULL)
+        SET(CURLOPT_CAINFO, s->ca_file);
+    if (s->ca_path != NULL)
+        SET(CURLOPT_CAPATH, s->ca_path);
+    else if (s->ca_file != NULL || shared->ca_file)
+        /* With a directory set, libcurl can't cache the parsed CA file and
+         * parses it anew, 20 ms, for each connection. */
+        SET(CURLOPT_CAPATH, (char *)NULL);
+    if (s->cert != NULL)
+        SET(CURLOPT_SSLCERT, s->cert);
+    if (s->key != NULL)
+        SET(CURLOPT_SSLKEY, s->key);
+    return CURLE_OK;
+}
+
+static CURLcode set_proxy(CURL *easy, const kap_settings *s, bool secure)
+{
+    if (s->proxy != NULL)
+        SET(CURLOPT_PROXY, s->proxy);
+    else if (!secure)
+        /* Plain http is for loopback: a proxy from the environment would be
+         * sent the token in the clear. */
+        SET(CURLOPT_PROXY, "");
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
+    return CURLE_OK;
+}
+
+/* What stays the same for every request with these settings. */
+static CURLcode set_fixed(CURL *easy, const kap_settings *s, bool secure,
+                          const kap_shared *shared)
+{
+    CURLcode rc;
+#if LIBCURL_VERSION_NUM >= 0x075500
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+    SET(CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    /* else cancel, close and timeouts wait for a slow getaddrinfo */
+    SET(CURLOPT_QUICK_EXIT, 1L);
+#endif
+    SET(CURLOPT_POST, 1L);
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    /* To share a connection is worth the wait for its handshake. Without one,
+     * libcurl would wait for the first answer, and for ever on a connection
+     * whose first request failed for want of memory. */
+    SET(CURLOPT_PIPEWAIT, secure ? 1L : 0L);
+    SET(CURLOPT_PATH_AS_IS, 1L);
+    SET(CURLOPT_ACCEPT_ENCODING, s->compression ? "" : (char *)NULL);
+    SET(CURLOPT_USERAGENT,
+        s->user_agent != NULL ? s->user_agent : "kapture-lua/" KAPTURE_VERSION);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+#if LIBCURL_VERSION_NUM >= 0x075000
+    SET(CURLOPT_PREREQFUNCTION, on_request);
+#endif
+    SET(CURLOPT_HEADERFUNCTION, on_header);
+    SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
+    if (s->max_response_bytes < (size_t)INT64_MAX)
+        SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)s->max_response_bytes);
+    rc = set_tls(easy, s, shared);
+    return rc != CURLE_OK ? rc : set_proxy(easy, s, secure);
+}
+
+static CURLcode set_request(kap_transfer *t, CURL *easy)
+{
+    double now = kap_now(), left = t->deadline - now;
+    double limit = t->settings->timeout;
+    if (left < limit)
+        limit = (left > 0 ? left : 0) + DEADLINE_MARGIN;
+    t->expires = now + limit;
+    SET(CURLOPT_CONNECTTIMEOUT_MS,
+        kap_ms(t->settings->connect_timeout, TIMEOUT_MAX_MS));
+    SET(CURLOPT_TIMEOUT_MS, isinf(limit) ? 0L : kap_ms(limit, TIMEOUT_MAX_MS));
+    /* Over HTTP/2 libcurl keeps a connection on which requests time out. The
+     * network may have changed under it, and nothing will ever come: until an
+     * answer begins it is not one to keep. */
+    SET(CURLOPT_FORBID_REUSE, 1L);
+    SET(CURLOPT_FRESH_CONNECT, t->fresh || t->http1 ? 1L : 0L);
+    SET(CURLOPT_HTTP_VERSION,
+        t->http1 ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
+    /* libcurl (7.88) takes any connection to a host that speaks HTTP/2 for one to
+     * share, this one as well, and answers would go to whoever did not ask. With
+     * other TLS settings, though they mean the same, it is not the others'. */
+    SET(CURLOPT_SSLVERSION,
+        t->http1 ? (long)(CURL_SSLVERSION_TLSv1_2 | CURL_SSLVERSION_MAX_TLSv1_3)
+                 : (long)CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_URL, t->message->url);
+    SET(CURLOPT_HTTPHEADER, t->message->headers);
+    SET(CURLOPT_POSTFIELDS, t->post);
+    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->post_len);
+    SET(CURLOPT_WRITEDATA, t);
+#if LIBCURL_VERSION_NUM >= 0x075000
+    SET(CURLOPT_PREREQDATA, t);
+#endif
+    SET(CURLOPT_HEADERDATA, t);
+    SET(CURLOPT_ERRORBUFFER, t->error);
+    SET(CURLOPT_PRIVATE, t);
+    return CURLE_OK;
+}
+
+bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
+                          const kap_settings *served, const kap_shared *shared)
+{
+    CURLcode rc = CURLE_OK;
+    t->easy = easy;
+    if (served != t->settings) {
+        rc = set_fixed(easy, t->settings, t->message->secure, shared);
+        if (rc == CURLE_OK)
+            rc = curl_easy_setopt(easy, CURLOPT_SHARE, shared->sessions);
+    }
+    if (rc == CURLE_OK)
+        rc = set_request(t, easy);
+    if (rc == CURLE_OK)
+        return true;
+    t->code = rc;
+    t->outcome =
+        rc == CURLE_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM : KAP_OUTCOME_FAILED;
+    return false;
+}
+
+void kap_transfer_extend(kap_transfer *t, double seconds)
+{
+    double connect = t->settings->connect_timeout;
+    t->deadline += seconds;
+    t->expires += seconds;
+    t->extended += seconds;
+    /* libcurl takes a new limit, but does not wake up for it: from now on the
+     * engine sees to it. With a handle that refuses, the old limits stay. */
+    if (curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, 0L) == CURLE_OK)
+        curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                         kap_ms(connect + t->extended, TIMEOUT_MAX_MS));
+}
