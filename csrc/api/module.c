@@ -1,11 +1,12 @@
 /* luaopen_kapture: the module's table. A list of steps, nothing else. */
 #include "api/client.h"
-#include "api/defaults.h"
-#include "lua/error.h"
-#include "kapture.h"
-#include "lua/options.h"
+#include "api/iterator.h"
 #include "api/request.h"
-#include "api/tickets.h"
+#include "api/shared.h"
+#include "kapture.h"
+#include "lua/drive.h"
+#include "lua/options.h"
+#include "lua/value.h"
 
 #include <curl/curl.h>
 #if defined(__has_include)
@@ -33,16 +34,16 @@ static int get_ticket(lua_State *L)
     lua_pushvalue(L, CACHE);
     kap_request *r = kapL_request_new(L);
     kapL_request_options(L, r, NULL, 0, 2, 2, "get_ticket");
-    kap_client *c = kapL_default_client(L, 3, &r->call.settings);
+    kap_client *c = kapL_shared_client(L, 3, &r->call.settings);
     lua_insert(L, 4);
     kapL_request_message(L, r, c);
     if (c->closed) { /* the token function made calls of its own, and they
                       * pushed this client out of the cache */
-        kapL_default_client(L, 3, &r->call.settings);
+        kapL_shared_client(L, 3, &r->call.settings);
         lua_replace(L, 4);
     }
     kapL_request_ids(L, r, 1, 1, "get_ticket");
-    return kapL_client_call(L, 4, r);
+    return kapL_drive_call(L, 4, r);
 }
 
 /* No client's options are the defaults here: `functions` is 0. */
@@ -52,8 +53,8 @@ static int tickets(lua_State *L)
     lua_pushvalue(L, CACHE);
     kap_request *r = kapL_request_new(L); /* only to see where it goes */
     kapL_request_options(L, r, NULL, 0, 2, 2, "tickets");
-    kapL_default_client(L, 3, &r->call.settings);
-    return kapL_tickets_new(L, lua_gettop(L), 1, 2, 0, 1, "tickets");
+    kapL_shared_client(L, 3, &r->call.settings);
+    return kapL_iterator_new(L, lua_gettop(L), 1, 2, 0, 1, "tickets");
 }
 
 static int new_client(lua_State *L)
@@ -94,39 +95,6 @@ static int version(lua_State *L)
     return 1;
 }
 
-static const char array_mt_key = 0;
-
-void kapL_push_array_mt(lua_State *L)
-{
-    kapL_rawgetp(L, LUA_REGISTRYINDEX, &array_mt_key);
-}
-
-/* Pushes module.array_mt where that module is loaded and has one. */
-static bool array_mt_of(lua_State *L, int loaded, const char *module)
-{
-    lua_getfield(L, loaded, module);
-    if (lua_istable(L, -1)) {
-        lua_getfield(L, -1, "array_mt");
-        if (lua_istable(L, -1))
-            return true;
-    }
-    lua_settop(L, loaded);
-    return false;
-}
-
-/* Pushes the metatable of arrays: that of a lua-cjson loaded already, where it
- * has one, so that what it encodes is what was decoded; else our own. */
-static void make_array_mt(lua_State *L)
-{
-    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-    int loaded = lua_gettop(L);
-    if (!lua_istable(L, loaded) || (!array_mt_of(L, loaded, "cjson") &&
-                                    !array_mt_of(L, loaded, "cjson.safe")))
-        lua_newtable(L);
-    lua_pushvalue(L, -1);
-    kapL_rawsetp(L, LUA_REGISTRYINDEX, &array_mt_key);
-}
-
 int luaopen_kapture(lua_State *L)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -141,7 +109,7 @@ int luaopen_kapture(lua_State *L)
                           curl_easy_strerror(curl_ready));
     kapL_client_register(L);
     kapL_request_register(L);
-    kapL_tickets_register(L);
+    kapL_iterator_register(L);
     lua_createtable(L, 0, 8);
     int module = lua_gettop(L);
     /* its room is made now, so that no memory error can tear a pair in two */
@@ -153,7 +121,7 @@ int luaopen_kapture(lua_State *L)
     lua_setfield(L, module, "version");
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, module, "null");
-    make_array_mt(L);
+    kapL_make_array_mt(L);
     lua_setfield(L, module, "array_mt");
     lua_pushliteral(L, "kapture " KAPTURE_VERSION);
     lua_setfield(L, module, "_VERSION");

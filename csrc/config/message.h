@@ -9,8 +9,7 @@
 #ifndef KAP_MESSAGE_H
 #define KAP_MESSAGE_H
 
-#include "policy/idset.h"
-#include "base/kind.h"
+#include "base/failure.h"
 #include "config/settings.h"
 
 #include <curl/curl.h>

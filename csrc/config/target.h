@@ -2,7 +2,7 @@
 #ifndef KAP_TARGET_H
 #define KAP_TARGET_H
 
-#include "base/kind.h"
+#include "base/failure.h"
 #include "config/settings.h"
 
 /*

@@ -20,13 +20,6 @@ _Noreturn void kapL_argerror(lua_State *L, int arg, const char *func,
     luaL_error(L, "bad argument #%d to '%s' (%s)", arg, func, words);
 }
 
-void kapL_push_list(lua_State *L, int size, int array_mt)
-{
-    array_mt = kapL_absindex(L, array_mt);
-    lua_createtable(L, size, 0);
-    lua_pushvalue(L, array_mt);
-    lua_setmetatable(L, -2);
-}
 
 void kapL_push_failure(lua_State *L, const kap_failure *f)
 {

@@ -3,8 +3,7 @@
 #define KAP_ERROR_H
 
 #include "lua/compat.h"
-#include "policy/idset.h"
-#include "base/kind.h"
+#include "base/failure.h"
 
 /* Raises Lua's own memory error: what malloc's and libcurl's become. */
 _Noreturn void kapL_nomem(lua_State *L);
@@ -20,9 +19,5 @@ kapL_argerror(lua_State *L, int arg, const char *func, const char *fmt, ...);
 /* Pushes {kind, message, status, retryable, attempts, retry_after, body};
  * `ids` is set by the caller. */
 void kapL_push_failure(lua_State *L, const kap_failure *f);
-
-/* Pushes an empty list that stays a list when encoded as JSON. `array_mt` is
- * the stack index of the arrays' metatable. */
-void kapL_push_list(lua_State *L, int size, int array_mt);
 
 #endif

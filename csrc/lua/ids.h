@@ -4,7 +4,7 @@
 
 #include "lua/compat.h"
 #include "policy/idset.h"
-#include "base/kind.h"
+#include "base/failure.h"
 
 #define KAP_SHOWN_MAX 80
 

@@ -10,7 +10,7 @@
 #define KAP_RESPONSE_H
 
 #include "json/decode.h"
-#include "base/kind.h"
+#include "base/failure.h"
 #include "net/transfer.h"
 
 typedef enum {

@@ -2,39 +2,22 @@
 #ifndef KAP_RESULT_H
 #define KAP_RESULT_H
 
-#include "api/request.h"
+#include "lua/request.h"
 
-/* Pushes the i-th id. */
-void kapL_push_id(lua_State *L, const kap_request *r, uint32_t i);
-/* Pushes ids[first .. first+count) as a list of strings. */
-void kapL_push_ids(lua_State *L, const kap_request *r, uint32_t first,
-                   uint32_t count);
-
-/* Pushes a failure's error table with these ids of the call. */
-void kapL_push_error(lua_State *L, const kap_request *r, const kap_failure *f,
-                     uint32_t first, uint32_t count);
-
-/* Keeps the ticket on top of the stack (pops it), which was not asked for. */
+/* Keeps the ticket on top of the stack (pops it), which was not asked for;
+ * `table` is the stack index of the request's table. Of two with the same id,
+ * the last. */
 void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
                        size_t len);
 
-/* A ticket that was not asked for with its request, but with another one of the
- * call's, is that one's. */
-void kapL_result_adopt(lua_State *L, kap_request *r, int table);
-
-/*
- * Keeps a failure for good in the request's table: an entry of `failed`, and
- * the way from each of its ids to it. In two steps: finalizers may come during
- * the first, which pushes three values; the second takes them at stack indexes
- * `at` and up, leaves them, and nobody comes between.
- */
-void kapL_result_failure(lua_State *L, kap_request *r, const kap_failure *f,
-                         uint32_t first, uint32_t count, int table);
-void kapL_result_fail(lua_State *L, kap_request *r, uint32_t first,
-                      uint32_t count, int at);
-
 /* Pushes what get_ticket returns for a request that is done; the request is at
- * stack index idx. Returns how many values. */
-int kapL_request_result(lua_State *L, int idx);
+ * stack index idx. Returns how many values. May raise out of memory, and be
+ * called again. */
+int kapL_result(lua_State *L, int idx);
+
+/* Pushes the error table of one id of an iterator's: with the failure it has,
+ * whose ids are those of its batch, or (NULL) for a call that was stopped. */
+void kapL_result_error(lua_State *L, const kap_failure *f, const char *ids,
+                       size_t ids_len);
 
 #endif

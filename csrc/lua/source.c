@@ -1,44 +1,44 @@
 /* Ids out of whatever the caller gave the iterator. */
+#include "lua/source.h"
+
 #include "lua/error.h"
-#include "lua/iterator.h"
 
 #include <string.h>
 
 typedef struct filling {
     lua_State *L;
     kap_iterator *it;
-    kap_chunk *chunk;
-    uint32_t at; /* the chunk's place in the ring */
     int table;
-    uint32_t limit;
+    uint64_t limit; /* read until so many are taken */
     bool nomem;
 } filling;
 
-static bool chunk_add(filling *f, const kap_id_item *item)
+static bool feed(filling *f, const kap_id_item *item)
 {
-    kap_chunk *c = f->chunk;
-    uint32_t i = KAP_NO_ID;
-    if (item->valid) {
-        i = kap_idset_add(&c->request->call.ids, item->text, item->len);
-        if (i == KAP_IDSET_NONE)
-            return false;
-    } else {
-        lua_rawgeti(f->L, f->table, KAP_ITERATOR_INVALID);
-        lua_pushlstring(f->L, item->text, item->len);
-        lua_rawseti(f->L, -2, (int)(f->at * KAP_CHUNK_MAX + c->taken));
-        lua_pop(f->L, 1);
+    lua_State *L = f->L;
+    kap_iterator *it = f->it;
+    uint64_t *entry = &it->order[it->taken % it->room];
+    *entry = KAP_NO_ID;
+    if (!item->valid) {
+        lua_rawgeti(L, f->table, KAP_ITERATOR_INVALID);
+        lua_pushlstring(L, item->text, item->len);
+        lua_rawseti(L, -2, (int)(it->taken % it->room) + 1);
+        lua_pop(L, 1);
+    } else if (!kap_call_feed(&it->request->call, item->text, item->len,
+                              entry)) {
+        return false;
     }
-    c->order[c->taken++] = i;
+    it->taken++;
     return true;
 }
 
-/* Into the chunk while it has room, then onto the queue of what is left. */
+/* Into the ring while there is room, then onto the queue of what is left. */
 static bool take_item(void *arg, const kap_id_item *item)
 {
     filling *f = arg;
     lua_State *L = f->L;
-    if (f->chunk->taken < f->limit) {
-        f->nomem = !chunk_add(f, item);
+    if (f->it->taken < f->limit) {
+        f->nomem = !feed(f, item);
         return !f->nomem;
     }
     lua_rawgeti(L, f->table, KAP_ITERATOR_LEFT);
@@ -73,7 +73,7 @@ static bool take_left(filling *f)
     const char *s = lua_tolstring(L, -1, &len);
     kap_id_item item = {kap_id_valid(s, len), len, ""};
     memcpy(item.text, s, len + 1);
-    f->nomem = !chunk_add(f, &item);
+    f->nomem = !feed(f, &item);
     if (next == (int)lua_rawlen(L, top + 1)) {
         lua_pushnil(L);
         lua_rawseti(L, f->table, KAP_ITERATOR_LEFT);
@@ -115,35 +115,39 @@ static void push_next(filling *f)
     }
 }
 
-void kapL_source_fill(lua_State *L, kap_iterator *it, uint32_t at, int table,
-                      uint32_t limit, bool rest)
-{
-    filling f = {L, it, &it->ring[at], at, table, limit, false};
-    while (!f.nomem && f.chunk->taken < limit) {
-        if (take_left(&f))
-            continue;
-        if (it->drained || rest)
-            break;
-        push_next(&f);
-        if (it->closed) /* by the source itself: the chunk is gone */
-            return;
-        if (!lua_isnil(L, -1)) {
-            kapL_ids_value(L, lua_gettop(L), true, take_item, &f);
-        } else {
-            it->drained = true;
-            if (ended_in_a_hole(&f))
-                f.nomem = !chunk_add(&f, &(kap_id_item){false, 3, "nil"});
-        }
-        lua_pop(L, 1);
-    }
-    if (f.nomem)
-        kapL_nomem(L);
-}
-
-bool kapL_source_has_rest(lua_State *L, int table)
+static bool has_rest(lua_State *L, int table)
 {
     lua_rawgeti(L, table, KAP_ITERATOR_LEFT);
     bool has = lua_istable(L, -1);
     lua_pop(L, 1);
     return has;
+}
+
+bool kapL_source_fill(lua_State *L, kap_iterator *it, int table, uint32_t limit,
+                      bool rest)
+{
+    filling f = {L, it, table, it->taken + limit, false};
+    if (f.limit - it->given > it->room ||
+        ((it->drained || rest) && !has_rest(L, table)))
+        return false;
+    while (!f.nomem && it->taken < f.limit) {
+        if (take_left(&f))
+            continue;
+        if (it->drained || rest)
+            break;
+        push_next(&f);
+        if (it->closed) /* by the source itself */
+            return false;
+        if (!lua_isnil(L, -1)) {
+            kapL_ids_value(L, lua_gettop(L), true, take_item, &f);
+        } else {
+            it->drained = true;
+            if (ended_in_a_hole(&f))
+                f.nomem = !feed(&f, &(kap_id_item){false, 3, "nil"});
+        }
+        lua_pop(L, 1);
+    }
+    if (f.nomem)
+        kapL_nomem(L);
+    return true;
 }

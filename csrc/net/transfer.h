@@ -80,6 +80,11 @@ static inline bool kap_is_cancelled(const kap_transfer *t)
     return atomic_load_explicit(&t->cancelled, memory_order_relaxed);
 }
 
+static inline bool kap_transfer_has_started(const kap_transfer *t)
+{
+    return atomic_load_explicit(&t->started, memory_order_acquire);
+}
+
 /* Takes over `post`, also when it fails (NULL: no memory). */
 kap_transfer *kap_transfer_new(kap_message *m, kap_settings *s, char *post,
                                size_t post_len);

@@ -1,33 +1,133 @@
 #include "policy/call.h"
 
 #include "base/clock.h"
+#include "policy/isolate.h"
 
+#include <curl/curl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A control is no request of the user's: whatever `retries` says and the budget
- * has left, it is not for one that was lost that an outage is declared. */
-#define CONTROL_RETRIES 2
+/* ids ----------------------------------------------------------------------- */
 
-bool kap_call_begin(kap_call *c)
+static bool has_room(kap_call *c, uint32_t n)
 {
-    c->state = calloc(c->ids.n + 1, 1);
-    c->begun = c->lane == NULL || !c->lane->patient;
-    c->started = kap_now();
-    c->deadline = INFINITY;
-    if (c->settings == NULL) /* of an iterator whose client is closed */
-        return c->state != NULL;
-    c->hook = c->settings->hook;
-    c->partial = c->settings->partial;
-    if (c->begun)
-        c->deadline = c->started + c->settings->deadline;
-    return c->state != NULL;
+    if (n <= c->slots_cap)
+        return true;
+    uint32_t cap = c->slots_cap * 2 > n ? c->slots_cap * 2 : n;
+    kap_slot *slots = realloc(c->slots, cap * sizeof *slots);
+    if (slots == NULL)
+        return false;
+    memset(slots + c->slots_cap, 0, (cap - c->slots_cap) * sizeof *slots);
+    c->slots = slots;
+    c->slots_cap = cap;
+    return true;
 }
 
-static void insert(kap_call *c, kap_batch *b, kap_batch *after)
+static void unref_fault(kap_fault *f)
 {
-    c->changes++;
+    if (f != NULL && --f->refs == 0)
+        free(f);
+}
+
+static void free_slots(kap_call *c)
+{
+    kap_fault *next;
+    for (uint32_t i = 0; i < c->ids.n && i < c->slots_cap; i++)
+        unref_fault(c->slots[i].fault);
+    free(c->slots);
+    c->slots = NULL;
+    c->slots_cap = 0;
+    for (kap_fault *f = c->faults; f != NULL; f = next) {
+        next = f->next;
+        unref_fault(f);
+    }
+    c->faults = c->last_fault = NULL;
+}
+
+/* Ids that were handed out for the last time, before any that was not, and that
+ * no batch refers to. */
+static uint32_t finished(const kap_call *c)
+{
+    uint32_t n = c->batches != NULL ? c->batches->first : c->next, i = 0;
+    while (i < n && c->slots[i].wanted == 0)
+        i++;
+    return i;
+}
+
+/* Gives them up once they are the half, so that each id is moved once or so. */
+static void drop_finished(kap_call *c)
+{
+    uint32_t n = finished(c);
+    if (n < 64 || n < c->ids.n / 2)
+        return;
+    for (uint32_t i = 0; i < n; i++)
+        unref_fault(c->slots[i].fault);
+    memmove(c->slots, c->slots + n, (c->ids.n - n) * sizeof *c->slots);
+    memset(c->slots + (c->ids.n - n), 0, n * sizeof *c->slots);
+    kap_idset_drop(&c->ids, n);
+    c->dropped += n;
+    c->next -= n;
+    for (kap_batch *b = c->batches; b != NULL; b = b->next)
+        b->first -= n;
+}
+
+void kap_call_got(kap_call *c, uint32_t i)
+{
+    c->slots[i].state = KAP_ID_GOT;
+    unref_fault(c->slots[i].fault); /* of its own batch, which failed before */
+    c->slots[i].fault = NULL;
+}
+
+bool kap_call_feed(kap_call *c, const char *id, size_t len, uint64_t *place)
+{
+    drop_finished(c);
+    uint32_t i = kap_idset_find(&c->ids, id, len, KAP_IDSET_NONE);
+    if (i == KAP_IDSET_NONE || c->slots[i].wanted == 0) {
+        if (!has_room(c, c->ids.n + 1))
+            return false;
+        i = kap_idset_append(&c->ids, id, len);
+        if (i == KAP_IDSET_NONE)
+            return false;
+    }
+    c->slots[i].wanted++;
+    *place = c->dropped + i;
+    return true;
+}
+
+bool kap_call_final(const kap_call *c, uint64_t place)
+{
+    uint64_t i = place - c->dropped;
+    return c->done || i < (c->batches != NULL ? c->batches->first : c->next);
+}
+
+bool kap_call_release(kap_call *c, uint64_t place)
+{
+    return --c->slots[place - c->dropped].wanted == 0;
+}
+
+/* batches ------------------------------------------------------------------- */
+
+static kap_batch *new_batch(kap_call *c)
+{
+    kap_batch *b = calloc(1, sizeof *b);
+    if (b == NULL)
+        return NULL;
+    b->call = c;
+    b->number = ++*c->numbers;
+    b->deadline = c->deadline;
+    kap_failure_clear(&b->failure);
+    return b;
+}
+
+kap_batch *kap_call_add(kap_call *c, uint32_t first, uint32_t count,
+                        kap_batch *after)
+{
+    kap_batch *b = new_batch(c);
+    if (b == NULL)
+        return NULL;
+    b->first = first;
+    b->count = count;
     b->prev = after;
     b->next = after != NULL ? after->next : c->batches;
     if (b->prev != NULL)
@@ -38,27 +138,23 @@ static void insert(kap_call *c, kap_batch *b, kap_batch *after)
         b->next->prev = b;
     else
         c->last = b;
+    return b;
 }
 
-kap_batch *kap_call_add(kap_call *c, uint32_t first, uint32_t count,
-                        kap_batch *after)
+kap_batch *kap_call_new_canary(kap_call *c)
 {
-    kap_batch *b = calloc(1, sizeof *b);
-    if (b == NULL)
-        return NULL;
-    b->call = c;
-    b->first = first;
-    b->count = count;
-    b->number = ++*c->numbers;
-    b->deadline = c->deadline;
-    kap_failure_clear(&b->failure);
-    insert(c, b, after);
+    kap_batch *b = new_batch(c);
+    if (b != NULL)
+        b->canary = b->probe = true;
     return b;
 }
 
 static void take_out(kap_call *c, kap_batch *b)
 {
-    c->changes++;
+    if (b->canary) {
+        c->canary = NULL;
+        return;
+    }
     if (b->prev != NULL)
         b->prev->next = b->next;
     else
@@ -70,32 +166,93 @@ static void take_out(kap_call *c, kap_batch *b)
     b->prev = b->next = NULL;
 }
 
-void kap_batch_free(kap_batch *b)
+static void drop_transfer(kap_batch *b)
 {
     if (b->transfer != NULL && b->transfer->holding)
         kap_lane_leave(b->transfer);
     kap_transfer_free(b->transfer);
-    kap_wipe(b->response.head, b->response.head_len);
+    b->transfer = NULL;
+    free(b->sent_ids);
+    b->sent_ids = NULL;
+}
+
+void kap_batch_free(kap_batch *b)
+{
+    drop_transfer(b);
     free(b);
 }
 
 void kap_call_drop(kap_call *c, kap_batch *b, kap_engine *e)
 {
     take_out(c, b);
-    kap_evidence_heard(c->evidence, b);
-    kap_evidence_unpark(c->evidence, b);
-    if (c->control == b)
-        c->control = NULL;
+    b->call = NULL;
+    if (b->state == KAP_BATCH_ARRIVED)
+        return; /* the client's list refers to it */
     if (b->state == KAP_BATCH_FLYING) {
         c->flying--;
         if (e != NULL)
             kap_engine_cancel(e, b->transfer);
         b->transfer = NULL;
     }
-    b->call = NULL;
-    if (b->state == KAP_BATCH_ARRIVED)
-        return;
     kap_batch_free(b);
+}
+
+uint32_t kap_call_pending(const kap_call *c, const kap_batch *b)
+{
+    uint32_t n = 0;
+    for (uint32_t i = b->first; i < b->first + b->count; i++)
+        n += c->slots[i].state == KAP_ID_PENDING;
+    return n;
+}
+
+/* Those of the range that are pending, separated by commas, to be freed. */
+static char *join_pending(const kap_call *c, uint32_t first, uint32_t count,
+                          size_t *len)
+{
+    size_t size;
+    if (count > 0)
+        kap_idset_span(&c->ids, first, count, &size);
+    char *text = malloc(count > 0 ? size + 1 : 1), *p = text;
+    for (uint32_t i = first; text != NULL && i < first + count; i++) {
+        if (c->slots[i].state != KAP_ID_PENDING)
+            continue;
+        const char *id = kap_idset_get(&c->ids, i, &size);
+        if (p != text)
+            *p++ = ',';
+        memcpy(p, id, size);
+        p += size;
+    }
+    *len = (size_t)(p - text);
+    return text;
+}
+
+/* What the batch asks for, or did. */
+static const char *ids_of(const kap_call *c, const kap_batch *b, size_t *len)
+{
+    if (b->canary) {
+        *len = strlen(c->known);
+        return c->known;
+    }
+    if (b->sent_ids != NULL) {
+        *len = b->sent_ids_len;
+        return b->sent_ids;
+    }
+    return kap_idset_span(&c->ids, b->first, b->count, len);
+}
+
+/* a call's beginning and end -------------------------------------------------- */
+
+bool kap_call_begin(kap_call *c)
+{
+    c->started = kap_now();
+    c->deadline = INFINITY; /* an iterator's batches have each one of their own */
+    if (c->settings != NULL) {
+        c->hook = c->settings->hook;
+        c->partial = c->settings->partial;
+        if (!c->open)
+            c->deadline = c->started + c->settings->deadline;
+    }
+    return has_room(c, c->ids.n + 1);
 }
 
 void kap_call_let_go(kap_call *c)
@@ -110,11 +267,14 @@ void kap_call_let_go(kap_call *c)
 
 void kap_call_end(kap_call *c, kap_engine *e)
 {
-    kap_call_leave_probing(c);
+    if (c->canary != NULL)
+        kap_call_drop(c, c->canary, e);
     while (c->batches != NULL) /* the first has no prev: it leaves the list */
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         kap_call_drop(c, c->batches, e);
     kap_call_let_go(c);
+    c->next = c->ids.n;
+    c->open = false;
     if (!c->done) {
         c->done = true;
         c->ended = kap_now();
@@ -124,17 +284,55 @@ void kap_call_end(kap_call *c, kap_engine *e)
 void kap_call_free(kap_call *c, kap_engine *e)
 {
     kap_call_end(c, e);
+    free_slots(c);
     kap_idset_free(&c->ids);
-    free(c->state);
-    c->state = NULL;
 }
+
+void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why)
+{
+    kap_batch *next;
+    if (c->stop.kind == KAP_KIND_NONE)
+        c->stop = *why;
+    for (kap_batch *b = c->batches; b != NULL; b = next) {
+        next = b->next;
+        bool flying = b->state == KAP_BATCH_FLYING;
+        if (flying && kap_transfer_has_started(b->transfer))
+            continue;
+        if (flying) { /* what never went out is no attempt */
+            c->requests--;
+            c->retries -= b->attempts > 1;
+        }
+        if (flying || b->state == KAP_BATCH_READY)
+            kap_call_drop(c, b, e);
+    }
+    if (c->canary != NULL)
+        kap_call_drop(c, c->canary, e);
+    c->next = c->ids.n;
+}
+
+void kap_call_extend(kap_call *c, double seconds)
+{
+    for (kap_batch *b = c->batches; b != NULL; b = b->next)
+        b->deadline += seconds;
+}
+
+/* sending ------------------------------------------------------------------- */
 
 static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
 {
-    size_t len = strlen(b->control);
-    const char *ids = b->control;
-    if (!kap_is_control(b))
-        ids = kap_idset_span(&c->ids, b->first, b->count, &len);
+    size_t len;
+    uint32_t pending = b->canary ? 0 : kap_call_pending(c, b);
+    if (!b->canary && pending == 0) { /* all have come with others */
+        c->successes++;
+        kap_call_drop(c, b, e);
+        return true;
+    }
+    if (pending < b->count) {
+        b->sent_ids = join_pending(c, b->first, b->count, &b->sent_ids_len);
+        if (b->sent_ids == NULL)
+            return false;
+    }
+    const char *ids = ids_of(c, b, &len);
     char *post = kap_message_body(c->message, ids, &len);
     kap_transfer *t = kap_transfer_new(c->message, c->settings, post, len);
     if (t == NULL)
@@ -154,86 +352,294 @@ static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
     return true;
 }
 
-static bool has_started(const kap_batch *b)
+/* Something has succeeded before the canary came back. */
+static void drop_canary(kap_call *c, kap_engine *e)
 {
-    return atomic_load_explicit(&b->transfer->started, memory_order_acquire);
-}
-
-/* What never went out is no request, and no attempt. */
-static void uncount(kap_batch *b)
-{
-    b->call->requests--;
-    b->attempts--;
-    if (b->attempts > 0)
-        b->call->retries--;
-}
-
-/* A success has told what a control was to find out. */
-static void drop_control(kap_call *c, kap_engine *e)
-{
-    kap_batch *b = c->control;
+    kap_batch *b = c->canary;
     if (b == NULL || b->state == KAP_BATCH_ARRIVED ||
-        !kap_evidence_healthy(c->evidence))
+        c->breaker.state != KAP_BREAKER_CLOSED)
         return;
-    bool flying = b->state == KAP_BATCH_FLYING;
-    bool started = flying && has_started(b);
-    if (started && c->hook && b->announced == 0)
-        return; /* it began just now: a hook hears of it first */
-    if (flying && !started)
-        uncount(b);
-    else if (!flying && b->attempts > 0) /* a retry that will not be */
-        c->retries--;
+    if (b->state == KAP_BATCH_FLYING) {
+        if (kap_transfer_has_started(b->transfer))
+            return; /* it went out: it is a request, and will be heard */
+        c->requests--;
+    }
     kap_call_drop(c, b, e);
-    if (flying) /* its answer may have held the lane */
-        kap_engine_wake(e);
 }
 
-bool kap_call_pump(kap_call *c, kap_engine *e)
+static bool send_next(kap_call *c, kap_engine *e)
 {
-    /* Enough in the engine to keep it busy while nobody steps, and while some
-     * pause before they are tried again; and no more: what has arrived waits in
-     * memory, and where all of them pause, the service wants to be left alone,
-     * and the retries that there are have to last.
-     */
-    unsigned window;
-    if (c->left)
-        kap_engine_wake(e);
-    c->left = false;
-    if (c->done)
-        return true;
-    if (c->stop.kind != KAP_KIND_NONE) {
-        /* a batch may have become ready since: to be fetched anew, say */
-        kap_call_stop(c, e, &c->stop);
-        return true;
-    }
-    drop_control(c, e);
-    window = 2 * (unsigned)c->settings->concurrency + 8;
-    for (kap_batch *b = c->batches; b != NULL && c->flying < window;
-         b = b->next)
-        if (b->state == KAP_BATCH_READY && !batch_send(c, b, e))
-            return false;
-    while (c->next < c->ids.n && c->flying < window) {
-        uint32_t left = c->ids.n - c->next;
-        uint32_t size = (uint32_t)c->settings->batch_size;
-        kap_batch *b =
-            kap_call_add(c, c->next, left < size ? left : size, c->last);
-        if (b == NULL)
-            return false;
-        kap_evidence_await(c->evidence, b);
-        c->next += b->count;
-        if (!batch_send(c, b, e))
-            return false;
-    }
+    uint32_t left = c->ids.n - c->next;
+    uint32_t size = (uint32_t)c->settings->batch_size;
+    kap_batch *b = kap_call_add(c, c->next, left < size ? left : size, c->last);
+    if (b == NULL)
+        return false;
+    c->next += b->count;
+    return batch_send(c, b, e);
+}
+
+bool kap_call_seal(kap_call *c)
+{
+    uint32_t count = c->ids.n - c->next;
+    if (count > 0 && !c->done && c->stop.kind == KAP_KIND_NONE &&
+        kap_call_add(c, c->next, count, c->last) == NULL)
+        return false;
+    c->next = c->ids.n;
     return true;
 }
 
-void kap_batch_describe(kap_batch *b, const kap_transfer *t)
+/*
+ * Enough in the engine to keep it busy while nobody steps, and while some pause
+ * before they are tried again; and no more: what has arrived waits in memory.
+ * Parts are sent as they can start, so that they stop when there is doubt, and
+ * in doubt only probes are sent.
+ */
+bool kap_call_pump(kap_call *c, kap_engine *e)
 {
-    if (!has_started(b))
-        uncount(b);
-    kap_transfer_failure(t, &b->failure);
-    kap_response_quote(t, &b->failure);
+    if (c->waiting)
+        kap_engine_wake(e);
+    c->waiting = false;
+    if (c->done || c->stop.kind != KAP_KIND_NONE)
+        return true;
+    drop_canary(c, e);
+    unsigned concurrency = (unsigned)c->settings->concurrency, parts = 0;
+    unsigned window = 2 * concurrency + 8;
+    bool doubt = c->breaker.state == KAP_BREAKER_IN_DOUBT;
+    if (c->canary != NULL && c->canary->state == KAP_BATCH_READY &&
+        !batch_send(c, c->canary, e))
+        return false;
+    kap_batch *next;
+    for (kap_batch *b = c->batches; b != NULL && c->flying < window; b = next) {
+        bool ready = b->state == KAP_BATCH_READY && (!doubt || b->probe) &&
+                     (!b->part || parts < concurrency);
+        next = b->next;
+        parts += b->part && (ready || b->state == KAP_BATCH_FLYING);
+        if (ready && !batch_send(c, b, e))
+            return false;
+    }
+    while (!doubt && !c->open && c->next < c->ids.n && c->flying < window)
+        if (!send_next(c, e))
+            return false;
+    return true;
+}
+
+/* events -------------------------------------------------------------------- */
+
+bool kap_call_tell(kap_call *c, const kap_batch *b, kap_event_type type,
+                   double delay)
+{
+    const kap_failure *f = &b->failure;
+    const kap_transfer *t = b->transfer;
+    size_t len;
+    if (!c->hook)
+        return true;
+    const char *ids = ids_of(c, b, &len);
+    bool failed = type != KAP_EVENT_REQUEST && type != KAP_EVENT_RESPONSE;
+    kap_event *e = kap_event_new(type, ids, len, failed ? f->message : "");
+    if (e == NULL)
+        return false;
+    e->call = c;
+    e->number = b->number;
+    e->attempt = b->attempts;
+    e->delay = delay;
+    if (failed)
+        e->kind = f->kind;
+    if (type != KAP_EVENT_REQUEST) {
+        e->status = t != NULL && t->status > 0 ? (int)t->status : f->status;
+        e->answered = t != NULL;
+        e->bytes = t != NULL ? (double)t->len : 0;
+        e->elapsed = t != NULL ? t->elapsed : 0;
+    }
+    kap_events_push(c->events, e);
+    return true;
+}
+
+/* libcurl itself sends again what a stale connection swallowed: each of these is
+ * an event, too. */
+static bool announce(kap_call *c, kap_batch *b)
+{
+    const kap_transfer *t = b->transfer;
+    if (t == NULL || !kap_transfer_has_started(t))
+        return true;
+    unsigned sent = b->state != KAP_BATCH_FLYING && t->sent > 1 ? t->sent : 1;
+    for (; b->announced < sent; b->announced++)
+        if (!kap_call_tell(c, b, KAP_EVENT_REQUEST, 0))
+            return false;
+    return true;
+}
+
+bool kap_call_announce(kap_call *c)
+{
+    for (kap_batch *b = c->batches; c->hook && b != NULL; b = b->next)
+        if (!announce(c, b))
+            return false;
+    return !c->hook || c->canary == NULL || announce(c, c->canary);
+}
+
+/* Ids that were never sent, as one batch that failed would be told. */
+static bool tell_unsent(kap_call *c)
+{
+    kap_batch b = {0};
+    if (!c->hook || c->unsent_told || c->stop.kind == KAP_KIND_NONE)
+        return true;
+    b.sent_ids = join_pending(c, 0, c->ids.n, &b.sent_ids_len);
+    if (b.sent_ids == NULL)
+        return false;
+    bool ok = true;
+    if (b.sent_ids_len > 0) {
+        b.number = ++*c->numbers;
+        b.failure = kap_failure_unsent(&c->stop);
+        ok = kap_call_tell(c, &b, KAP_EVENT_FAILURE, 0);
+        c->unsent_told = true;
+    }
+    free(b.sent_ids);
+    return ok;
+}
+
+/* what comes back ------------------------------------------------------------- */
+
+void kap_call_arrived(kap_batch *b)
+{
+    b->state = KAP_BATCH_ARRIVED;
+    b->call->flying--;
+    if (isinf(b->deadline)) /* an iterator's: it runs since the first start */
+        b->deadline = b->transfer->deadline;
+}
+
+void kap_call_describe(kap_batch *b)
+{
+    if (!kap_transfer_has_started(b->transfer)) {
+        b->call->requests--;
+        b->attempts--;
+        b->call->retries -= b->attempts > 0;
+    }
+    kap_transfer_failure(b->transfer, &b->failure);
     b->failure.attempts = b->attempts;
+}
+
+/* Before anything follows from the answer. */
+static bool note_answer(kap_call *c, kap_batch *b)
+{
+    const kap_transfer *t = b->transfer;
+    b->state = KAP_BATCH_PARKED; /* in nobody's hands but the call's */
+    if (!announce(c, b) ||
+        (t->status > 0 && !kap_call_tell(c, b, KAP_EVENT_RESPONSE, 0)))
+        return false;
+    if (t->sent > 1)
+        c->requests += t->sent - 1;
+    if (t->outcome == KAP_OUTCOME_RESPONSE)
+        c->bytes += (double)t->len;
+    c->waiting = c->waiting || t->holding;
+    return true;
+}
+
+/* The service has answered for some of the batch's ids. */
+static void note_success(kap_call *c, const kap_batch *b)
+{
+    for (uint32_t i = b->first; i < b->first + b->count; i++) {
+        size_t len;
+        bool got = c->slots[i].state == KAP_ID_GOT;
+        if (!got && (c->known[0] != '\0' || c->slots[i].state != KAP_ID_MISSING))
+            continue;
+        const char *id = kap_idset_get(&c->ids, i, &len);
+        memcpy(c->known, id, len);
+        c->known[len] = '\0';
+        if (got)
+            break;
+    }
+    c->answered = true;
+    kap_breaker_success(&c->breaker);
+}
+
+bool kap_call_succeed(kap_call *c, kap_batch *b, kap_engine *e)
+{
+    if (!note_answer(c, b))
+        return false;
+    for (uint32_t i = b->first; i < b->first + b->count; i++)
+        if (c->slots[i].state == KAP_ID_PENDING)
+            c->slots[i].state = KAP_ID_MISSING;
+    if (!b->canary)
+        c->successes++;
+    note_success(c, b);
+    kap_budget_success(c->budget);
+    kap_call_drop(c, b, e);
+    return true;
+}
+
+/* Some of its tickets came before the fault. */
+static bool has_some(const kap_call *c, const kap_batch *b)
+{
+    for (uint32_t i = b->first; i < b->first + b->count; i++)
+        if (c->slots[i].state == KAP_ID_GOT)
+            return true;
+    return false;
+}
+
+bool kap_call_give_up(kap_call *c, kap_batch *b, kap_engine *e)
+{
+    size_t len;
+    bool ok = kap_call_tell(c, b, KAP_EVENT_FAILURE, 0);
+    char *ids = ok ? join_pending(c, b->first, b->count, &len) : NULL;
+    kap_fault *f = ids != NULL ? calloc(1, sizeof *f + len + 1) : NULL;
+    if (f != NULL) {
+        f->failure = b->failure;
+        f->ids_len = len;
+        memcpy(f->ids, ids, len);
+        for (uint32_t i = b->first; i < b->first + b->count; i++) {
+            if (c->slots[i].state != KAP_ID_PENDING)
+                continue;
+            c->slots[i].state = KAP_ID_FAILED;
+            c->slots[i].fault = f;
+            f->refs++;
+        }
+        if (!c->open) { /* an iterator's is its ids' alone */
+            f->refs++;
+            if (c->last_fault != NULL)
+                c->last_fault->next = f;
+            else
+                c->faults = f;
+            c->last_fault = f;
+        }
+    }
+    free(ids);
+    kap_call_drop(c, b, e);
+    return f != NULL;
+}
+
+void kap_call_again(kap_batch *b, double delay)
+{
+    drop_transfer(b);
+    b->not_before = delay > 0 ? kap_now() + delay : 0;
+    b->state = KAP_BATCH_READY;
+}
+
+/* What is found out about a single id in doubt is not worth a retry yet. */
+static bool waits(const kap_call *c, const kap_batch *b)
+{
+    return b->part &&
+           (!c->answered || c->breaker.state != KAP_BREAKER_CLOSED);
+}
+
+bool kap_call_may_retry(kap_call *c, kap_batch *b, double least, double *delay)
+{
+    const kap_failure *f = &b->failure;
+    const kap_settings *s = c->settings;
+    if (!f->retryable || f->deadline || b->attempts > s->retries || b->canary)
+        return false;
+    /* A part goes on to be halved: only the last one left deserves to be tried
+     * again. */
+    if (s->isolate && kap_isolate_applies(f) &&
+        ((b->part && kap_call_pending(c, b) > 1) || waits(c, b)))
+        return false;
+    *delay = kap_backoff(s->backoff, s->max_backoff, b->attempts,
+                         kap_random(c->random));
+    if (least > *delay)
+        *delay = least;
+    if (kap_now() + *delay >= b->deadline || !kap_budget_retry(c->budget))
+        return false;
+    b->fresh = f->kind == KAP_KIND_TIMEOUT;
+    c->retries++;
+    return true;
 }
 
 /* A connection kept too long: the server closed it while the request was on
@@ -243,7 +649,7 @@ void kap_batch_describe(kap_batch *b, const kap_transfer *t)
 static bool is_stale(const kap_batch *b)
 {
     const kap_transfer *t = b->transfer;
-    return t != NULL && t->outcome == KAP_OUTCOME_FAILED && b->stale < 2 &&
+    return t->outcome == KAP_OUTCOME_FAILED && b->stale < 2 &&
            b->failure.kind == KAP_KIND_NETWORK && t->new_connections == 0 &&
            t->status == 0 && t->header_bytes == 0 && t->len == 0 &&
            (t->code == CURLE_SEND_ERROR || t->code == CURLE_RECV_ERROR ||
@@ -258,209 +664,93 @@ static bool is_stale(const kap_batch *b)
 static bool is_swallowed(const kap_batch *b)
 {
     const kap_transfer *t = b->transfer;
-    return t != NULL && t->outcome == KAP_OUTCOME_FAILED && !b->http1 &&
-           t->status == 0 && t->header_bytes == 0 && t->len == 0 &&
+    return t->outcome == KAP_OUTCOME_FAILED && !b->http1 && t->status == 0 &&
+           t->header_bytes == 0 && t->len == 0 &&
            (t->code == CURLE_HTTP2_STREAM || t->code == CURLE_HTTP2);
 }
 
-/* A part made in doubt, of a single id say, is not tried again before something
- * works. */
-static bool waits(const kap_call *c, const kap_batch *b)
+/* Nobody's failure: again, at once, and not counted. */
+static bool resend(kap_call *c, kap_batch *b)
 {
-    return b->probe && !b->released && !kap_evidence_healthy(c->evidence);
+    bool stale = is_stale(b);
+    if (c->stop.kind != KAP_KIND_NONE || (!stale && !is_swallowed(b)))
+        return false;
+    b->stale += stale;
+    b->fresh = b->stale == 2;
+    b->http1 = b->http1 || !stale;
+    b->attempts--;
+    kap_call_again(b, 0);
+    return true;
 }
 
-/* After at least so many seconds; *delay becomes how many. */
-static bool may_retry(kap_call *c, kap_batch *b, double least, double *delay)
+/* Whether its failure may be that of some of its ids only. */
+static bool parks(kap_call *c, kap_batch *b)
 {
     const kap_failure *f = &b->failure;
-    const kap_settings *s = c->settings;
-    bool control = kap_is_control(b);
-    if (!f->retryable || f->deadline ||
-        b->attempts > (control ? CONTROL_RETRIES : s->retries))
+    if (b->canary || !kap_isolate_applies(f))
         return false;
-    /* A half goes on to be halved: only the last one left deserves to be
-     * tried again. */
-    if (b->half && (b->count > 1 || waits(c, b)) && s->isolate &&
-        kap_isolates(f->kind, f->status))
-        return false;
-    *delay = kap_backoff(s->backoff, s->max_backoff, b->attempts,
-                         kap_random(c->random));
-    if (least > *delay)
-        *delay = least;
-    if (kap_now() + *delay >= b->deadline)
-        return false;
-    return control || kap_budget_retry(c->budget);
-}
-
-static kap_next decide(kap_call *c, kap_batch *b, double *delay)
-{
-    kap_failure *f = &b->failure;
-    *delay = 0;
-    if (c->stop.kind != KAP_KIND_NONE)
-        return KAP_NEXT_FAIL;
-    if (is_stale(b)) {
-        b->stale++;
-        b->fresh = b->stale == 2;
-        b->attempts--;
-        return KAP_NEXT_RESEND;
-    }
-    if (is_swallowed(b)) {
-        b->http1 = true;
-        b->attempts--;
-        return KAP_NEXT_RESEND;
-    }
-    if (may_retry(c, b, f->retry_after, delay)) {
-        b->fresh = f->kind == KAP_KIND_TIMEOUT;
-        c->retries++;
-        return KAP_NEXT_RETRY;
-    }
-    if (f->deadline)
-        return KAP_NEXT_FAIL;
-    if (kap_is_control(b))
-        kap_evidence_control_failed(c->evidence);
-    if (kap_is_control(b) || !kap_isolates(f->kind, f->status))
-        return KAP_NEXT_FAIL;
-    if (!b->released)
-        kap_evidence_failure(c->evidence, (unsigned)b->attempts, b->probe);
+    if (!b->probe)
+        kap_breaker_failure(&c->breaker);
     b->not_before = f->retry_after > 0 ? kap_now() + f->retry_after : 0;
     if (!c->settings->isolate || b->not_before >= b->deadline)
-        return KAP_NEXT_FAIL;
-    if (b->count > 1)
-        return KAP_NEXT_PARK;
-    return f->retryable && b->attempts <= c->settings->retries && waits(c, b)
-               ? KAP_NEXT_PARK
-               : KAP_NEXT_FAIL;
+        return false;
+    return kap_call_pending(c, b) > 1 ||
+           (f->retryable && b->attempts <= c->settings->retries && waits(c, b));
 }
 
-void kap_call_decide(kap_call *c, kap_batch *b)
+static void end_call(kap_call *c, const kap_failure *f, kap_engine *e)
 {
-    b->next_step = decide(c, b, &b->delay);
-    b->decided = true;
+    /* an iterator's deadline is that of one batch */
+    if (kap_kind_ends_call(f->kind) || (f->deadline && !c->open))
+        kap_call_stop(c, e, f);
 }
 
-void kap_call_decide_again(kap_call *c, kap_batch *b)
+bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
 {
-    b->released = true;
-    b->next_step = KAP_NEXT_FAIL;
-    if (may_retry(c, b, b->not_before - kap_now(), &b->delay)) {
-        b->next_step = KAP_NEXT_RETRY;
-        c->retries++;
-    }
-    b->decided = true;
-}
-
-static void drop_transfer(kap_batch *b)
-{
-    if (b->transfer != NULL && b->transfer->sent > 1)
-        b->call->requests += b->transfer->sent - 1;
-    if (b->transfer != NULL && b->transfer->holding) {
-        kap_lane_leave(b->transfer);
-        b->call->left = true;
-    }
-    kap_transfer_free(b->transfer);
-    b->transfer = NULL;
-    b->decided = false;
-    memset(&b->response, 0, sizeof b->response);
-}
-
-void kap_call_retry(kap_batch *b, double delay)
-{
-    b->call->changes++;
-    drop_transfer(b);
-    b->not_before = delay > 0 ? kap_now() + delay : 0;
-    b->state = KAP_BATCH_READY;
-}
-
-void kap_call_refetch(kap_batch *b)
-{
-    drop_transfer(b);
-    b->not_before = 0;
-    b->attempts--;
-    b->state = KAP_BATCH_READY;
-}
-
-void kap_call_park(kap_batch *b)
-{
-    b->call->changes++;
-    kap_evidence_park(b->call->evidence, b);
-    drop_transfer(b);
-    b->state = KAP_BATCH_PARKED;
-}
-
-void kap_call_fail(kap_call *c, kap_batch *b)
-{
-    memset(c->state + b->first, KAP_ID_FAILED, b->count);
-    drop_transfer(b);
-    b->state = KAP_BATCH_PARKED;
-    kap_call_drop(c, b, NULL);
-}
-
-void kap_call_succeed(kap_call *c, kap_batch *b)
-{
-    const char *id = NULL;
-    size_t len = 0;
-    for (uint32_t i = b->first; i < b->first + b->count; i++) {
-        if (c->state[i] == KAP_ID_PENDING)
-            c->state[i] = KAP_ID_MISSING;
-        else if (id == NULL)
-            id = kap_idset_get(&c->ids, i, &len);
-    }
-    if (id == NULL && c->evidence->known[0] == '\0')
-        id = kap_idset_get(&c->ids, b->first, &len); /* missing: known, too */
-    if (!kap_is_control(b))
+    double delay;
+    const kap_failure why = b->failure; /* the batch may go before it is told */
+    if (!note_answer(c, b))
+        return false;
+    if (resend(c, b))
+        return true;
+    if (has_some(c, b))
+        note_success(c, b);
+    if (!b->canary && kap_call_pending(c, b) == 0) { /* and nothing is left */
         c->successes++;
-    kap_evidence_success(c->evidence, id, len);
-    kap_budget_success(c->budget);
-    drop_transfer(b);
-    b->state = KAP_BATCH_PARKED;
-    kap_call_drop(c, b, NULL);
-}
-
-void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why)
-{
-    kap_batch *next;
-    if (c->stop.kind == KAP_KIND_NONE)
-        c->stop = *why;
-    for (kap_batch *b = c->batches; b != NULL; b = next) {
-        next = b->next;
-        if (b->state == KAP_BATCH_READY ||
-            (b->state == KAP_BATCH_FLYING && !has_started(b))) {
-            if (b->state == KAP_BATCH_FLYING)
-                uncount(b);
-            kap_call_drop(c, b, e);
-        }
+        kap_call_drop(c, b, e);
+        return true;
     }
-    c->next = c->ids.n;
+    if (c->stop.kind == KAP_KIND_NONE &&
+        kap_call_may_retry(c, b, why.retry_after, &delay)) {
+        bool ok = kap_call_tell(c, b, KAP_EVENT_RETRY, delay);
+        kap_call_again(b, delay);
+        return ok;
+    }
+    if (c->stop.kind == KAP_KIND_NONE && parks(c, b)) {
+        drop_transfer(b);
+        return true;
+    }
+    if (b->canary) {
+        kap_call_drop(c, b, e);
+        end_call(c, &why, e);
+        return true;
+    }
+    end_call(c, &why, e); /* first, as long as the batch holds the engine back */
+    return kap_call_give_up(c, b, e);
 }
 
-void kap_call_look(kap_call *c)
-{
-    const kap_batch *first = c->batches;
-    if (c->begun || first == NULL || first->transfer == NULL ||
-        !atomic_load_explicit(&first->transfer->started, memory_order_acquire))
-        return;
-    c->begun = true;
-    c->started = first->transfer->began;
-    c->deadline = c->started + c->settings->deadline;
-    for (kap_batch *b = c->batches; b != NULL; b = b->next)
-        b->deadline = c->deadline;
-}
-
-void kap_call_extend(kap_call *c, double seconds)
-{
-    c->deadline += seconds;
-    for (kap_batch *b = c->batches; b != NULL; b = b->next)
-        b->deadline += seconds;
-}
-
-bool kap_call_settle(kap_call *c)
+bool kap_call_settle(kap_call *c, kap_engine *e)
 {
     if (c->done)
         return true;
-    if (c->batches != NULL || c->next < c->ids.n)
+    if (!kap_isolate_advance(c, e) || !kap_call_pump(c, e))
         return false;
-    kap_call_leave_probing(c);
+    if (c->batches != NULL || c->canary != NULL)
+        return true;
+    if (!tell_unsent(c))
+        return false;
+    if (c->open || c->next < c->ids.n)
+        return true;
     c->done = true;
     c->ended = kap_now();
     kap_call_let_go(c);

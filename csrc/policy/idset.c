@@ -84,6 +84,15 @@ uint32_t kap_idset_find(const kap_idset *s, const char *id, size_t len,
     return s->table[i] == 0 ? KAP_IDSET_NONE : s->table[i] - 1;
 }
 
+static void index_all(kap_idset *s)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        size_t len;
+        const char *id = kap_idset_get(s, i, &len);
+        s->table[slot_of(s, id, len)] = i + 1;
+    }
+}
+
 static bool grow_index(kap_idset *s)
 {
     uint32_t cap = s->cap == 0 ? 16 : s->cap * 2;
@@ -102,21 +111,25 @@ static bool grow_index(kap_idset *s)
     s->table = table;
     s->mask = size - 1;
     s->cap = cap;
-    for (uint32_t i = 0; i < s->n; i++) {
-        size_t len;
-        const char *id = kap_idset_get(s, i, &len);
-        s->table[slot_of(s, id, len)] = i + 1;
-    }
+    index_all(s);
     return true;
 }
 
-uint32_t kap_idset_add(kap_idset *s, const char *id, size_t len)
+void kap_idset_drop(kap_idset *s, uint32_t n)
 {
-    if (s->n == s->cap && !grow_index(s))
-        return KAP_IDSET_NONE;
-    uint32_t slot = slot_of(s, id, len);
-    if (s->table[slot] != 0)
-        return s->table[slot] - 1;
+    size_t from = n < s->n ? s->at[n] : s->text_len;
+    s->n -= n;
+    s->text_len -= from;
+    memmove(s->text, s->text + from, s->text_len);
+    for (uint32_t i = 0; i < s->n; i++)
+        s->at[i] = s->at[i + n] - (uint32_t)from;
+    memset(s->table, 0, ((size_t)s->mask + 1) * sizeof *s->table);
+    index_all(s);
+}
+
+/* The id goes into that slot of the table, which has room. */
+static uint32_t put(kap_idset *s, uint32_t slot, const char *id, size_t len)
+{
     if (s->text_len + len + 1 > s->text_cap) {
         size_t cap = s->text_cap == 0 ? 256 : s->text_cap * 2;
         char *text;
@@ -135,4 +148,19 @@ uint32_t kap_idset_add(kap_idset *s, const char *id, size_t len)
     s->text_len += len;
     s->table[slot] = s->n + 1;
     return s->n++;
+}
+
+uint32_t kap_idset_add(kap_idset *s, const char *id, size_t len)
+{
+    if (s->n == s->cap && !grow_index(s))
+        return KAP_IDSET_NONE;
+    uint32_t slot = slot_of(s, id, len);
+    return s->table[slot] != 0 ? s->table[slot] - 1 : put(s, slot, id, len);
+}
+
+uint32_t kap_idset_append(kap_idset *s, const char *id, size_t len)
+{
+    if (s->n == s->cap && !grow_index(s))
+        return KAP_IDSET_NONE;
+    return put(s, slot_of(s, id, len), id, len);
 }

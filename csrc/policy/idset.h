@@ -31,6 +31,10 @@ void kap_idset_free(kap_idset *s);
 void kap_idset_clear(kap_idset *s);
 /* The id's index, old or new; KAP_IDSET_NONE: no memory. The id is valid. */
 uint32_t kap_idset_add(kap_idset *s, const char *id, size_t len);
+/* Adds it even where it was added before: then the new one is found. */
+uint32_t kap_idset_append(kap_idset *s, const char *id, size_t len);
+/* Forgets the first n: indexes of the others become less by n. */
+void kap_idset_drop(kap_idset *s, uint32_t n);
 /* KAP_IDSET_NONE: not in it. `guess` is looked at first. */
 uint32_t kap_idset_find(const kap_idset *s, const char *id, size_t len,
                         uint32_t guess);

@@ -1,8 +1,8 @@
 /* Retry-After, base_url, ids and redaction: small parsers of foreign text. */
-#include "policy/attempt.h"
+#include "policy/retry.h"
 #include "fuzz.h"
 #include "policy/idset.h"
-#include "base/kind.h"
+#include "base/failure.h"
 #include "config/target.h"
 
 #include <math.h>

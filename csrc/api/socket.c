@@ -1,6 +1,6 @@
-#include "api/peer.h"
+#include "api/socket.h"
 
-#include "lua/work.h"
+#include "lua/drive.h"
 
 #include <errno.h>
 #include <string.h>
@@ -45,7 +45,7 @@ static int peer_hang_up(lua_State *L)
     return 0;
 }
 
-void kapL_peer_register(lua_State *L)
+void kapL_socket_register(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"_listen", peer_listen},

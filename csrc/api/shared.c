@@ -1,4 +1,4 @@
-#include "api/defaults.h"
+#include "api/shared.h"
 
 #include "config/target.h"
 
@@ -63,7 +63,7 @@ static kap_client *push_same(lua_State *L, int cache, kap_settings **settings)
     return NULL;
 }
 
-kap_client *kapL_default_client(lua_State *L, int cache,
+kap_client *kapL_shared_client(lua_State *L, int cache,
                                 kap_settings **settings)
 {
     kap_client *last = push_same(L, cache, settings);
@@ -90,7 +90,7 @@ kap_client *kapL_default_client(lua_State *L, int cache,
         lua_rawgeti(L, cache, n);
         kap_client *old = lua_touserdata(L, -1);
         lua_pop(L, 1);
-        if (old->requests == NULL && old->iterators == NULL)
+        if (old->requests == NULL)
             kap_client_close(old);
         n -= 2;
     }

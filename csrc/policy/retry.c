@@ -1,4 +1,4 @@
-#include "policy/attempt.h"
+#include "policy/retry.h"
 
 #include "base/ascii.h"
 

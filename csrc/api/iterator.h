@@ -1,10 +1,11 @@
 /* The iterator: any number of ids, in constant memory. */
-#ifndef KAP_TICKETS_H
-#define KAP_TICKETS_H
+#ifndef KAP_ITERATOR_H
+#define KAP_ITERATOR_H
 
-#include "api/client.h"
+#include "lua/client.h"
 
-void kapL_tickets_register(lua_State *L);
+/* Creates the metatable of iterators; once a lua_State. */
+void kapL_iterator_register(lua_State *L);
 
 /*
  * Pushes what `tickets` returns: the iterator over the ids at stack index
@@ -13,10 +14,7 @@ void kapL_tickets_register(lua_State *L);
  * at `functions`, are the defaults (0: there are none). ids is argument #arg of
  * `func`.
  */
-int kapL_tickets_new(lua_State *L, int client, int source, int opts,
-                     int functions, int arg, const char *func);
-
-/* Its client is closed: wipes what it had for it. Returns the client's next. */
-struct kap_iterator *kap_iterator_strip(struct kap_iterator *it);
+int kapL_iterator_new(lua_State *L, int client, int source, int opts,
+                      int functions, int arg, const char *func);
 
 #endif

@@ -7,12 +7,12 @@
  *                      whenever there is something to step for
  *   client:_hang_up()  ends the connection
  */
-#ifndef KAP_PEER_H
-#define KAP_PEER_H
+#ifndef KAP_SOCKET_H
+#define KAP_SOCKET_H
 
-#include "api/client.h"
+#include "lua/client.h"
 
 /* Adds the methods to the table on top of the stack. */
-void kapL_peer_register(lua_State *L);
+void kapL_socket_register(lua_State *L);
 
 #endif

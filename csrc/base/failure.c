@@ -1,4 +1,4 @@
-#include "base/kind.h"
+#include "base/failure.h"
 
 #include "base/ascii.h"
 

@@ -1,0 +1,417 @@
+#include "api/iterator.h"
+
+#include "base/clock.h"
+#include "lua/drive.h"
+#include "lua/error.h"
+#include "lua/result.h"
+#include "lua/source.h"
+#include "lua/value.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ITERATOR_TYPE "kapture.iterator"
+
+/* How often what is in flight gets a turn while tickets are handed out. */
+#define TURN_SECONDS 0.001
+/* Away for so long: that is the caller's time, not the service's. */
+#define AWAY_SECONDS 0.05
+
+#define AT_WORK \
+    "kapture: the iterator is at work: its source and its hook can't call it"
+
+static kap_iterator *check(lua_State *L)
+{
+    kap_iterator *it = luaL_checkudata(L, 1, ITERATOR_TYPE);
+    if (it->client != NULL)
+        kap_client_check_fork(it->client);
+    return it;
+}
+
+int kapL_iterator_new(lua_State *L, int client, int source, int opts,
+                      int functions, int arg, const char *func)
+{
+    kap_client *owner = lua_touserdata(L, client);
+    int type = lua_type(L, source);
+    if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TTABLE &&
+        type != LUA_TFUNCTION)
+        kapL_argerror(L, arg, func,
+                      "string, integer, table or function of ids expected, got "
+                      "%s",
+                      luaL_typename(L, source));
+    kap_iterator *it = lua_newuserdata(L, sizeof *it);
+    int me = lua_gettop(L), table = me + 1;
+    memset(it, 0, sizeof *it);
+    it->position = type == LUA_TTABLE ? 0 : -1;
+    luaL_getmetatable(L, ITERATOR_TYPE);
+    lua_setmetatable(L, me);
+    lua_createtable(L, KAP_ITERATOR_INVALID, 0);
+    lua_pushvalue(L, client);
+    lua_rawseti(L, table, KAP_ITERATOR_CLIENT);
+    lua_pushvalue(L, source);
+    lua_rawseti(L, table, KAP_ITERATOR_SOURCE);
+    lua_newtable(L);
+    lua_rawseti(L, table, KAP_ITERATOR_INVALID);
+    lua_pushvalue(L, table);
+    kapL_setuservalue(L, me);
+    kap_request *r = kapL_request_new(L);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, table, KAP_ITERATOR_REQUEST);
+    r->call.open = true;
+    kapL_request_options(L, r, functions != 0 ? owner->settings : NULL,
+                         functions, opts, arg + 1, func);
+    it->size = (uint32_t)r->call.settings->batch_size;
+    it->room = it->size * (uint32_t)r->call.settings->concurrency;
+    it->order = calloc(it->room, sizeof *it->order);
+    if (it->order == NULL)
+        kapL_nomem(L);
+    kapL_request_start(L, r, client, false);
+    it->client = owner;
+    it->request = r;
+    lua_settop(L, me);
+#if LUA_VERSION_NUM >= 504
+    lua_pushnil(L);
+    lua_pushnil(L);
+    lua_pushvalue(L, me);
+    return 4;
+#else
+    return 1;
+#endif
+}
+
+/* Where a round goes on up the C stack, what it works with stays until it is
+ * over: it was closed by a hook, a source, a token function, or a finalizer. */
+static void close_iterator(lua_State *L, kap_iterator *it, int table)
+{
+    it->closed = true;
+    if (it->request == NULL) /* never whole */
+        return;
+    kap_request_end(it->request, KAP_KIND_CANCELLED, "the loop was left");
+    if (it->busy)
+        return;
+    free(it->order);
+    it->order = NULL;
+    lua_rawgeti(L, table, KAP_ITERATOR_CLIENT);
+    kapL_client_forget(L, lua_gettop(L), it->request);
+    lua_rawgeti(L, table, KAP_ITERATOR_REQUEST);
+    if (lua_isuserdata(L, -1))
+        kapL_request_empty(L, lua_gettop(L));
+    lua_pop(L, 2);
+    kap_client_settle_mark(it->client);
+}
+
+static void close_here(lua_State *L, kap_iterator *it)
+{
+    kapL_getuservalue(L, 1);
+    close_iterator(L, it, lua_gettop(L));
+    lua_pop(L, 1);
+}
+
+/* one round --------------------------------------------------------------------- */
+
+static int give_invalid(lua_State *L, kap_iterator *it, int table)
+{
+    kap_failure f;
+    size_t len;
+    int place = (int)(it->given++ % it->room) + 1;
+    lua_rawgeti(L, table, KAP_ITERATOR_INVALID);
+    lua_rawgeti(L, -1, place);
+    lua_pushnil(L);
+    lua_rawseti(L, -3, place);
+    kap_failure_clear(&f);
+    const char *text = lua_tolstring(L, -1, &len);
+    kap_id_complain(&f, text, 0);
+    lua_pushnil(L);
+    kapL_result_error(L, &f, text, 0);
+    lua_getfield(L, -1, "ids");
+    lua_pushvalue(L, -4); /* as it is, commas and all */
+    lua_rawseti(L, -2, 1);
+    lua_pop(L, 1);
+    return 3;
+}
+
+/* Pushes the error table of an id, where its batch, or the whole call, failed:
+ * that failure stands in its `failed` as well. */
+static void push_failure(lua_State *L, const kap_failure *f, const char *ids,
+                         size_t len)
+{
+    kapL_result_error(L, f, ids, len);
+    lua_getfield(L, -1, "failed");
+    kapL_push_failure(L, f);
+    lua_getfield(L, -3, "ids");
+    lua_setfield(L, -2, "ids");
+    lua_rawseti(L, -2, 1);
+    lua_pop(L, 1);
+}
+
+static void push_error(lua_State *L, const kap_call *c, const kap_slot *slot,
+                       const char *id, size_t len)
+{
+    kap_failure f;
+    if (slot->state == KAP_ID_MISSING) {
+        kap_failure_clear(&f);
+        kap_failure_set(&f, KAP_KIND_MISSING,
+                        "the service does not know this id");
+        f.attempts = 1;
+        kapL_result_error(L, &f, id, len);
+    } else if (slot->fault != NULL) {
+        push_failure(L, &slot->fault->failure, slot->fault->ids,
+                     slot->fault->ids_len);
+    } else {
+        f = kap_failure_unsent(&c->stop);
+        push_failure(L, &f, id, len);
+    }
+}
+
+static int give(lua_State *L, kap_iterator *it, int table)
+{
+    kap_call *c = &it->request->call;
+    uint64_t place = it->order[it->given % it->room];
+    uint32_t i = (uint32_t)(place - c->dropped);
+    int key = (int)place + 1;
+    size_t len;
+    const char *id = kap_idset_get(&c->ids, i, &len);
+    lua_pushlstring(L, id, len);
+    int top = lua_gettop(L);
+    if (c->slots[i].state != KAP_ID_GOT) {
+        lua_pushnil(L);
+        push_error(L, c, &c->slots[i], id, len);
+        it->given++;
+        kap_call_release(c, place);
+        return 3;
+    }
+    lua_rawgeti(L, table, KAP_ITERATOR_REQUEST);
+    kapL_getuservalue(L, -1);
+    lua_rawgeti(L, -1, KAP_REQUEST_TICKETS);
+    if (!lua_istable(L, -1)) /* closed and emptied meanwhile */
+        return 0;
+    lua_rawgeti(L, -1, key);
+    it->given++;
+    if (kap_call_release(c, place)) {
+        lua_pushnil(L);
+        lua_rawseti(L, -3, key);
+    }
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+    return 2;
+}
+
+static void give_turn(kap_iterator *it)
+{
+    kap_engine *e = it->client->engine;
+    double now = kap_now();
+    if (e == NULL || kap_engine_threaded(e) || it->request->call.flying == 0 ||
+        now - it->turned < TURN_SECONDS)
+        return;
+    it->turned = now;
+    kap_engine_wait(e, 0);
+}
+
+static void drive(lua_State *L, kap_iterator *it, int table, uint64_t place)
+{
+    double now = kap_now();
+    /* the caller's own time, in the loop or in the source, counts against no
+     * deadline */
+    if (it->seen > 0 && now - it->seen >= AWAY_SECONDS)
+        kap_call_extend(&it->request->call, now - it->seen);
+    lua_rawgeti(L, table, KAP_ITERATOR_CLIENT);
+    kapL_drive_until(L, lua_gettop(L), it->request, place, HUGE_VAL);
+    lua_pop(L, 1);
+    it->seen = kap_now();
+    if (it->request->nomem)
+        kapL_nomem(L);
+}
+
+/* Asks for as much as may be under way. After what ends a call nothing more is
+ * sent, and nothing asked of the source. */
+static void read_ahead(lua_State *L, kap_iterator *it, int table)
+{
+    kap_call *c = &it->request->call;
+    while (!it->closed &&
+           kapL_source_fill(L, it, table, it->size,
+                            c->stop.kind != KAP_KIND_NONE)) {
+        if (it->closed)
+            return;
+        if (!kap_call_seal(c))
+            kapL_nomem(L);
+        if (c->done)
+            continue;
+        kapL_client_engine(L, it->client);
+        if (!c->done)
+            kap_request_settle(it->request);
+    }
+}
+
+static int one_round(lua_State *L, kap_iterator *it, int table)
+{
+    read_ahead(L, it, table);
+    if (it->closed || it->given == it->taken)
+        return 0;
+    uint64_t place = it->order[it->given % it->room];
+    if (place == KAP_NO_ID)
+        return give_invalid(L, it, table);
+    if (kap_call_final(&it->request->call, place))
+        give_turn(it); /* what is in flight goes on while the caller works */
+    else
+        drive(L, it, table, place);
+    return it->closed ? 0 : give(L, it, table);
+}
+
+/* On the first round: the token function, the url. */
+static void prepare(lua_State *L, kap_iterator *it, int table)
+{
+    kap_request *r = it->request;
+    if (it->prepared || it->closed)
+        return;
+    it->prepared = true;
+    lua_rawgeti(L, table, KAP_ITERATOR_REQUEST);
+    if (!r->call.done) /* else its client was closed before */
+        kapL_request_message(L, r, it->client);
+    lua_pop(L, 1);
+    if (r->call.stop.kind != KAP_KIND_NONE && !it->closed) {
+        kapL_source_fill(L, it, table, 1, false); /* one id, to say so */
+        if (!kap_call_seal(&r->call))
+            kapL_nomem(L);
+    }
+}
+
+static int round_protected(lua_State *L)
+{
+    kap_iterator *it = lua_touserdata(L, 1);
+    lua_settop(L, 1);
+    kapL_getuservalue(L, 1);
+    prepare(L, it, 2);
+    return one_round(L, it, 2);
+}
+
+static int advance_protected(lua_State *L)
+{
+    kap_iterator *it = lua_touserdata(L, 1);
+    lua_settop(L, 1);
+    kapL_getuservalue(L, 1);
+    prepare(L, it, 2);
+    read_ahead(L, it, 2);
+    return 0;
+}
+
+/* Calls f(iterator), and closes the iterator where that fails. The number of
+ * results, which are on the stack. */
+static int run_protected(lua_State *L, kap_iterator *it, lua_CFunction f,
+                         int results)
+{
+    if (it->busy || it->client->working)
+        return luaL_error(L, AT_WORK);
+    lua_settop(L, 1);
+    lua_pushcfunction(L, f);
+    lua_pushvalue(L, 1);
+    if (it->closed) { /* just now: on 5.1 a C function is an allocation */
+        lua_settop(L, 1);
+        return 0;
+    }
+    it->busy = true;
+    int status = lua_pcall(L, 1, results, 0);
+    it->busy = false;
+    if (status != 0 || it->closed)
+        close_here(L, it);
+    if (status != 0)
+        return lua_error(L);
+    return lua_gettop(L) - 1;
+}
+
+static int iterator_call(lua_State *L)
+{
+    kap_iterator *it = check(L);
+    if (it->closed)
+        return 0;
+    int n = run_protected(L, it, round_protected, LUA_MULTRET);
+    if (n == 0)
+        close_here(L, it);
+    return n;
+}
+
+/* For resty.kapture, whose rounds wait by yielding ------------------------------ */
+
+/* Whether the next round, as things stand, would have to wait. */
+static int iterator_pending(lua_State *L)
+{
+    const kap_iterator *it = check(L);
+    uint64_t place = it->closed || it->given == it->taken
+                         ? KAP_NO_ID
+                         : it->order[it->given % it->room];
+    lua_pushboolean(L, place != KAP_NO_ID &&
+                           !kap_call_final(&it->request->call, place));
+    return 1;
+}
+
+/* All of a round but the waiting and the giving; then as pending. */
+static int iterator_advance(lua_State *L)
+{
+    kap_iterator *it = check(L);
+    if (!it->closed)
+        run_protected(L, it, advance_protected, 0);
+    return iterator_pending(L);
+}
+
+/* What is left comes out as `closed`, with these words. */
+static int iterator_shut(lua_State *L)
+{
+    kap_iterator *it = check(L);
+    const char *words = luaL_checkstring(L, 2);
+    if (!it->closed && it->request->call.stop.kind == KAP_KIND_NONE)
+        kap_request_end(it->request, KAP_KIND_CLOSED, words);
+    return 0;
+}
+
+static int iterator_close(lua_State *L)
+{
+    kap_iterator *it = check(L);
+    lua_settop(L, 1);
+    if (!it->closed)
+        close_here(L, it);
+    return 0;
+}
+
+static int iterator_gc(lua_State *L)
+{
+    kap_iterator *it = check(L);
+    it->busy = false; /* its coroutine is gone, and the round with it */
+    lua_settop(L, 1);
+    if (it->order != NULL && it->request != NULL)
+        close_here(L, it);
+    free(it->order); /* where it was never whole */
+    it->order = NULL;
+    return 0;
+}
+
+static int iterator_tostring(lua_State *L)
+{
+    lua_pushfstring(L, "kapture.iterator: %p%s", (void *)check(L),
+                    check(L)->closed ? " (ended)" : "");
+    return 1;
+}
+
+void kapL_iterator_register(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"close", iterator_close},
+        {"_pending", iterator_pending},
+        {"_advance", iterator_advance},
+        {"_shut", iterator_shut},
+        {NULL, NULL},
+    };
+    luaL_newmetatable(L, ITERATOR_TYPE);
+    lua_createtable(L, 0, 4);
+    kapL_setfuncs(L, methods, 0);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, iterator_call);
+    lua_setfield(L, -2, "__call");
+    lua_pushcfunction(L, iterator_close);
+    lua_setfield(L, -2, "__close");
+    lua_pushcfunction(L, iterator_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, iterator_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushliteral(L, ITERATOR_TYPE);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+}

@@ -1,0 +1,190 @@
+#include "lua/client.h"
+
+#include "base/clock.h"
+#include "lua/error.h"
+#include "lua/options.h"
+#include "lua/request.h"
+
+#include <string.h>
+#include <unistd.h>
+
+kap_client *kapL_client_check(lua_State *L, int idx)
+{
+    kap_client *c = luaL_checkudata(L, idx, KAP_CLIENT_TYPE);
+    kap_client_check_fork(c);
+    return c;
+}
+
+kap_client *kapL_client_new(lua_State *L)
+{
+    kap_client *c = lua_newuserdata(L, sizeof *c);
+    memset(c, 0, sizeof *c);
+    luaL_getmetatable(L, KAP_CLIENT_TYPE);
+    lua_setmetatable(L, -2);
+    kap_budget_init(&c->budget);
+    c->pid = getpid();
+    c->random = (uint64_t)(kap_now() * 1e9) ^ ((uint64_t)c->pid << 32) ^
+                (uint64_t)(uintptr_t)c;
+    lua_newtable(L);
+    lua_createtable(L, 2, 0);
+    lua_rawseti(L, -2, KAP_CLIENT_FUNCTIONS);
+    kapL_setuservalue(L, -2);
+    return c;
+}
+
+void kapL_client_options(lua_State *L, kap_client *c, int opts,
+                         const char *func)
+{
+    int me = lua_gettop(L);
+    c->settings = kap_settings_new(NULL);
+    if (c->settings == NULL)
+        kapL_nomem(L);
+    kapL_getuservalue(L, me);
+    lua_rawgeti(L, -1, KAP_CLIENT_FUNCTIONS);
+    kapL_options(L, opts, c->settings, me + 2, 1, func);
+    lua_settop(L, me);
+}
+
+void kap_client_check_fork(kap_client *c)
+{
+    if (c->pid == getpid())
+        return;
+    kap_engine *parents = c->engine;
+    kap_request *next;
+    c->engine = NULL; /* what ends below must not touch it */
+    c->pid = getpid();
+    for (kap_request *r = c->requests; r != NULL; r = next) {
+        next = r->next;
+        if (!r->call.open || r->call.batches != NULL) /* else it has yet to */
+            kap_request_end_now(r, KAP_KIND_CLOSED,
+                                "the process forked while the request was "
+                                "going on");
+    }
+    kap_engine_abandon(parents);
+}
+
+kap_engine *kapL_client_engine(lua_State *L, kap_client *c)
+{
+    if (c->engine == NULL && !c->closed) {
+        c->engine = kap_engine_new();
+        if (c->engine == NULL)
+            kapL_nomem(L);
+    }
+    return c->engine;
+}
+
+static void drop_arrived(kap_client *c)
+{
+    kap_batch *b;
+    while ((b = c->arrived) != NULL) {
+        c->arrived = b->next_arrived;
+        kap_batch_free(b);
+    }
+    c->arrived_last = c->reading = NULL;
+}
+
+void kap_client_close(kap_client *c)
+{
+    kap_request *next;
+    if (c->closed)
+        return;
+    c->closed = true;
+    for (kap_request *r = c->requests; r != NULL; r = next) {
+        next = r->next;
+        kap_request_end(r, KAP_KIND_CLOSED, "the client was closed");
+    }
+    if (c->working) {
+        c->closing = c->recorded = true;
+        return;
+    }
+    c->ended = c->ended_last = NULL;
+    drop_arrived(c);
+    kap_events_drop(&c->events, NULL);
+    kap_wipe(&c->response, sizeof c->response);
+    kap_engine_free(c->engine);
+    c->engine = NULL;
+    kap_message_unref(c->message);
+    c->message = NULL;
+    kap_settings_unref(c->settings);
+    c->settings = NULL;
+}
+
+void kap_client_settle_recorded(kap_client *c)
+{
+    kap_request *next;
+    if (!c->recorded)
+        return;
+    c->recorded = false;
+    for (kap_request *r = c->requests; r != NULL; r = next) {
+        next = r->next;
+        if (r->ending)
+            kap_request_end_now(r, r->call.stop.kind, r->call.stop.message);
+    }
+    if (c->closing) {
+        c->closing = c->closed = false;
+        kap_client_close(c);
+    }
+}
+
+bool kapL_client_request(lua_State *L, int idx, const kap_request *r)
+{
+    kapL_getuservalue(L, idx);
+    kapL_rawgetp(L, -1, r);
+    lua_remove(L, -2);
+    if (lua_isuserdata(L, -1))
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+void kapL_client_forget(lua_State *L, int idx, const kap_request *r)
+{
+    if (!kapL_client_request(L, idx, r))
+        return;
+    lua_pop(L, 1);
+    kapL_getuservalue(L, idx);
+    lua_pushnil(L);
+    kapL_rawsetp(L, -2, r); /* the key exists: nothing is allocated */
+    lua_pop(L, 1);
+}
+
+void kap_client_arrive(kap_client *c, kap_batch *b, bool first)
+{
+    b->next_arrived = NULL;
+    if (c->arrived == NULL) {
+        c->arrived = c->arrived_last = b;
+    } else if (first) {
+        b->next_arrived = c->arrived;
+        c->arrived = b;
+    } else {
+        c->arrived_last->next_arrived = b;
+        c->arrived_last = b;
+    }
+}
+
+kap_batch *kap_client_next_arrived(kap_client *c)
+{
+    kap_batch *b;
+    while ((b = c->arrived) != NULL) {
+        c->arrived = b->next_arrived;
+        if (c->arrived == NULL)
+            c->arrived_last = NULL;
+        b->next_arrived = NULL;
+        if (b->call != NULL)
+            return b;
+        if (b == c->reading)
+            c->reading = NULL;
+        kap_batch_free(b); /* its call is over */
+    }
+    return NULL;
+}
+
+void kap_client_settle_mark(kap_client *c)
+{
+    if (c->engine == NULL)
+        return;
+    if (c->ended != NULL || c->arrived != NULL || c->events.first != NULL)
+        kap_engine_notify(c->engine);
+    else
+        kap_engine_quiet(c->engine);
+}

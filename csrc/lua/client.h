@@ -1,0 +1,88 @@
+/*
+ * The client userdata: options, an engine, and the requests at work on it. Its
+ * methods are in api/client.c; how it is driven, in lua/drive.h.
+ *
+ *   client --owns--> engine --owns--> transfers, from submit until they are taken
+ *      |  \--lists--> request --owns--> call --owns--> batches --own--> their
+ *      |              (userdata, kept alive by the      transfer, once it is taken
+ *      |               client's table while it goes on)
+ *      +--owns--> arrived: batches whose transfer has ended, still to be read
+ *      +--owns--> events: what hooks are still to be told
+ *
+ * A request keeps its client alive through its own table.
+ */
+#ifndef KAP_CLIENT_H
+#define KAP_CLIENT_H
+
+#include "lua/compat.h"
+#include "lua/response.h"
+#include "policy/call.h"
+
+#include <sys/types.h>
+
+struct kap_request;
+
+typedef struct kap_client {
+    kap_engine *engine; /* NULL until the first request, and once closed */
+    kap_settings *settings;
+    kap_message *message; /* the last call's: the next one's, mostly */
+    pid_t pid;            /* whose engine it is: a forked child makes its own */
+    bool closed;
+    /* While the client works on an answer, the only Lua that runs is finalizers
+     * (and debug hooks). They may cancel and close: that is recorded, and done
+     * when the work is. Nothing else changes what is worked on. */
+    bool working, closing, recorded;
+    kap_budget budget;
+    uint64_t random;
+    unsigned numbers;             /* batches counted, for events */
+    unsigned pending, hooked;     /* submitted and going on; with a hook */
+    struct kap_request *requests; /* all that are not done */
+    struct kap_request *ended, *ended_last; /* submitted, not yet reported */
+    kap_batch *arrived, *arrived_last;      /* to be read */
+    kap_batch *reading;    /* the one whose answer is half read, or NULL... */
+    kap_response response; /* ...and how far */
+    kap_events events;
+} kap_client;
+
+/* The client's table (its user value): requests by address as light userdata,
+ * and these. */
+#define KAP_CLIENT_FUNCTIONS 1 /* see KAP_FUNCTION_* */
+
+#define KAP_CLIENT_TYPE "kapture.client"
+
+/* Pushes a new client, without options. */
+kap_client *kapL_client_new(lua_State *L);
+/* The client on top of the stack takes its options from the table at `opts`.
+ * Raises argument errors for argument #1 of `func`. */
+void kapL_client_options(lua_State *L, kap_client *c, int opts,
+                         const char *func);
+/* The client at idx, after a look at whether the process has forked. */
+kap_client *kapL_client_check(lua_State *L, int idx);
+
+/*
+ * In a forked child the parent's engine is not ours: its thread is gone, its
+ * connections, the wake-up's too, are the parent's, and its lock may be held
+ * for ever. Requests at work on it end here. Looked at whenever Lua calls in:
+ * finalizers run in a child that only closes its state.
+ */
+void kap_client_check_fork(kap_client *c);
+/* The engine, made where it is missing (raises: no memory). NULL: closed. */
+kap_engine *kapL_client_engine(lua_State *L, kap_client *c);
+/* Ends everything; safe at any time, cannot fail. */
+void kap_client_close(kap_client *c);
+/* Closes and cancels what was recorded while the client worked. */
+void kap_client_settle_recorded(kap_client *c);
+
+/* Pushes the request's userdata; false: it is gone. */
+bool kapL_client_request(lua_State *L, int idx, const struct kap_request *r);
+/* Lets go of the request's userdata. Cannot fail. */
+void kapL_client_forget(lua_State *L, int idx, const struct kap_request *r);
+
+/* A batch has ended, or (first) is not yet read to its end. */
+void kap_client_arrive(kap_client *c, kap_batch *b, bool first);
+/* The next to be read, taken off the list; NULL: none. */
+kap_batch *kap_client_next_arrived(kap_client *c);
+/* Keeps the descriptor readable if there is something left to do or report. */
+void kap_client_settle_mark(kap_client *c);
+
+#endif

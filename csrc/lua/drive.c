@@ -1,0 +1,215 @@
+#include "lua/drive.h"
+
+#include "base/clock.h"
+#include "lua/answer.h"
+#include "lua/error.h"
+#include "lua/hook.h"
+#include "lua/result.h"
+
+#include <string.h>
+
+/* How long an answer is dealt with, inline, before the engine has its turn: one
+ * that is large, or during which Lua's collector marks a large heap, costs many
+ * times what others do. */
+#define SLICE_SECONDS 0.001
+/* How long a wait may be deaf to Ctrl-C. */
+#define LISTEN_SECONDS 0.2
+
+static void collect_arrived(kap_client *c)
+{
+    kap_transfer *t;
+    while (c->engine != NULL && (t = kap_engine_take(c->engine)) != NULL) {
+        kap_call_arrived(t->owner);
+        kap_client_arrive(c, t->owner, false);
+    }
+}
+
+static void out_of_memory(kap_request *r)
+{
+    r->nomem = true;
+    kap_request_end_now(r, KAP_KIND_CANCELLED, "not enough memory");
+}
+
+/* Requests that went out since the last time. */
+static void announce(kap_client *c)
+{
+    kap_request *next;
+    for (kap_request *r = c->requests; r != NULL; r = next) {
+        next = r->next;
+        if (!kap_call_announce(&r->call))
+            out_of_memory(r);
+    }
+}
+
+typedef struct work {
+    kap_client *client;
+    kap_batch *batch; /* ours until its call has it again */
+    kap_request *request;
+    double until;
+} work;
+
+/* Everything that may raise, in protected mode: (client, work). */
+static int work_protected(lua_State *L)
+{
+    work *w = lua_touserdata(L, 2);
+    bool ok = true;
+    if (!kapL_client_request(L, 1, w->request))
+        return luaL_error(L, "kapture: a request has lost its userdata");
+    bool all = kapL_answer_read(L, w->request, w->batch, w->until, &w->batch,
+                                &ok);
+    if (!ok)
+        kapL_nomem(L);
+    if (all)
+        kap_request_settle(w->request);
+    return 0;
+}
+
+static bool is_memory_error(lua_State *L, int status)
+{
+    const char *words = lua_tostring(L, -1);
+    return status == LUA_ERRMEM ||
+           (words != NULL && strcmp(words, "not enough memory") == 0);
+}
+
+/* The three values that work_protected takes are on top of the stack: they were
+ * pushed before anything was taken off a list, for pushing may raise. */
+static void run(lua_State *L, work *w)
+{
+    kap_client *c = w->client;
+    c->working = true;
+    int status = lua_pcall(L, 2, 0, 0);
+    c->working = false;
+    bool memory = status != 0 && is_memory_error(L, status);
+    if (memory)
+        out_of_memory(w->request);
+    else if (status != 0)
+        kap_request_end_now(w->request, KAP_KIND_CANCELLED,
+                            "interrupted by an error");
+    if (w->batch != NULL && w->batch->call != NULL) {
+        kap_client_arrive(c, w->batch, true); /* there is more of it */
+    } else if (w->batch != NULL) {
+        if (c->reading == w->batch)
+            c->reading = NULL;
+        kap_batch_free(w->batch);
+    }
+    kap_client_settle_recorded(c);
+    if (status == 0)
+        return;
+    kap_client_settle_mark(c);
+    if (!memory)
+        lua_error(L);
+    lua_pop(L, 1);
+}
+
+void kapL_drive_work(lua_State *L, int client, double until)
+{
+    kap_client *c = lua_touserdata(L, client);
+    if (c->working)
+        return;
+    client = kapL_absindex(L, client);
+    if (c->engine != NULL && kap_engine_started(c->engine) && c->hooked > 0)
+        announce(c);
+    for (;;) {
+        kapL_hook_deliver(L, client);
+        kap_client_check_fork(c); /* a hook may have done that */
+        luaL_checkstack(L, 10, "kapture");
+        work w = {c, NULL, NULL, until};
+        lua_pushcfunction(L, work_protected);
+        lua_pushvalue(L, client);
+        lua_pushlightuserdata(L, &w);
+        collect_arrived(c);
+        w.batch = kap_client_next_arrived(c);
+        if (w.batch == NULL) {
+            lua_pop(L, 3);
+            return;
+        }
+        w.request = (kap_request *)(void *)w.batch->call; /* its first member */
+        if (c->engine != NULL && kap_engine_needs_turns(c->engine)) {
+            double slice = kap_now() + SLICE_SECONDS;
+            w.until = slice < until ? slice : until;
+        }
+        run(L, &w);
+        if (kap_now() >= until)
+            break;
+        if (c->engine != NULL)
+            kap_engine_turn(c->engine, c->arrived != NULL);
+    }
+    kapL_hook_deliver(L, client);
+}
+
+bool kap_drive_has_work(kap_client *c)
+{
+    return c->arrived != NULL || c->events.first != NULL ||
+           (c->engine != NULL && kap_engine_ready(c->engine));
+}
+
+static int nothing(lua_State *L)
+{
+    (void)L;
+    return 0;
+}
+
+/* The interpreters' Ctrl-C is a hook, set by the signal's handler, that raises
+ * an error at the next call: now and then, here is one. */
+void kapL_drive_wait(lua_State *L, kap_client *c, double seconds)
+{
+    if ((lua_gethookmask(L) & LUA_MASKCALL) != 0) {
+        luaL_checkstack(L, 1, "kapture");
+        kap_client_settle_mark(c); /* whoever waits has taken it back */
+        lua_pushcfunction(L, nothing);
+        lua_call(L, 0, 0);
+    }
+    if (c->engine != NULL && !kap_drive_has_work(c))
+        kap_engine_wait(c->engine,
+                        seconds < LISTEN_SECONDS ? seconds : LISTEN_SECONDS);
+}
+
+static bool has_ended(const kap_request *r, uint64_t place)
+{
+    return r->call.done ||
+           (place != KAP_DRIVE_ALL && kap_call_final(&r->call, place));
+}
+
+void kapL_drive_until(lua_State *L, int client, kap_request *r, uint64_t place,
+                      double until)
+{
+    kap_client *c = lua_touserdata(L, client);
+    for (;;) {
+        kapL_drive_work(L, client, HUGE_VAL);
+        double left = until - kap_now();
+        if (has_ended(r, place) || c->working || left <= 0 || c->engine == NULL)
+            return;
+        kapL_drive_wait(L, c, left);
+    }
+}
+
+/* (request, client) */
+static int call_protected(lua_State *L)
+{
+    kap_request *r = lua_touserdata(L, 1);
+    lua_insert(L, 1);
+    kapL_request_start(L, r, 1, false);
+    kapL_drive_until(L, 1, r, KAP_DRIVE_ALL, HUGE_VAL);
+    return 0;
+}
+
+int kapL_drive_call(lua_State *L, int client, kap_request *r)
+{
+    int me = lua_gettop(L);
+    luaL_checkstack(L, 10, "kapture");
+    lua_pushcfunction(L, call_protected);
+    lua_pushvalue(L, me);
+    lua_pushvalue(L, client);
+    int status = lua_pcall(L, 2, 0, 0);
+    if (status != 0) /* no memory, or Ctrl-C: the call is over, not the client */
+        kap_request_end(r, KAP_KIND_CANCELLED, "interrupted by an error");
+    kapL_client_forget(L, client, r);
+    kap_client_settle_mark(lua_touserdata(L, client));
+    if (status != 0)
+        return lua_error(L);
+    if (r->nomem)
+        kapL_nomem(L);
+    int results = kapL_result(L, me);
+    kapL_request_empty(L, me);
+    return results;
+}

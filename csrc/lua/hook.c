@@ -1,0 +1,86 @@
+#include "lua/hook.h"
+
+#include "lua/options.h"
+#include "lua/value.h"
+
+#include <stdlib.h>
+
+static const char *const names[] = {
+    [KAP_EVENT_REQUEST] = "request", [KAP_EVENT_RESPONSE] = "response",
+    [KAP_EVENT_RETRY] = "retry",     [KAP_EVENT_SPLIT] = "split",
+    [KAP_EVENT_FAILURE] = "failure", [KAP_EVENT_PAUSE] = "pause",
+};
+
+static void set_string(lua_State *L, const char *key, const char *value)
+{
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, key);
+}
+
+static void set_number(lua_State *L, const char *key, double value)
+{
+    lua_pushnumber(L, value);
+    lua_setfield(L, -2, key);
+}
+
+static void set_integer(lua_State *L, const char *key, double value)
+{
+    lua_pushinteger(L, (lua_Integer)value);
+    lua_setfield(L, -2, key);
+}
+
+static void push_event(lua_State *L, const kap_event *e)
+{
+    lua_createtable(L, 0, 10);
+    set_string(L, "event", names[e->type]);
+    set_integer(L, "request", e->number);
+    kapL_push_id_list(L, e->ids, e->ids_len);
+    lua_setfield(L, -2, "ids");
+    set_integer(L, "attempt", e->attempt);
+    if (e->status > 0)
+        set_integer(L, "status", e->status);
+    if (e->kind != KAP_KIND_NONE) {
+        set_string(L, "kind", kap_kind_name(e->kind));
+        set_string(L, "message", e->message);
+    }
+    if (e->answered) {
+        set_integer(L, "bytes", e->bytes);
+        set_number(L, "elapsed", e->elapsed);
+    }
+    if (e->type == KAP_EVENT_RETRY || e->type == KAP_EVENT_PAUSE)
+        set_number(L, "delay", e->delay);
+}
+
+/* (client, event): calls the hook of the request, which is the event's. */
+static int deliver_protected(lua_State *L)
+{
+    const kap_event *e = lua_touserdata(L, 2);
+    /* a batch's call is its request's first member */
+    if (!kapL_client_request(L, 1, (const kap_request *)(const void *)e->call))
+        return 0;
+    kapL_getuservalue(L, 3);
+    lua_rawgeti(L, 4, KAP_REQUEST_FUNCTIONS);
+    lua_rawgeti(L, 5, KAP_FUNCTION_HOOK);
+    push_event(L, e);
+    lua_call(L, 1, 0); /* what it raises is its own */
+    return 0;
+}
+
+void kapL_hook_deliver(lua_State *L, int client)
+{
+    kap_client *c = lua_touserdata(L, client);
+    while (c->events.first != NULL && !c->working) {
+        luaL_checkstack(L, 10, "kapture");
+        lua_pushcfunction(L, deliver_protected);
+        lua_pushvalue(L, client);
+        kap_event *e = kap_events_shift(&c->events);
+        if (e == NULL) { /* a finalizer has closed the client just now */
+            lua_pop(L, 2);
+            return;
+        }
+        lua_pushlightuserdata(L, e);
+        if (lua_pcall(L, 2, 0, 0) != 0)
+            lua_pop(L, 1);
+        free(e);
+    }
+}

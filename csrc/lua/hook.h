@@ -1,0 +1,15 @@
+/*
+ * Telling hooks what has happened. Events are recorded while the client works
+ * (policy/event.h) and delivered here, in order, when it does not: so a hook may
+ * do anything, and finds the client as the event says it is.
+ */
+#ifndef KAP_HOOK_H
+#define KAP_HOOK_H
+
+#include "lua/request.h"
+
+/* Tells every event that is recorded to the hook it is for. The client is at
+ * stack index `client`. Raises only: no memory. */
+void kapL_hook_deliver(lua_State *L, int client);
+
+#endif

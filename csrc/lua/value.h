@@ -1,0 +1,18 @@
+/* Values that this module gives to Lua in more than one place. */
+#ifndef KAP_VALUE_H
+#define KAP_VALUE_H
+
+#include "lua/compat.h"
+
+/* Pushes the metatable for JSON arrays. */
+void kapL_push_array_mt(lua_State *L);
+/* Makes it: that of a lua-cjson loaded already, where it has one, so that what
+ * it encodes is what was decoded; else our own. Left on the stack. */
+void kapL_make_array_mt(lua_State *L);
+
+/* Pushes an empty list that stays a list when encoded as JSON. */
+void kapL_push_list(lua_State *L, int size);
+/* Pushes a list of the ids in the text, which has commas between them. */
+void kapL_push_id_list(lua_State *L, const char *ids, size_t len);
+
+#endif

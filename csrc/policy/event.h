@@ -1,0 +1,49 @@
+/*
+ * What a hook will be told, as plain records. They are made where something
+ * happens and handed to the hook later, in order, at a point where the hook may
+ * do anything: see lua/hook.h.
+ */
+#ifndef KAP_EVENT_H
+#define KAP_EVENT_H
+
+#include "base/failure.h"
+
+typedef enum {
+    KAP_EVENT_REQUEST,  /* one went out */
+    KAP_EVENT_RESPONSE, /* an HTTP response came */
+    KAP_EVENT_RETRY,    /* it failed and is sent again after `delay` */
+    KAP_EVENT_SPLIT,    /* it failed and is sent again in parts */
+    KAP_EVENT_FAILURE,  /* it failed for good */
+    KAP_EVENT_PAUSE     /* the client is held back for `delay` seconds */
+} kap_event_type;
+
+struct kap_call;
+
+typedef struct kap_event {
+    struct kap_event *next;
+    struct kap_call *call; /* whose hook is told */
+    kap_event_type type;
+    unsigned number; /* of the batch */
+    int attempt, status;
+    kap_kind kind; /* NONE: none */
+    bool answered; /* bytes and elapsed say something */
+    double bytes, elapsed, delay;
+    size_t ids_len;
+    const char *message; /* behind the ids */
+    char ids[];          /* separated by commas */
+} kap_event;
+
+typedef struct kap_events {
+    kap_event *first, *last;
+} kap_events;
+
+/* An event with these ids and words, nothing else set. NULL: no memory. */
+kap_event *kap_event_new(kap_event_type type, const char *ids, size_t ids_len,
+                         const char *message);
+void kap_events_push(kap_events *events, kap_event *e);
+/* The oldest, to be freed; NULL: there is none. */
+kap_event *kap_events_shift(kap_events *events);
+/* Drops all of this call; NULL: of all calls. */
+void kap_events_drop(kap_events *events, const struct kap_call *call);
+
+#endif
