@@ -494,8 +494,9 @@ describe("the iterator", function()
     end)
 
     it("comes out with `closed` when its client is closed", function()
-        local client = kapture.new((options(nil, { batch_size = 2, concurrency = 2 })))
-        local s, got = counting(sandbox.ids(20)), {}
+        local ids = sandbox.ids(20)
+        local client = kapture.new((options("delay,ms=500,ifid=" .. ids[3], { batch_size = 2, concurrency = 2 })))
+        local s, got = counting(ids), {}
         for _, ticket, err in client:tickets(s.next) do
             got[#got + 1] = ticket and "ticket" or err.kind
             if #got == 1 then client:close() end

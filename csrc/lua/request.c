@@ -273,6 +273,9 @@ void kapL_request_start(lua_State *L, kap_request *r, int client,
 
 void kapL_request_empty(lua_State *L, int idx)
 {
+    const kap_request *r = lua_touserdata(L, idx);
+    if (!r->call.done) /* ended by a finalizer while it is worked on */
+        return;
     kapL_getuservalue(L, idx);
     for (int slot = KAP_REQUEST_TICKETS; slot <= KAP_REQUEST_RESULT; slot++) {
         lua_rawgeti(L, -1, slot);

@@ -3,10 +3,10 @@
 /* So many failures in a row, and the service may be gone altogether. */
 #define DOUBT 16
 /* With these, an outage from the start costs 200 ids of the defaults at most 60
- * requests: 4 batches of 3 attempts, 12 parts of them until there is doubt, 3
- * more in flight by then, and the probes. If one id in five is good, all probes
- * meet bad ones once in 300 times. */
-#define PROBES 28
+ * requests: 4 batches of 3 attempts, 12 parts of them until there is doubt, some
+ * more in flight by then, and the probes. If one id in five is good, all of them
+ * meet bad ones once in 60 times. */
+#define PROBES 18
 /* For lost requests: that id was answered before. */
 #define CANARY_PROBES 3
 #define GAP_MAX 16
@@ -24,12 +24,12 @@ void kap_breaker_failure(kap_breaker *b)
         *b = (kap_breaker){.state = KAP_BREAKER_IN_DOUBT};
 }
 
-bool kap_breaker_may_probe(const kap_breaker *b, bool canary)
+bool kap_breaker_may_probe(const kap_breaker *b, bool canary, bool busy)
 {
+    unsigned most = canary ? CANARY_PROBES : busy ? PROBES / 2 : PROBES;
     if (b->state == KAP_BREAKER_OPEN)
         return b->waited >= b->gap;
-    return b->state == KAP_BREAKER_IN_DOUBT &&
-           b->probes < (canary ? CANARY_PROBES : PROBES);
+    return b->state == KAP_BREAKER_IN_DOUBT && b->probes < most;
 }
 
 void kap_breaker_probe(kap_breaker *b)

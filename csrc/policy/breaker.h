@@ -32,8 +32,9 @@ void kap_breaker_success(kap_breaker *b);
 void kap_breaker_failure(kap_breaker *b);
 
 /* Whether a probe may go out now. `canary`: it asks for an id that is known to
- * be answered, which says more than another, so fewer of them are sent. */
-bool kap_breaker_may_probe(const kap_breaker *b, bool canary);
+ * be answered, which says more than another, so fewer of them are sent. `busy`:
+ * other requests are in flight; half the probes are left for what those bring. */
+bool kap_breaker_may_probe(const kap_breaker *b, bool canary, bool busy);
 /* One went out. */
 void kap_breaker_probe(kap_breaker *b);
 /* The probes are used up, and nothing that was in flight has worked. */

@@ -288,6 +288,18 @@ void kap_call_free(kap_call *c, kap_engine *e)
     kap_idset_free(&c->ids);
 }
 
+/* Takes it off the engine before it has gone out: it was no attempt. */
+static void withdraw(kap_call *c, kap_batch *b, kap_engine *e)
+{
+    c->flying--;
+    c->requests--;
+    b->attempts--;
+    c->retries -= b->attempts > 0;
+    kap_engine_cancel(e, b->transfer);
+    b->transfer = NULL;
+    b->state = KAP_BATCH_READY;
+}
+
 void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why)
 {
     kap_batch *next;
@@ -295,14 +307,12 @@ void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why)
         c->stop = *why;
     for (kap_batch *b = c->batches; b != NULL; b = next) {
         next = b->next;
-        bool flying = b->state == KAP_BATCH_FLYING;
-        if (flying && kap_transfer_has_started(b->transfer))
-            continue;
-        if (flying) { /* what never went out is no attempt */
-            c->requests--;
-            c->retries -= b->attempts > 1;
-        }
-        if (flying || b->state == KAP_BATCH_READY)
+        if (b->state == KAP_BATCH_FLYING &&
+            !kap_transfer_has_started(b->transfer))
+            withdraw(c, b, e);
+        if (b->state == KAP_BATCH_READY && b->part)
+            b->state = KAP_BATCH_PARKED; /* its ids were asked for, and failed */
+        else if (b->state == KAP_BATCH_READY)
             kap_call_drop(c, b, e);
     }
     if (c->canary != NULL)
@@ -314,113 +324,6 @@ void kap_call_extend(kap_call *c, double seconds)
 {
     for (kap_batch *b = c->batches; b != NULL; b = b->next)
         b->deadline += seconds;
-}
-
-/* sending ------------------------------------------------------------------- */
-
-static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
-{
-    size_t len;
-    uint32_t pending = b->canary ? 0 : kap_call_pending(c, b);
-    if (!b->canary && pending == 0) { /* all have come with others */
-        c->successes++;
-        kap_call_drop(c, b, e);
-        return true;
-    }
-    if (pending < b->count) {
-        b->sent_ids = join_pending(c, b->first, b->count, &b->sent_ids_len);
-        if (b->sent_ids == NULL)
-            return false;
-    }
-    const char *ids = ids_of(c, b, &len);
-    char *post = kap_message_body(c->message, ids, &len);
-    kap_transfer *t = kap_transfer_new(c->message, c->settings, post, len);
-    if (t == NULL)
-        return false;
-    t->owner = b;
-    t->not_before = b->not_before;
-    t->deadline = b->deadline;
-    t->fresh = b->fresh;
-    t->http1 = b->http1;
-    b->transfer = t;
-    b->state = KAP_BATCH_FLYING;
-    b->attempts++;
-    b->announced = 0;
-    c->flying++;
-    c->requests++;
-    kap_engine_submit(e, t, c->lane);
-    return true;
-}
-
-/* Something has succeeded before the canary came back. */
-static void drop_canary(kap_call *c, kap_engine *e)
-{
-    kap_batch *b = c->canary;
-    if (b == NULL || b->state == KAP_BATCH_ARRIVED ||
-        c->breaker.state != KAP_BREAKER_CLOSED)
-        return;
-    if (b->state == KAP_BATCH_FLYING) {
-        if (kap_transfer_has_started(b->transfer))
-            return; /* it went out: it is a request, and will be heard */
-        c->requests--;
-    }
-    kap_call_drop(c, b, e);
-}
-
-static bool send_next(kap_call *c, kap_engine *e)
-{
-    uint32_t left = c->ids.n - c->next;
-    uint32_t size = (uint32_t)c->settings->batch_size;
-    kap_batch *b = kap_call_add(c, c->next, left < size ? left : size, c->last);
-    if (b == NULL)
-        return false;
-    c->next += b->count;
-    return batch_send(c, b, e);
-}
-
-bool kap_call_seal(kap_call *c)
-{
-    uint32_t count = c->ids.n - c->next;
-    if (count > 0 && !c->done && c->stop.kind == KAP_KIND_NONE &&
-        kap_call_add(c, c->next, count, c->last) == NULL)
-        return false;
-    c->next = c->ids.n;
-    return true;
-}
-
-/*
- * Enough in the engine to keep it busy while nobody steps, and while some pause
- * before they are tried again; and no more: what has arrived waits in memory.
- * Parts are sent as they can start, so that they stop when there is doubt, and
- * in doubt only probes are sent.
- */
-bool kap_call_pump(kap_call *c, kap_engine *e)
-{
-    if (c->waiting)
-        kap_engine_wake(e);
-    c->waiting = false;
-    if (c->done || c->stop.kind != KAP_KIND_NONE)
-        return true;
-    drop_canary(c, e);
-    unsigned concurrency = (unsigned)c->settings->concurrency, parts = 0;
-    unsigned window = 2 * concurrency + 8;
-    bool doubt = c->breaker.state == KAP_BREAKER_IN_DOUBT;
-    if (c->canary != NULL && c->canary->state == KAP_BATCH_READY &&
-        !batch_send(c, c->canary, e))
-        return false;
-    kap_batch *next;
-    for (kap_batch *b = c->batches; b != NULL && c->flying < window; b = next) {
-        bool ready = b->state == KAP_BATCH_READY && (!doubt || b->probe) &&
-                     (!b->part || parts < concurrency);
-        next = b->next;
-        parts += b->part && (ready || b->state == KAP_BATCH_FLYING);
-        if (ready && !batch_send(c, b, e))
-            return false;
-    }
-    while (!doubt && !c->open && c->next < c->ids.n && c->flying < window)
-        if (!send_next(c, e))
-            return false;
-    return true;
 }
 
 /* events -------------------------------------------------------------------- */
@@ -494,6 +397,117 @@ static bool tell_unsent(kap_call *c)
     }
     free(b.sent_ids);
     return ok;
+}
+
+/* sending ------------------------------------------------------------------- */
+
+static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
+{
+    size_t len;
+    uint32_t pending = b->canary ? 0 : kap_call_pending(c, b);
+    if (!b->canary && pending == 0) { /* all have come with others */
+        c->successes++;
+        kap_call_drop(c, b, e);
+        return true;
+    }
+    if (pending < b->count) {
+        b->sent_ids = join_pending(c, b->first, b->count, &b->sent_ids_len);
+        if (b->sent_ids == NULL)
+            return false;
+    }
+    const char *ids = ids_of(c, b, &len);
+    char *post = kap_message_body(c->message, ids, &len);
+    kap_transfer *t = kap_transfer_new(c->message, c->settings, post, len);
+    if (t == NULL)
+        return false;
+    t->owner = b;
+    t->not_before = b->not_before;
+    t->deadline = b->deadline;
+    t->fresh = b->fresh;
+    t->http1 = b->http1;
+    b->transfer = t;
+    b->state = KAP_BATCH_FLYING;
+    b->asked = pending;
+    b->attempts++;
+    b->announced = 0;
+    c->flying++;
+    c->requests++;
+    kap_engine_submit(e, t, c->lane);
+    return true;
+}
+
+/* Something has succeeded before the canary came back: nobody needs it. */
+static bool drop_canary(kap_call *c, kap_engine *e)
+{
+    kap_batch *b = c->canary;
+    if (b == NULL || b->state == KAP_BATCH_ARRIVED ||
+        c->breaker.state != KAP_BREAKER_CLOSED)
+        return true;
+    if (b->state == KAP_BATCH_FLYING && kap_transfer_has_started(b->transfer)) {
+        if (!announce(c, b)) /* it went out, and was a request */
+            return false;
+    } else if (b->state == KAP_BATCH_FLYING) {
+        withdraw(c, b, e);
+    }
+    kap_call_drop(c, b, e);
+    return true;
+}
+
+static bool send_next(kap_call *c, kap_engine *e)
+{
+    uint32_t left = c->ids.n - c->next;
+    uint32_t size = (uint32_t)c->settings->batch_size;
+    kap_batch *b = kap_call_add(c, c->next, left < size ? left : size, c->last);
+    if (b == NULL)
+        return false;
+    c->next += b->count;
+    return batch_send(c, b, e);
+}
+
+bool kap_call_seal(kap_call *c)
+{
+    uint32_t count = c->ids.n - c->next;
+    if (count > 0 && !c->done && c->stop.kind == KAP_KIND_NONE &&
+        kap_call_add(c, c->next, count, c->last) == NULL)
+        return false;
+    c->next = c->ids.n;
+    return true;
+}
+
+/*
+ * Enough in the engine to keep it busy while nobody steps, and while some pause
+ * before they are tried again; and no more: what has arrived waits in memory.
+ * Parts are sent as they can start, so that they stop when there is doubt, and
+ * in doubt only probes are sent.
+ */
+bool kap_call_pump(kap_call *c, kap_engine *e)
+{
+    if (c->waiting)
+        kap_engine_wake(e);
+    c->waiting = false;
+    if (c->done || c->stop.kind != KAP_KIND_NONE)
+        return true;
+    if (!drop_canary(c, e))
+        return false;
+    unsigned concurrency = (unsigned)c->settings->concurrency, parts = 0;
+    unsigned window = 2 * concurrency + 8;
+    bool doubt = c->breaker.state == KAP_BREAKER_IN_DOUBT;
+    if (c->canary != NULL && c->canary->state == KAP_BATCH_READY &&
+        !batch_send(c, c->canary, e))
+        return false;
+    kap_batch *next;
+    for (kap_batch *b = c->batches; b != NULL && c->flying < window; b = next) {
+        bool ready = b->state == KAP_BATCH_READY && (!doubt || b->probe) &&
+                     (!b->part || parts < concurrency);
+        next = b->next;
+        parts += b->part && (ready || b->state == KAP_BATCH_FLYING);
+        if (ready && !batch_send(c, b, e))
+            return false;
+    }
+    while (!doubt && !c->open && c->next < c->ids.n && c->flying < window)
+        if (!send_next(c, e))
+            return false;
+    return true;
 }
 
 /* what comes back ------------------------------------------------------------- */
@@ -694,7 +708,9 @@ static bool parks(kap_call *c, kap_batch *b)
     b->not_before = f->retry_after > 0 ? kap_now() + f->retry_after : 0;
     if (!c->settings->isolate || b->not_before >= b->deadline)
         return false;
-    return kap_call_pending(c, b) > 1 ||
+    uint32_t pending = kap_call_pending(c, b);
+    b->rest = pending == 1 && b->asked > 1; /* the others came */
+    return pending > 1 || b->rest ||
            (f->retryable && b->attempts <= c->settings->retries && waits(c, b));
 }
 

@@ -64,12 +64,13 @@ typedef struct kap_batch {
     uint32_t first, count;
     char *sent_ids; /* where these were not the whole range, else NULL */
     size_t sent_ids_len;
+    uint32_t asked;  /* ids in its last request */
     unsigned number; /* for events */
     int attempts;
     bool part;   /* of a batch that failed */
     bool probe;  /* of the breaker's: it is tried once */
     bool canary; /* asks for c->known once more, and has no ids of its own */
-    bool rest;   /* parked beside a probe, and has not failed itself */
+    bool rest;   /* parked, and never asked for without others that it failed with */
     bool fresh;  /* on a new connection: see kap_transfer */
     bool http1;  /* HTTP/2 swallowed its answer: see is_swallowed */
     int stale;   /* times it was sent again for a stale connection */

@@ -76,7 +76,7 @@ static bool resume(kap_call *c, kap_batch *b, kap_engine *e)
 /* A single id that failed by itself: nothing smaller can be asked for. */
 static bool is_alone(const kap_batch *b)
 {
-    return b->count == 1 && !b->rest;
+    return b->asked == 1 && !b->rest;
 }
 
 /* The breaker's next probe: an id that nobody has asked for alone. They are taken
@@ -187,6 +187,17 @@ static bool resume_parked(kap_call *c, kap_engine *e)
     return true;
 }
 
+/* The service may be gone: parts that were not sent yet wait with the rest. */
+static void park_parts(kap_call *c)
+{
+    for (kap_batch *b = c->batches; b != NULL; b = b->next) {
+        if (b->state != KAP_BATCH_READY || !b->part || b->probe)
+            continue;
+        b->state = KAP_BATCH_PARKED;
+        b->rest = b->attempts == 0;
+    }
+}
+
 bool kap_isolate_advance(kap_call *c, kap_engine *e)
 {
     kap_breaker *breaker = &c->breaker;
@@ -195,12 +206,14 @@ bool kap_isolate_advance(kap_call *c, kap_engine *e)
         return give_up_parked(c, e);
     if (breaker->state == KAP_BREAKER_CLOSED && !resume_parked(c, e))
         return false;
+    if (breaker->state != KAP_BREAKER_CLOSED)
+        park_parts(c);
     overview v = look(c);
-    if (!v.parked)
+    if (!v.parked && breaker->state != KAP_BREAKER_IN_DOUBT)
         return true;
     while (sent && breaker->state != KAP_BREAKER_CLOSED &&
            v.probing < (canary ? 1 : (unsigned)c->settings->concurrency) &&
-           kap_breaker_may_probe(breaker, canary)) {
+           kap_breaker_may_probe(breaker, canary, v.busy)) {
         if (canary ? !send_canary(c) : !send_probe(c, e, &sent))
             return false;
         v.probing += sent;
