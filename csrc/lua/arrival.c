@@ -194,12 +194,26 @@ static void fail(lua_State *L, kap_request *r, kap_batch *b, int table)
         if (t->outcome == KAP_OUTCOME_RESPONSE)
             r->call.bytes += (double)t->len;
         b->failure.attempts = b->attempts;
-        if (t->retry_after[0] != '\0' && b->failure.status > 0)
+        if (b->failure.status > 0)
             b->failure.retry_after =
-                kap_retry_after(t->retry_after, time(NULL));
+                kap_retry_after_seconds(&t->retry_after, time(NULL));
+        if (b->failure.retry_after >= 0 && b->failure.kind != KAP_KIND_AUTH)
+            b->failure.retryable = true; /* the server itself says so */
         kap_call_decide(&r->call, b);
     }
     conclude(L, r, b, table);
+}
+
+/* Whether tickets came, and none that b asked for: as the answer to another
+ * request would look, such as one that a server has answered twice. */
+static bool has_strangers_only(const kap_request *r, const kap_batch *b)
+{
+    if (r->extras <= b->extras)
+        return false;
+    for (uint32_t i = b->first; i < b->first + b->count; i++)
+        if (r->call.state[i] == KAP_ID_GOT)
+            return false;
+    return true;
 }
 
 /* False: more of it is left. */
@@ -221,6 +235,12 @@ static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
     }
     if (got == KAP_RESPONSE_AGAIN)
         return false;
+    if (got == KAP_RESPONSE_TICKETS && has_strangers_only(r, b) &&
+        kap_call_disown(b)) {
+        roll_back(L, r, b, table);
+        conclude(L, r, b, table);
+        return true;
+    }
     if (got == KAP_RESPONSE_TICKETS) {
         succeed(L, r, b, table);
     } else {

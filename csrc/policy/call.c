@@ -236,6 +236,31 @@ void kap_batch_describe(kap_batch *b, const kap_transfer *t)
     b->failure.attempts = b->attempts;
 }
 
+/* On a kept connection of HTTP/1, where nothing but the order says which request
+ * an answer is for. */
+static bool is_unsure(const kap_transfer *t)
+{
+    return t != NULL && t->outcome == KAP_OUTCOME_RESPONSE &&
+           t->new_connections == 0 && !t->http2;
+}
+
+/* What a server says that gives up a connection at rest: to libcurl it is the
+ * answer to the request that went out at the same moment. Over HTTP/2 a 408 is
+ * that of its stream. */
+static bool is_parting_408(const kap_transfer *t)
+{
+    return is_unsure(t) && t->status == 408;
+}
+
+/* Bytes in the place of a response, such as a line end that was still to come of
+ * the one before. */
+static bool is_noise(const kap_transfer *t)
+{
+    return t->outcome == KAP_OUTCOME_FAILED && t->status == 0 && !t->http2 &&
+           (t->code == CURLE_UNSUPPORTED_PROTOCOL ||
+            t->code == CURLE_WEIRD_SERVER_REPLY);
+}
+
 /* A connection kept too long: the server closed it while the request was on
  * its way, and nothing of an answer has come. Nobody's failure. A second one is
  * met where a whole pool of them died; after that the request is on a fresh one.
@@ -243,9 +268,13 @@ void kap_batch_describe(kap_batch *b, const kap_transfer *t)
 static bool is_stale(const kap_batch *b)
 {
     const kap_transfer *t = b->transfer;
-    return t != NULL && t->outcome == KAP_OUTCOME_FAILED && b->stale < 2 &&
-           b->failure.kind == KAP_KIND_NETWORK && t->new_connections == 0 &&
-           t->status == 0 && t->header_bytes == 0 && t->len == 0 &&
+    if (t == NULL || t->new_connections > 0 || b->stale == 2)
+        return false;
+    if (is_parting_408(t) || is_noise(t))
+        return true;
+    return t->outcome == KAP_OUTCOME_FAILED &&
+           b->failure.kind == KAP_KIND_NETWORK && t->status == 0 &&
+           t->header_bytes == 0 && t->len == 0 &&
            (t->code == CURLE_SEND_ERROR || t->code == CURLE_RECV_ERROR ||
             t->code == CURLE_GOT_NOTHING || t->code == CURLE_PARTIAL_FILE);
 }
@@ -301,7 +330,8 @@ static kap_next decide(kap_call *c, kap_batch *b, double *delay)
         return KAP_NEXT_FAIL;
     if (is_stale(b)) {
         b->stale++;
-        b->fresh = b->stale == 2;
+        b->fresh = b->stale == 2 || is_parting_408(b->transfer) ||
+                   is_noise(b->transfer);
         b->attempts--;
         return KAP_NEXT_RESEND;
     }
@@ -337,6 +367,21 @@ void kap_call_decide(kap_call *c, kap_batch *b)
 {
     b->next_step = decide(c, b, &b->delay);
     b->decided = true;
+}
+
+bool kap_call_disown(kap_batch *b)
+{
+    if (!is_unsure(b->transfer) || b->stale == 2 || kap_is_control(b) ||
+        b->call->stop.kind != KAP_KIND_NONE)
+        return false;
+    b->stale++;
+    b->fresh = true;
+    b->attempts--;
+    kap_failure_clear(&b->failure);
+    b->next_step = KAP_NEXT_RESEND;
+    b->delay = 0;
+    b->decided = true;
+    return true;
 }
 
 void kap_call_decide_again(kap_call *c, kap_batch *b)

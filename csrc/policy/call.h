@@ -118,6 +118,10 @@ void kap_call_decide(kap_call *c, kap_batch *b);
 /* The same for a single id that was parked: a retry, or its failure. */
 void kap_call_decide_again(kap_call *c, kap_batch *b);
 
+/* Of b's answer, which has tickets, but none of b's: where it may have been on
+ * the connection before b was, b is to be sent again, and true is returned. */
+bool kap_call_disown(kap_batch *b);
+
 /* Carry the decision out; the batch is gone after fail and succeed. */
 void kap_call_retry(kap_batch *b, double delay);
 void kap_call_park(kap_batch *b);
