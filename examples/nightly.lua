@@ -9,7 +9,7 @@ for line in io.lines(arg[1]) do
     end
 end
 local tickets, info, err = kapture.get_ticket(ids, {
-    retries = 4, -- of each request: resets, time-outs, 429, 500, 502, 503, 504
+    retries = 4, -- of each request: resets, time-outs, 429, 502, 503 and the like
     deadline = 600, -- seconds for all of it
     partial = true, -- some failed requests are no reason to lose the others
     ca_file = os.getenv "KAPTURE_CA_FILE",

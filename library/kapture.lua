@@ -31,8 +31,8 @@ local kapture = {}
 ---| "rate_limited" HTTP 429
 ---| "server" HTTP 5xx
 ---| "timeout" connecting, an attempt or the whole call took too long
----| "network" DNS, refused, reset, closed early, a body shorter than promised
----| "tls" certificate or handshake
+---| "network" DNS, refused, reset, closed early, in the TLS handshake as well; a body shorter than promised
+---| "tls" certificate, protocol version, alert
 ---| "protocol" the answer is not what the service is documented to send
 ---| "too_large" a body over max_response_bytes, or nested over 1000 deep
 ---| "cancelled" request:cancel() was called

@@ -87,6 +87,8 @@ build = {
                 "csrc/net/handles.c",
                 "csrc/net/notify.c",
                 "csrc/net/queue.c",
+                "csrc/net/retry_after.c",
+                "csrc/net/sockets.c",
                 "csrc/net/transfer.c",
                 "csrc/net/transfer_failure.c",
                 "csrc/net/transfer_setup.c",

@@ -27,9 +27,12 @@ describe("the kind of a failure", function()
             [400] = "bad_request", [401] = "auth", [403] = "forbidden", [404] = "not_found", [405] = "bad_request",
             [408] = "bad_request", [409] = "bad_request", [413] = "bad_request", [414] = "bad_request",
             [418] = "bad_request", [429] = "rate_limited", [500] = "server", [501] = "server", [502] = "server",
-            [503] = "server", [504] = "server", [599] = "server",
+            [503] = "server", [504] = "server", [599] = "server", [425] = "bad_request", [520] = "server",
+            [524] = "server", [525] = "server", [529] = "server", [530] = "server",
         } do
-            local retryable = status == 429 or status == 500 or status == 502 or status == 503 or status == 504
+            local retryable = status == 408 or status == 425 or status == 429 or status == 500
+                or status >= 502 and status <= 504 or status >= 520 and status <= 524
+                or status == 529 or status == 530
             for _, body in ipairs { "json", "html", "text", "none" } do
                 local got = fails(kind, status, nil, ("status,code=%d,body=%s"):format(status, body))
                 assert.are.equal(retryable, got.err.retryable, status)

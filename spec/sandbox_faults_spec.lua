@@ -45,7 +45,7 @@ describe("sandbox faults: reading them #once", function()
         answers("delay,mss=1", 400, "sandbox: delay: no such parameter: mss\n")
         answers("delay,ms=x", 400, "sandbox: delay: ms is a number\n")
         answers("delay,ms", 400, "sandbox: delay: not a parameter: ms\n")
-        for _, spec in ipairs { "early", "http10", "lastone", "garbage" } do
+        for _, spec in ipairs { "early", "http10", "lastone", "stray", "garbage" } do
             local r = curl.post(sandbox.url(spec, { on = "https" }), ID)
             assert.equal(400, r.status)
             assert.truthy(r.body:find "needs HTTP/1.1")

@@ -33,9 +33,9 @@ static const kind_row kinds[KAP_KIND_COUNT] = {
                           "connecting, an attempt or the whole call took too "
                           "long"},
     [KAP_KIND_NETWORK] = {"network", false,
-                          "DNS, refused, reset, closed early, a body shorter "
-                          "than promised"},
-    [KAP_KIND_TLS] = {"tls", false, "certificate or handshake"},
+                          "DNS, refused, reset, closed early, in the TLS "
+                          "handshake as well; a body shorter than promised"},
+    [KAP_KIND_TLS] = {"tls", false, "certificate, protocol version, alert"},
     [KAP_KIND_PROTOCOL] = {"protocol", false,
                            "the answer is not what the service is documented "
                            "to send"},

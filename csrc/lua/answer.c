@@ -5,29 +5,34 @@
 #include "lua/value.h"
 
 #include <string.h>
+#include <time.h>
 
-typedef struct reading {
+typedef struct target {
     kap_request *r;
-    kap_batch *b;
+    kap_reading *reading;
     int table; /* stack index of the request's table */
-    uint32_t guess;
-} reading;
+} target;
 
 /* Takes the ticket on top of the stack. */
 static void place(lua_State *L, void *arg, const char *id, size_t len)
 {
-    reading *to = arg;
+    const target *to = arg;
+    kap_reading *reading = to->reading;
+    const kap_batch *b = reading->batch;
     kap_call *c = &to->r->call;
     uint32_t i = len == 0 ? KAP_IDSET_NONE
-                          : kap_idset_find(&c->ids, id, len, to->guess);
-    if (i != KAP_IDSET_NONE && !to->b->canary) {
-        to->guess = i + 1;
+                          : kap_idset_find(&c->ids, id, len, reading->guess);
+    bool own = i != KAP_IDSET_NONE && i >= b->first && i < b->first + b->count;
+    reading->own = reading->own || own;
+    reading->others = reading->others || !own;
+    if (i != KAP_IDSET_NONE && !b->canary) {
+        reading->guess = i + 1;
         lua_rawgeti(L, to->table, KAP_REQUEST_TICKETS);
         lua_insert(L, -2);
         lua_rawseti(L, -2, (int)(c->dropped + i) + 1);
         lua_pop(L, 1);
         kap_call_got(c, i);
-    } else if (to->b->canary || c->open) { /* nobody waits for it */
+    } else if (b->canary || c->open) { /* nobody waits for it */
         lua_pop(L, 1);
     } else {
         kapL_result_extra(L, to->r, to->table, id, len);
@@ -38,20 +43,22 @@ static void place(lua_State *L, void *arg, const char *id, size_t len)
 static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
                    int table, bool *success)
 {
-    kap_client *c = r->client;
-    reading to = {r, b, table, b->first};
-    if (c->reading != b) {
-        memset(&c->response, 0, sizeof c->response);
-        c->reading = b;
+    kap_reading *reading = &r->client->reading;
+    target to = {r, reading, table};
+    if (reading->batch != b) {
+        memset(reading, 0, sizeof *reading);
+        reading->batch = b;
+        reading->guess = b->first;
+        reading->extras = r->extras;
     }
     kap_response_result got =
-        kapL_response(L, &c->response, b->transfer, table + 1, table, until,
-                      place, &to, &b->failure);
+        kapL_response(L, &reading->response, b->transfer, table + 1, table,
+                      until, place, &to, &b->failure);
     if (got == KAP_RESPONSE_AGAIN)
         return false;
-    c->reading = NULL;
-    kap_wipe(c->response.head, c->response.head_len);
+    kap_wipe(reading->response.head, reading->response.head_len);
     *success = got == KAP_RESPONSE_TICKETS;
+    reading->batch = NULL;
     return true;
 }
 
@@ -60,6 +67,7 @@ bool kapL_answer_read(lua_State *L, kap_request *r, kap_batch *b, double until,
 {
     int me = lua_gettop(L);
     const kap_transfer *t = b->transfer;
+    const kap_reading *reading = &r->client->reading;
     kap_engine *engine = r->client->engine;
     bool success = false;
     luaL_checkstack(L, 40, "request");
@@ -75,16 +83,21 @@ bool kapL_answer_read(lua_State *L, kap_request *r, kap_batch *b, double until,
         return false;
     }
     /* from here on, only C */
-    if (!success) {
-        b->failure.attempts = b->attempts;
-        if (t->outcome == KAP_OUTCOME_RESPONSE && b->failure.status > 0 &&
-            t->retry_after[0] != '\0')
-            b->failure.retry_after =
-                kap_retry_after(t->retry_after, time(NULL));
-    }
     *held = NULL;
-    *ok = success ? kap_call_succeed(&r->call, b, engine)
-                  : kap_call_fail(&r->call, b, engine);
+    if (success && reading->others && !reading->own &&
+        kap_call_disown(&r->call, b)) {
+        r->extras = reading->extras; /* the answer to somebody else */
+    } else if (success) {
+        *ok = kap_call_succeed(&r->call, b, engine);
+    } else {
+        if (t->outcome == KAP_OUTCOME_RESPONSE)
+            r->extras = reading->extras; /* they would come again */
+        b->failure.attempts = b->attempts;
+        if (b->failure.status > 0)
+            b->failure.retry_after =
+                kap_retry_after_seconds(&t->retry_after, time(NULL));
+        *ok = kap_call_fail(&r->call, b, engine);
+    }
     lua_settop(L, me);
     return true;
 }

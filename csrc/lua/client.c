@@ -80,7 +80,7 @@ static void drop_arrived(kap_client *c)
         c->arrived = b->next_arrived;
         kap_batch_free(b);
     }
-    c->arrived_last = c->reading = NULL;
+    c->arrived_last = c->reading.batch = NULL;
 }
 
 void kap_client_close(kap_client *c)
@@ -100,7 +100,7 @@ void kap_client_close(kap_client *c)
     c->ended = c->ended_last = NULL;
     drop_arrived(c);
     kap_events_drop(&c->events, NULL);
-    kap_wipe(&c->response, sizeof c->response);
+    kap_wipe(&c->reading, sizeof c->reading);
     kap_engine_free(c->engine);
     c->engine = NULL;
     kap_message_unref(c->message);
@@ -172,8 +172,8 @@ kap_batch *kap_client_next_arrived(kap_client *c)
         b->next_arrived = NULL;
         if (b->call != NULL)
             return b;
-        if (b == c->reading)
-            c->reading = NULL;
+        if (b == c->reading.batch)
+            c->reading.batch = NULL;
         kap_batch_free(b); /* its call is over */
     }
     return NULL;

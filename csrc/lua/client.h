@@ -22,6 +22,17 @@
 
 struct kap_request;
 
+/* An answer on its way into Lua tables: one at a time, the first of those that
+ * have arrived. */
+typedef struct kap_reading {
+    kap_batch *batch; /* NULL: none is half read */
+    kap_response response;
+    uint32_t guess;  /* which of the call's ids comes next */
+    uint32_t extras; /* tickets that nobody asked for, before this answer */
+    bool own;        /* it has brought tickets of the batch... */
+    bool others;     /* ...and others */
+} kap_reading;
+
 typedef struct kap_client {
     kap_engine *engine; /* NULL until the first request, and once closed */
     kap_settings *settings;
@@ -39,8 +50,7 @@ typedef struct kap_client {
     struct kap_request *requests; /* all that are not done */
     struct kap_request *ended, *ended_last; /* submitted, not yet reported */
     kap_batch *arrived, *arrived_last;      /* to be read */
-    kap_batch *reading;    /* the one whose answer is half read, or NULL... */
-    kap_response response; /* ...and how far */
+    kap_reading reading;
     kap_events events;
 } kap_client;
 

@@ -88,8 +88,8 @@ static void run(lua_State *L, work *w)
     if (w->batch != NULL && w->batch->call != NULL) {
         kap_client_arrive(c, w->batch, true); /* there is more of it */
     } else if (w->batch != NULL) {
-        if (c->reading == w->batch)
-            c->reading = NULL;
+        if (c->reading.batch == w->batch)
+            c->reading.batch = NULL;
         kap_batch_free(w->batch);
     }
     kap_client_settle_recorded(c);

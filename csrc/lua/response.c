@@ -64,11 +64,6 @@ static const char *kind_by_words(const kap_transfer *t, kap_kind *kind)
     return NULL;
 }
 
-static bool status_is_retryable(long status)
-{
-    return status == 500 || status == 502 || status == 503 || status == 504;
-}
-
 /* Quotes the beginning of a body. */
 static void quote(const char *text, size_t len, const kap_transfer *t,
                   kap_failure *f)
@@ -77,7 +72,8 @@ static void quote(const char *text, size_t len, const kap_transfer *t,
     size_t n = len < sizeof head ? len : sizeof head;
     memcpy(head, text, n);
     n = kap_redact(head, n, t->message->token,
-                   t->len > n || t->outcome != KAP_OUTCOME_RESPONSE);
+                   t->len > n || t->outcome != KAP_OUTCOME_RESPONSE ||
+                       t->code != CURLE_OK);
     f->body_len = n < KAP_BODY_MAX ? n : KAP_BODY_MAX;
     memcpy(f->body, head, f->body_len);
     kap_wipe(head, sizeof head);
@@ -89,10 +85,42 @@ void kap_response_quote(const kap_transfer *t, kap_failure *f)
         quote(t->body, t->len, t, f);
 }
 
+/* Whether what was JSON so far ends in the middle: within a word, a number or an
+ * escape, where the decoder may point to its beginning, or between two tokens. */
+static bool breaks_off(const kap_response *r)
+{
+    const char *p = r->decode.p, *first = r->head, *end = r->head + r->head_len;
+    while (first < end && memchr(" \t\r\n\xef\xbb\xbf", *first, 7) != NULL)
+        first++;
+    if (r->decode.status != KAP_JSON_SYNTAX || first == end ||
+        (*first != '{' && *first != '['))
+        return false;
+    while (p < r->decode.end && (kap_is_letter(*p) || kap_is_digit(*p) ||
+                                 memchr(".+-\\", *p, 4) != NULL))
+        p++;
+    return p >= r->decode.end;
+}
+
+/* A body of which nothing but the connection's end told the length, and that is
+ * too short; or else something that is no answer of the service at all. Both may
+ * be otherwise the next time. */
+static void describe_end(const kap_response *r, const kap_transfer *t,
+                         kap_failure *f)
+{
+    if (f->kind != KAP_KIND_PROTOCOL || !breaks_off(r))
+        return;
+    f->retryable = true;
+    if (!t->framed)
+        kap_failure_set(f, KAP_KIND_NETWORK,
+                        "the connection was closed within the response: %s",
+                        r->decode.error);
+}
+
 /* Everything about a failure but its message. */
 static void describe(const kap_response *r, const kap_transfer *t,
                      kap_failure *f)
 {
+    describe_end(r, t, f);
     f->status = (int)t->status;
     quote(r->head, r->head_len, t, f);
 }
@@ -181,9 +209,9 @@ static kap_response_result refuse(lua_State *L, kap_response *r,
         kind = KAP_KIND_BAD_REQUEST;
     const char *said = kind_by_words(t, &kind);
     f->kind = kind;
-    f->retryable = kind == KAP_KIND_RATE_LIMITED ||
-                   (kind == KAP_KIND_SERVER &&
-                    (t->status < 400 || status_is_retryable(t->status)));
+    f->retryable =
+        kind != KAP_KIND_AUTH && (kap_transfer_passes(t->status) ||
+                                  (kind == KAP_KIND_SERVER && t->status < 400));
     if (e == NULL || (!message_from(L, r, t, e->message, f) &&
                       !message_from(L, r, t, e->words, f))) {
         const char *words = said != NULL ? said : reason(t->status);
@@ -209,6 +237,13 @@ static kap_response_result unknown(kap_failure *f, const char *what)
 {
     kap_failure_set(f, KAP_KIND_PROTOCOL, "%s", what);
     return KAP_RESPONSE_FAILED;
+}
+
+/* Not the service's at all: a gateway's, say, and maybe not the next time. */
+static kap_response_result no_answer(kap_failure *f, const char *what)
+{
+    f->retryable = true;
+    return unknown(f, what);
 }
 
 static kap_response_result finish(kap_response *r, kap_failure *f)
@@ -410,11 +445,11 @@ static kap_response_result first_look(lua_State *L, kap_response *r,
         return elements(L, r, to, f);
     }
     if (c < 0)
-        return unknown(f, "the response is empty");
+        return no_answer(f, "the response is empty");
     if (kind_by_words(t, &kind) && kind == KAP_KIND_AUTH)
         return refuse(L, r, t, NULL, f);
     if (c == '<' || t->html)
-        return unknown(f, "the response is an HTML page, not JSON");
+        return no_answer(f, "the response is an HTML page, not JSON");
     if (!kapL_decode_value(L, &r->decode))
         return not_json(r, f);
     if (kap_decode_peek(&r->decode) >= 0) {

@@ -49,6 +49,8 @@ void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
         lua_rawget(L, ticket + 2);
         at = (int)lua_tointeger(L, -1);
         lua_pop(L, 1);
+        if (at > (int)r->extras) /* it came with an answer that failed */
+            at = 0;
     }
     if (at == 0) {
         at = (int)++r->extras;

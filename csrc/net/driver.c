@@ -62,6 +62,7 @@ static void leave_multi(kap_engine *e, kap_transfer *t)
     /* A handle that the multi handle will not let go must not be used again,
      * nor one that failed: after running out of memory it never reads. */
     bool ok = curl_multi_remove_handle(e->multi, t->easy) == CURLM_OK &&
+              t->code == CURLE_OK &&
               (t->outcome == KAP_OUTCOME_RESPONSE ||
                t->outcome == KAP_OUTCOME_PENDING);
     kap_handles_return(&e->handles, t, ok);
@@ -111,14 +112,12 @@ static CURLMcode tune(kap_engine *e, const kap_transfer *t)
     return rc;
 }
 
-static void start(kap_engine *e, kap_transfer *t)
+/* Gives it to libcurl; false: it has ended instead, and been delivered. */
+static bool launch(kap_engine *e, kap_transfer *t)
 {
-    t->began = kap_now();
-    if (t->lane->patient && isinf(t->deadline))
-        t->deadline = t->began + t->settings->deadline;
     if (!kap_handles_equip(&e->handles, t)) {
         deliver(e, t);
-        return;
+        return false;
     }
     CURLMcode rc = tune(e, t);
     if (rc == CURLM_OK)
@@ -128,10 +127,20 @@ static void start(kap_engine *e, kap_transfer *t)
         fail(e, t,
              rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM : KAP_OUTCOME_FAILED,
              from_multi(rc));
-        return;
+        return false;
     }
     t->running = true;
     kap_queue_started(&e->queue, t);
+    return true;
+}
+
+static void start(kap_engine *e, kap_transfer *t)
+{
+    t->began = kap_now();
+    if (t->lane->patient && isinf(t->deadline))
+        t->deadline = t->began + t->settings->deadline;
+    if (!launch(e, t))
+        return;
     atomic_store_explicit(&t->started, true, memory_order_release);
     if (t->lane->watched) {
         pthread_mutex_lock(&e->lock);
@@ -216,6 +225,16 @@ void kap_driver_absorb(kap_engine *e)
         flush(e);
 }
 
+/* Its connection was not fit to be used, and nothing went out: to everyone else
+ * it is still the request that it was. */
+static void relaunch(kap_engine *e, kap_transfer *t)
+{
+    leave_multi(e, t);
+    kap_transfer_rewind(t);
+    t->fresh = true;
+    launch(e, t);
+}
+
 static void reap(kap_engine *e)
 {
     CURLMsg *msg;
@@ -227,6 +246,11 @@ static void reap(kap_engine *e)
             curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
                               (char **)&t) != CURLE_OK)
             continue;
+        if (t->unsent && code == CURLE_ABORTED_BY_CALLBACK) {
+            t->code = code;
+            relaunch(e, t);
+            continue;
+        }
         kap_transfer_finish(t, code);
         if (t->outcome == KAP_OUTCOME_RESPONSE)
             e->latency = t->elapsed;

@@ -105,6 +105,7 @@ void kap_engine_free(kap_engine *e)
     kap_driver_clear(e);
     kap_handles_free(&e->handles);
     curl_multi_cleanup(e->multi);
+    kap_sockets_free(&e->handles.shared.sockets); /* now all are closed */
     kap_notify_close(&e->notify);
     pthread_mutex_destroy(&e->lock);
     free(e);

@@ -18,6 +18,7 @@ kap_transfer *kap_transfer_new(kap_message *m, kap_settings *s, char *post,
     t->post = post;
     t->post_len = post_len;
     t->deadline = INFINITY;
+    kap_retry_after_clear(&t->retry_after);
     atomic_init(&t->started, false);
     atomic_init(&t->cancelled, false);
     return t;
@@ -59,7 +60,8 @@ static bool header_overflow(const kap_transfer *t)
  * A server that misses a client's certificate says so after the client's side of
  * the handshake, and closes. Where that was seen before a byte of the request
  * was sent, the alert goes unread, and libcurl's words are of whichever system
- * call failed first: "getpeername() failed with errno 107".
+ * call failed first: "getpeername() failed with errno 107". One that closes
+ * without a word, because it is restarted say, leaves nothing to be read.
  */
 static bool is_turned_away(const kap_transfer *t)
 {
@@ -68,7 +70,39 @@ static bool is_turned_away(const kap_transfer *t)
     curl_easy_getinfo(t->easy, CURLINFO_APPCONNECT_TIME_T, &handshake);
     curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent);
     return t->code == CURLE_SEND_ERROR && t->new_connections > 0 &&
-           handshake > 0 && sent == 0;
+           handshake > 0 && sent == 0 && t->left > 0;
+}
+
+/* Of a response of 400 or more that is too long, breaks off or can't be decoded
+ * the status is all that it takes: a refused token is refused. */
+static bool is_told_by_status(const kap_transfer *t)
+{
+    return t->status >= 400 && t->status < 1000 &&
+           (t->outcome == KAP_OUTCOME_FAILED ||
+            t->outcome == KAP_OUTCOME_TOO_LARGE);
+}
+
+static kap_outcome outcome_of(kap_transfer *t)
+{
+    switch (t->code) {
+    case CURLE_OK:
+        if (t->headed)
+            return KAP_OUTCOME_RESPONSE;
+        /* to libcurl, what was closed within the headers is an empty answer */
+        t->code = CURLE_RECV_ERROR;
+        snprintf(t->error, sizeof t->error,
+                 "the connection was closed within the response's headers");
+        return KAP_OUTCOME_FAILED;
+    case CURLE_FILESIZE_EXCEEDED: return KAP_OUTCOME_TOO_LARGE;
+    case CURLE_OUT_OF_MEMORY:
+        return header_overflow(t) ? KAP_OUTCOME_HEADERS : KAP_OUTCOME_NOMEM;
+    case CURLE_OPERATION_TIMEDOUT:
+        if (kap_now() >= t->deadline)
+            return KAP_OUTCOME_DEADLINE;
+        break;
+    default: break;
+    }
+    return KAP_OUTCOME_FAILED;
 }
 
 void kap_transfer_finish(kap_transfer *t, CURLcode code)
@@ -83,28 +117,20 @@ void kap_transfer_finish(kap_transfer *t, CURLcode code)
     curl_easy_getinfo(t->easy, CURLINFO_TOTAL_TIME_T, &us);
     t->http2 = version >= CURL_HTTP_VERSION_2_0;
     t->elapsed = (double)us * 1e-6;
-    if (t->outcome != KAP_OUTCOME_PENDING) /* a callback ended it */
-        return;
-    if (code == CURLE_OK && !t->headed) {
-        /* to libcurl, what was closed within the headers is an empty answer */
-        t->code = CURLE_RECV_ERROR;
-        t->outcome = KAP_OUTCOME_FAILED;
-        snprintf(t->error, sizeof t->error,
-                 "the connection was closed within the response's headers");
-        return;
-    }
-    if (code == CURLE_OK)
-        t->outcome = KAP_OUTCOME_RESPONSE;
-    else if (code == CURLE_FILESIZE_EXCEEDED)
-        t->outcome = KAP_OUTCOME_TOO_LARGE;
-    else if (code == CURLE_OUT_OF_MEMORY)
-        t->outcome =
-            header_overflow(t) ? KAP_OUTCOME_HEADERS : KAP_OUTCOME_NOMEM;
-    else if (code == CURLE_OPERATION_TIMEDOUT && kap_now() >= t->deadline)
-        t->outcome = KAP_OUTCOME_DEADLINE;
-    else
-        t->outcome = KAP_OUTCOME_FAILED;
+    t->left = t->sockets->closed == t ? t->sockets->left : -1;
+    if (t->outcome == KAP_OUTCOME_PENDING) /* no callback ended it */
+        t->outcome = outcome_of(t);
     t->turned_away = t->outcome == KAP_OUTCOME_FAILED && is_turned_away(t);
+    if (is_told_by_status(t))
+        t->outcome = KAP_OUTCOME_RESPONSE;
+}
+
+void kap_transfer_rewind(kap_transfer *t)
+{
+    t->unsent = false;
+    t->outcome = KAP_OUTCOME_PENDING;
+    t->code = CURLE_OK;
+    t->error[0] = '\0';
 }
 
 bool kap_transfer_may_refuse(const kap_transfer *t)

@@ -8,6 +8,8 @@
 
 #include "config/message.h"
 #include "config/settings.h"
+#include "net/retry_after.h"
+#include "net/sockets.h"
 
 #include <curl/curl.h>
 
@@ -17,7 +19,8 @@
 
 typedef enum {
     KAP_OUTCOME_PENDING,
-    KAP_OUTCOME_RESPONSE,  /* a whole response: status and body */
+    KAP_OUTCOME_RESPONSE,  /* status and body; the body may be what could be
+                            * read of it, where the status tells enough */
     KAP_OUTCOME_FAILED,    /* libcurl's code and words */
     KAP_OUTCOME_DEADLINE,  /* the call's time ran out, before or during it */
     KAP_OUTCOME_TOO_LARGE, /* over max_response_bytes */
@@ -30,7 +33,8 @@ struct kap_lane;
 /* What all transfers of an engine have in common. */
 typedef struct kap_shared {
     CURLSH *sessions; /* of TLS */
-    bool ca_file;     /* libcurl knows the system's authorities as one file */
+    kap_sockets sockets;
+    bool ca_file; /* libcurl knows the system's authorities as one file */
 } kap_shared;
 
 typedef struct kap_transfer {
@@ -50,6 +54,10 @@ typedef struct kap_transfer {
 
     /* the engine's, while it has the transfer */
     CURL *easy;
+    kap_sockets *sockets;
+    int port;    /* of its connection's own end, 0: not known */
+    bool opened; /* that connection is new */
+    bool unsent; /* it was not, and had something to read: nothing went out */
     bool running;
     atomic_bool cancelled; /* set under the engine's lock */
     bool holding;          /* its lane: see kap_lane_hold */
@@ -64,14 +72,18 @@ typedef struct kap_transfer {
     CURLcode code;
     long status, new_connections;
     long tunnel;   /* the proxy's own answer, 0 without one */
+    int left;      /* unread on its connection: see kap_sockets */
     unsigned sent; /* libcurl sends again what a stale connection swallowed */
     bool http2, html;
     bool headed;      /* the end of its headers was seen */
+    bool framed;      /* they say where the body ends */
     bool turned_away; /* closed between the TLS handshake and the request */
     double elapsed;
     char *body;
     size_t len, cap, header_bytes;
-    char retry_after[64]; /* the header's value, "" for none */
+    kap_retry_after retry_after;
+    const char *encoding; /* the body's: its name, one of those that libcurl
+                           * knows; "" for another, NULL for none */
     char error[CURL_ERROR_SIZE];
 } kap_transfer;
 
@@ -96,7 +108,9 @@ void kap_transfer_free(kap_transfer *t);
  * (a libcurl option refused, memory).
  */
 bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
-                          const kap_settings *served, const kap_shared *shared);
+                          const kap_settings *served, kap_shared *shared);
+/* Forgets that it was under way: it goes out anew. */
+void kap_transfer_rewind(kap_transfer *t);
 /* Gives a running transfer so many seconds more. */
 void kap_transfer_extend(kap_transfer *t, double seconds);
 /* Reads the result off t->easy after libcurl said it is done. */
@@ -105,6 +119,11 @@ void kap_transfer_finish(kap_transfer *t, CURLcode code);
 /* Whether a response may say that the token is refused: any but a list of
  * tickets may. */
 bool kap_transfer_may_refuse(const kap_transfer *t);
+
+/* Whether a response of this status may be followed by another one a moment
+ * later: HTTP's own of that kind, and those of gateways that did not reach the
+ * service. */
+bool kap_transfer_passes(long status);
 
 /* The failure that an outcome other than a response stands for. */
 void kap_transfer_failure(const kap_transfer *t, kap_failure *f);

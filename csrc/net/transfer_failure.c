@@ -3,6 +3,27 @@
 
 #include <string.h>
 
+bool kap_transfer_passes(long status)
+{
+    switch (status) {
+    case 408:
+    case 425:
+    case 429:
+    case 500:
+    case 502:
+    case 503:
+    case 504:
+    case 520:
+    case 521:
+    case 522:
+    case 523:
+    case 524:
+    case 529:
+    case 530: return true;
+    default: return false;
+    }
+}
+
 /* A proxy that libcurl can't read: it quotes it, password and all. */
 static const char unreadable_proxy[] = "Unsupported proxy";
 
@@ -12,10 +33,55 @@ static bool is_unreadable_proxy(const kap_transfer *t)
            0;
 }
 
+/*
+ * libcurl has one code for all that goes wrong in a TLS handshake. What the other
+ * side said (an alert, another version) will be no better a second later; that
+ * it went away without a word may be. Which it was only the words tell: libcurl's
+ * own for a read or a write that failed; those that it has for OpenSSL and its kin
+ * where these know of an end or a failed call only; OpenSSL's code for an end
+ * that was not announced; and GnuTLS's for the same. An end within a record
+ * GnuTLS calls a wrong one, so that has to be the last that came.
+ */
+static bool is_broken_handshake(const kap_transfer *t)
+{
+    static const char *const gone[] = {
+        "Recv failure: ",
+        "Send failure: ",
+        ":0A000126:",
+        "unexpected eof",
+        "non-properly terminated",
+        "Peer has terminated the connection",
+        "Error in the pull function",
+        "Error in the push function",
+    };
+    const char *call = strstr(t->error, "SSL_connect: ");
+    if (t->code != CURLE_SSL_CONNECT_ERROR)
+        return false;
+    if (call != NULL && strstr(call, " in connection to ") != NULL)
+        return true;
+    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
+        if (strstr(t->error, gone[i]) != NULL)
+            return true;
+    return strstr(t->error, "Error decoding the received TLS packet") != NULL &&
+           t->left == 0;
+}
+
+/* What libcurl's decoders can't make sense of, some of which it calls a failed
+ * write: our own callback says of itself why it fails. */
+static bool is_undecodable(const kap_transfer *t)
+{
+    return t->code == CURLE_BAD_CONTENT_ENCODING ||
+           (t->code == CURLE_WRITE_ERROR && t->encoding != NULL);
+}
+
 static kap_kind kind_of(const kap_transfer *t)
 {
     if (is_unreadable_proxy(t))
         return KAP_KIND_CONFIG;
+    if (is_broken_handshake(t))
+        return KAP_KIND_NETWORK;
+    if (is_undecodable(t))
+        return KAP_KIND_PROTOCOL;
     switch (t->code) {
     case CURLE_OPERATION_TIMEDOUT: return KAP_KIND_TIMEOUT;
     case CURLE_SSL_CONNECT_ERROR:
@@ -45,7 +111,6 @@ static kap_kind kind_of(const kap_transfer *t)
                    : KAP_KIND_NETWORK;
     case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is not HTTP */
     case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_HTTP_RETURNED_ERROR: return KAP_KIND_PROTOCOL;
     case CURLE_URL_MALFORMAT:
     case CURLE_NOT_BUILT_IN:
@@ -53,6 +118,20 @@ static kap_kind kind_of(const kap_transfer *t)
     case CURLE_BAD_FUNCTION_ARGUMENT: return KAP_KIND_CONFIG;
     default: return KAP_KIND_NETWORK;
     }
+}
+
+static void say_undecodable(const kap_transfer *t, kap_failure *f)
+{
+    const bool known = t->encoding != NULL && t->encoding[0] != '\0';
+    /* of a failed write libcurl says that a disk may be full */
+    const bool words =
+        t->code == CURLE_BAD_CONTENT_ENCODING && t->error[0] != '\0';
+    kap_failure_set(f, KAP_KIND_PROTOCOL,
+                    "the response's body is not what its Content-Encoding%s%s "
+                    "says: one whole stream and nothing behind it; "
+                    "compression = false asks for none%s%s",
+                    known ? " " : "", known ? t->encoding : "",
+                    words ? ": " : "", words ? t->error : "");
 }
 
 void kap_transfer_failure(const kap_transfer *t, kap_failure *f)
@@ -90,6 +169,13 @@ void kap_transfer_failure(const kap_transfer *t, kap_failure *f)
                                 ? ": it wants a name and a "
                                   "password, or other ones"
                                 : "");
+        else if (is_broken_handshake(t))
+            kap_failure_set(f, kind_of(t),
+                            "the connection was closed within the TLS "
+                            "handshake: %s",
+                            t->error);
+        else if (is_undecodable(t))
+            say_undecodable(t, f);
         else if (t->turned_away)
             kap_failure_set(f, kind_of(t),
                             "the connection was closed right after the TLS "
@@ -101,7 +187,9 @@ void kap_transfer_failure(const kap_transfer *t, kap_failure *f)
             kap_failure_set(f, kind_of(t), "%s",
                             t->error[0] != '\0' ? t->error
                                                 : curl_easy_strerror(t->code));
-        f->retryable = (f->kind == KAP_KIND_NETWORK && t->tunnel / 100 != 4) ||
-                       f->kind == KAP_KIND_TIMEOUT;
+        f->retryable =
+            (f->kind == KAP_KIND_NETWORK &&
+             (t->tunnel / 100 != 4 || kap_transfer_passes(t->tunnel))) ||
+            f->kind == KAP_KIND_TIMEOUT;
     }
 }

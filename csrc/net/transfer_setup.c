@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* Trusting a Content-Length costs at most this much memory. */
 #define RESERVE_MAX ((size_t)64 << 20)
@@ -81,6 +82,16 @@ static const char *header_value(const char *line, size_t n, const char *name,
     return v;
 }
 
+/* Not the value itself: it may be anything, the token as well. */
+static const char *encoding_name(const char *value, size_t len)
+{
+    static const char *const known[] = {"gzip", "deflate", "br", "zstd"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (len == strlen(known[i]) && curl_strnequal(value, known[i], len))
+            return known[i];
+    return "";
+}
+
 /* Called for the headers of every response, interim ones (1xx) too. */
 static size_t on_header(char *line, size_t one, size_t n, void *arg)
 {
@@ -97,16 +108,24 @@ static size_t on_header(char *line, size_t one, size_t n, void *arg)
         return 0;
     }
     if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-        t->retry_after[0] = '\0';
+        kap_retry_after_clear(&t->retry_after);
+        t->encoding = NULL;
         t->html = false;
         t->headed = false;
+        t->framed = n < 7 || line[5] != '1'; /* HTTP/2's streams have ends */
+        if (!t->framed)
+            kap_sockets_speak_http1(t->sockets, t->port);
     } else if (*line == '\r' || *line == '\n') {
         t->headed = true;
     } else if ((v = header_value(line, n, "Retry-After", &len)) != NULL) {
-        if (len < sizeof t->retry_after) {
-            memcpy(t->retry_after, v, len);
-            t->retry_after[len] = '\0';
-        }
+        kap_retry_after_read(&t->retry_after, v, len);
+    } else if ((v = header_value(line, n, "Date", &len)) != NULL) {
+        kap_retry_after_date(&t->retry_after, v, len);
+    } else if (header_value(line, n, "Content-Length", &len) != NULL ||
+               header_value(line, n, "Transfer-Encoding", &len) != NULL) {
+        t->framed = true;
+    } else if ((v = header_value(line, n, "Content-Encoding", &len)) != NULL) {
+        t->encoding = encoding_name(v, len);
     } else if ((v = header_value(line, n, "Content-Type", &len)) != NULL) {
         t->html = len >= 9 && curl_strnequal(v, "text/html", 9);
     }
@@ -117,16 +136,23 @@ static size_t on_header(char *line, size_t one, size_t n, void *arg)
 static curl_socket_t on_open(void *arg, curlsocktype purpose,
                              struct curl_sockaddr *a)
 {
-    (void)arg;
+    kap_transfer *t = arg;
     (void)purpose;
 #ifdef SOCK_CLOEXEC
-    return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    curl_socket_t fd =
+        socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 #else
     curl_socket_t fd = socket(a->family, a->socktype, a->protocol);
     if (fd != CURL_SOCKET_BAD)
         fcntl(fd, F_SETFD, FD_CLOEXEC);
-    return fd;
 #endif
+    if (fd != CURL_SOCKET_BAD && !kap_sockets_add(t->sockets, fd, t)) {
+        close(fd);
+        t->outcome = KAP_OUTCOME_NOMEM;
+        return CURL_SOCKET_BAD;
+    }
+    t->opened = true;
+    return fd;
 }
 
 #if LIBCURL_VERSION_NUM >= 0x075000
@@ -134,7 +160,13 @@ static int on_request(void *arg, char *to, char *from, int to_port,
                       int from_port)
 {
     kap_transfer *t = arg;
-    (void)to, (void)from, (void)to_port, (void)from_port;
+    (void)to, (void)from, (void)to_port;
+    t->port = from_port;
+    if (!t->opened && kap_sockets_readable(t->sockets, from_port)) {
+        t->unsent = true;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    t->opened = false; /* should libcurl send it again on another */
     t->sent++;
     return CURL_PREREQFUNC_OK;
 }
@@ -211,6 +243,7 @@ static CURLcode set_fixed(CURL *easy, const kap_settings *s, bool secure,
 #endif
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
+    SET(CURLOPT_CLOSESOCKETFUNCTION, kap_sockets_close);
     if (s->max_response_bytes < (size_t)INT64_MAX)
         SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)s->max_response_bytes);
     rc = set_tls(easy, s, shared);
@@ -245,6 +278,8 @@ static CURLcode set_request(kap_transfer *t, CURL *easy)
     SET(CURLOPT_POSTFIELDS, t->post);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->post_len);
     SET(CURLOPT_WRITEDATA, t);
+    SET(CURLOPT_OPENSOCKETDATA, t);
+    SET(CURLOPT_CLOSESOCKETDATA, t->sockets);
 #if LIBCURL_VERSION_NUM >= 0x075000
     SET(CURLOPT_PREREQDATA, t);
 #endif
@@ -255,10 +290,11 @@ static CURLcode set_request(kap_transfer *t, CURL *easy)
 }
 
 bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
-                          const kap_settings *served, const kap_shared *shared)
+                          const kap_settings *served, kap_shared *shared)
 {
     CURLcode rc = CURLE_OK;
     t->easy = easy;
+    t->sockets = &shared->sockets;
     if (served != t->settings) {
         rc = set_fixed(easy, t->settings, t->message->secure, shared);
         if (rc == CURLE_OK)

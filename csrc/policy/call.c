@@ -656,14 +656,39 @@ bool kap_call_may_retry(kap_call *c, kap_batch *b, double least, double *delay)
     return true;
 }
 
-/* A connection kept too long: the server closed it while the request was on
- * its way, and nothing of an answer has come. Nobody's failure. A second one is
- * met where a whole pool of them died; after that the request is on a fresh one.
- * Of HTTP/2, libcurl (7.88) calls it a partial file. */
+/* On a kept connection of HTTP/1, where nothing but the order says which request
+ * an answer is for. */
+static bool is_unsure(const kap_transfer *t)
+{
+    return t->outcome == KAP_OUTCOME_RESPONSE && t->new_connections == 0 &&
+           !t->http2;
+}
+
+/* What a server says that gives up a connection at rest: to libcurl it is the
+ * answer to the request that went out at the same moment. Over HTTP/2 a 408 is
+ * that of its stream. */
+static bool is_parting_408(const kap_transfer *t)
+{
+    return is_unsure(t) && t->status == 408;
+}
+
+/* Bytes in the place of a response, such as a line end that was still to come of
+ * the one before. */
+static bool is_noise(const kap_transfer *t)
+{
+    return t->outcome == KAP_OUTCOME_FAILED && t->status == 0 && !t->http2 &&
+           t->new_connections == 0 &&
+           (t->code == CURLE_UNSUPPORTED_PROTOCOL ||
+            t->code == CURLE_WEIRD_SERVER_REPLY);
+}
+
+/* A connection kept too long: the server closed it while the request was on its
+ * way, and nothing of an answer has come. Of HTTP/2, libcurl (7.88) calls it a
+ * partial file. */
 static bool is_stale(const kap_batch *b)
 {
     const kap_transfer *t = b->transfer;
-    return t->outcome == KAP_OUTCOME_FAILED && b->stale < 2 &&
+    return t->outcome == KAP_OUTCOME_FAILED &&
            b->failure.kind == KAP_KIND_NETWORK && t->new_connections == 0 &&
            t->status == 0 && t->header_bytes == 0 && t->len == 0 &&
            (t->code == CURLE_SEND_ERROR || t->code == CURLE_RECV_ERROR ||
@@ -683,17 +708,42 @@ static bool is_swallowed(const kap_batch *b)
            (t->code == CURLE_HTTP2_STREAM || t->code == CURLE_HTTP2);
 }
 
-/* Nobody's failure: again, at once, and not counted. */
-static bool resend(kap_call *c, kap_batch *b)
+static void resend(kap_batch *b)
 {
-    bool stale = is_stale(b);
-    if (c->stop.kind != KAP_KIND_NONE || (!stale && !is_swallowed(b)))
-        return false;
-    b->stale += stale;
-    b->fresh = b->stale == 2;
-    b->http1 = b->http1 || !stale;
     b->attempts--;
     kap_call_again(b, 0);
+}
+
+/*
+ * Nobody's failure: again, at once, and not counted. A second time is met where a
+ * whole pool of kept connections died; after that the request is on a fresh one.
+ */
+static bool is_resent(kap_call *c, kap_batch *b)
+{
+    const kap_transfer *t = b->transfer;
+    if (c->stop.kind != KAP_KIND_NONE)
+        return false;
+    if (b->stale < 2 && (is_parting_408(t) || is_noise(t) || is_stale(b))) {
+        b->stale++;
+        b->fresh = b->stale == 2 || !is_stale(b);
+    } else if (is_swallowed(b)) {
+        b->http1 = true;
+    } else {
+        return false;
+    }
+    resend(b);
+    return true;
+}
+
+bool kap_call_disown(kap_call *c, kap_batch *b)
+{
+    if (!is_unsure(b->transfer) || b->stale == 2 || b->canary ||
+        c->stop.kind != KAP_KIND_NONE)
+        return false;
+    b->stale++;
+    b->fresh = true;
+    kap_failure_clear(&b->failure);
+    resend(b);
     return true;
 }
 
@@ -724,10 +774,12 @@ static void end_call(kap_call *c, const kap_failure *f, kap_engine *e)
 bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
 {
     double delay;
+    if (b->failure.retry_after >= 0 && b->failure.kind != KAP_KIND_AUTH)
+        b->failure.retryable = true; /* the server itself says so */
     const kap_failure why = b->failure; /* the batch may go before it is told */
     if (!note_answer(c, b))
         return false;
-    if (resend(c, b))
+    if (is_resent(c, b))
         return true;
     if (has_some(c, b))
         note_success(c, b);

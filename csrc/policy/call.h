@@ -146,6 +146,9 @@ void kap_call_got(kap_call *c, uint32_t i);
  * said by calling the answer a success. This is the only place where an id
  * becomes missing. The batch is gone. */
 bool kap_call_succeed(kap_call *c, kap_batch *b, kap_engine *e);
+/* Of an answer that has tickets, but none of b's: where it may have been on the
+ * connection before b was, b is sent again, and true is returned. */
+bool kap_call_disown(kap_call *c, kap_batch *b);
 /* It has failed as b->failure says, though some of its ids may have come. */
 bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e);
 /* What follows from that for others, and whether nothing is left to happen. */

@@ -1,11 +1,6 @@
 #include "policy/retry.h"
 
-#include "base/ascii.h"
-
-#include <curl/curl.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* The contract's figures: at most 500 tokens, 5 a retry, a success gives one
  * back. */
@@ -29,24 +24,6 @@ void kap_budget_success(kap_budget *b)
 {
     if (b->tokens < BUDGET_MAX)
         b->tokens++;
-}
-
-double kap_retry_after(const char *value, time_t now)
-{
-    size_t digits = strspn(value, "0123456789");
-    if (digits > 0 && value[digits] == '\0') {
-        double seconds = 0;
-        for (const char *p = value; *p != '\0'; p++)
-            seconds = seconds * 10 + (*p - '0');
-        return seconds;
-    }
-    if (!kap_is_letter(*value)) /* HTTP dates begin with a weekday */
-        return -1;
-    time_t when = curl_getdate(value, NULL);
-    if (when == (time_t)-1)
-        return -1;
-    double seconds = difftime(when, now);
-    return seconds > 0 ? seconds : 0;
 }
 
 double kap_backoff(double base, double max, int attempt, double random)

@@ -7,7 +7,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 
 /* What a client may still spend on retries: an outage must not be amplified. */
 typedef struct kap_budget {
@@ -17,12 +16,6 @@ typedef struct kap_budget {
 void kap_budget_init(kap_budget *b);
 bool kap_budget_retry(kap_budget *b); /* false: nothing left */
 void kap_budget_success(kap_budget *b);
-
-/*
- * Seconds to wait as a Retry-After header's value says: a number of seconds,
- * or an HTTP date in any of its three forms. < 0: not one of them.
- */
-double kap_retry_after(const char *value, time_t now);
 
 /* Full jitter: anything up to base * 2^(attempt-1), at most max. `attempt` is
  * the one that failed, 1 for the first; `random` is in [0, 1). */

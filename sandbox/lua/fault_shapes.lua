@@ -212,7 +212,8 @@ M.gzipbomb = {
 }
 
 M.badgzip = {
-    doc = "Content-Encoding: gzip on what is not: form noise, cut (ends early) or plain",
+    doc = "Content-Encoding: gzip on what is not: form noise, cut (ends early) or plain; or on more than one " ..
+        "stream: members (two of them) or trailing (bytes behind it)",
     params = { form = "noise" },
     body = function(ctx, p, resp)
         ctx.plan.identity = true
@@ -222,7 +223,13 @@ M.badgzip = {
         local parts = {}
         require("deflate").repeated(function(s) parts[#parts + 1] = s end, resp.body, " ", #resp.body, "")
         local gz = table.concat(parts)
-        if p.form == "cut" then
+        if p.form == "members" then
+            local half = math.floor(#resp.body / 2)
+            resp.body = require("deflate").gzip(resp.body:sub(1, half)) ..
+                require("deflate").gzip(resp.body:sub(half + 1))
+        elseif p.form == "trailing" then
+            resp.body = gz .. "bytes behind it"
+        elseif p.form == "cut" then
             resp.body = gz:sub(1, math.floor(#gz / 2))
         else
             resp.body = gz:sub(1, 10) .. ("\255\254noise"):rep(20)

@@ -89,9 +89,18 @@ M.lastone = {
 }
 
 M.http10 = {
-    doc = "an HTTP/1.0 answer whose end is the end of the connection",
+    doc = "an HTTP/1.0 answer whose end is the end of the connection; at: and that ends early, at bytes or a share",
+    params = { at = 0 },
     h1 = true,
-    wire = function(_, _, plan) plan.raw = { style = "http10" } end,
+    wire = function(_, p, plan) plan.raw = { style = "http10", at = p.at } end,
+}
+
+M.stray = {
+    doc = "an answer, and so many milliseconds later something that nobody asked for on the idle connection: " ..
+        "form 408 (and the end), line (an empty one) or response (the same again)",
+    params = { form = "408", ms = 20 },
+    h1 = true,
+    wire = function(_, p, plan) plan.raw = { style = "kept", stray = p.form, after = p.ms / 1000 } end,
 }
 
 M.early = {

@@ -1,5 +1,5 @@
 -- Answers written past nginx, on the connection itself (through its TLS).
--- HTTP/1.1 only; the connection ends with them.
+-- HTTP/1.1 only; the connection ends with them, sooner or later.
 local trace = require "trace"
 
 local function head(resp, version, extra)
@@ -50,8 +50,28 @@ function styles.cut(resp)
     return (head(resp, "HTTP/1.1", { "X-Cut: he" }):gsub("\r\n\r\n$", ""))
 end
 
-function styles.http10(resp)
-    return head(resp, "HTTP/1.0", {}) .. resp.body
+function styles.http10(resp, plan)
+    local n = plan.at > 0 and plan.at < 1 and math.floor(#resp.body * plan.at) or plan.at
+    return head(resp, "HTTP/1.0", {}) .. (n > 0 and resp.body:sub(1, n) or resp.body)
+end
+
+function styles.kept(resp)
+    return head(resp, "HTTP/1.1", { "Content-Length: " .. #resp.body }) .. resp.body
+end
+
+local strays = {
+    ["408"] = "HTTP/1.1 408 Request Time-out\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    line = "\r\n",
+}
+
+-- What comes unasked; then the connection is open until the client leaves, or
+-- says something, which goes unanswered.
+local function say_more(sock, text, plan)
+    ngx.sleep(plan.after)
+    sock:send(strays[plan.stray] or text)
+    if plan.stray == "408" then return end
+    sock:settimeout(5000)
+    sock:receive(1)
 end
 
 function styles.plain(resp, plan)
@@ -75,4 +95,5 @@ return function(ctx, resp, plan)
         return ngx.exit(444)
     end
     sock:send(text)
+    if plan.stray then say_more(sock, text, plan) end
 end

@@ -70,6 +70,14 @@ function M.noise(fd)
     M.finish(fd)
 end
 
+-- Does one of these to every connection to this port, in this worker: for a
+-- listener all of whose connections are to end so.
+function M.each(local_port, action)
+    for fd = 3, 8192 do
+        if port_of(C.getpeername, fd) and port_of(C.getsockname, fd) == local_port then M[action](fd) end
+    end
+end
+
 local kept = {}
 
 -- A port that never answers a connect: a queue of one that is full. Raises

@@ -16,7 +16,7 @@ local json = require "spec.support.json"
 local sandbox = {}
 
 -- Faults that only HTTP/1.1 can carry: url() picks that listener for them.
-local needs_http1 = { garbage = true, http10 = true, early = true, lastone = true }
+local needs_http1 = { garbage = true, http10 = true, early = true, lastone = true, stray = true }
 
 local function lines_of(path, from)
     local file = io.open(path, "r")
