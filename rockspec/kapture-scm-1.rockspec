@@ -83,6 +83,7 @@ build = {
                 "csrc/lua/source.c",
                 "csrc/lua/work.c",
                 "csrc/net/driver.c",
+                "csrc/net/ending.c",
                 "csrc/net/engine.c",
                 "csrc/net/handles.c",
                 "csrc/net/notify.c",

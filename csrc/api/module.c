@@ -2,6 +2,7 @@
 #include "api/client.h"
 #include "api/defaults.h"
 #include "lua/error.h"
+#include "net/ending.h"
 #include "kapture.h"
 #include "lua/options.h"
 #include "api/request.h"
@@ -25,6 +26,8 @@ static CURLcode curl_ready;
 static void start_curl(void)
 {
     curl_ready = curl_global_init(CURL_GLOBAL_ALL);
+    if (curl_ready == CURLE_OK && !kap_ending_watch())
+        curl_ready = CURLE_OUT_OF_MEMORY;
 }
 
 static int get_ticket(lua_State *L)
