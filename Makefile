@@ -360,7 +360,7 @@ VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full \
 VALGRIND_ABIS ?= 5.4
 # Not those that only start other programs: what these load, valgrind never sees.
 VALGRIND_SPECS ?= $(filter-out $(addprefix spec/,$(addsuffix _spec.lua,cli \
-  completion examples gateway harness hosts nvim readme resty sandbox sandbox_faults sandbox_run \
+  completion examples exit gateway harness hosts nvim readme resty sandbox sandbox_faults sandbox_run \
   ticket)),$(wildcard spec/*_spec.lua))
 # Two take half of the time: they run beside the others.
 VALGRIND_LONG := spec/decode_spec.lua spec/fields_spec.lua
@@ -368,6 +368,7 @@ check-valgrind: deps
 	+$(call each_abi,default probes hosts)
 	@WRAP='$(VALGRIND)' spec/run $(VALGRIND_ABIS) $(filter $(VALGRIND_LONG),$(VALGRIND_SPECS)) , \
 	  $(filter-out $(VALGRIND_LONG),$(VALGRIND_SPECS))
+	@EXIT_TOOL='$(VALGRIND)' EXIT_RUNS=4 spec/run --tags=threads 5.4 spec/exit_spec.lua
 
 # The specs with the module under AddressSanitizer and UBSan. Not those that only
 # start programs other than a Lua: what loads the module there has no runtime.
@@ -376,7 +377,7 @@ ASAN := BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer \
   LDFLAGS=-fsanitize=address,undefined
 ASAN_ABIS ?= 5.4 luajit 5.3 5.1
 ASAN_SPECS ?= $(filter-out $(addprefix spec/,$(addsuffix _spec.lua,cli \
-  completion examples gateway harness nvim readme resty sandbox sandbox_faults sandbox_run \
+  completion examples exit gateway harness nvim readme resty sandbox sandbox_faults sandbox_run \
   ticket)),$(wildcard spec/*_spec.lua))
 check-asan: deps
 	+@for abi in $(ASAN_ABIS); do \
@@ -393,6 +394,8 @@ TSAN_SPECS ?= $(patsubst %,spec/%_spec.lua,async luv cqueues socket_select fairn
 check-tsan: deps
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes hosts BUILD=$(BUILD)/tsan $(TSAN)
 	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 spec/run --tags=threads 5.4 spec/hosts_spec.lua
+	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 EXIT_TOOL='env TSAN_OPTIONS=exitcode=66' EXIT_RUNS=10 \
+	  spec/run --tags=threads 5.4 spec/exit_spec.lua
 	@CC=gcc LEAKS=0 KAPTURE_TSAN=1 KAPTURE_STRESS_ROUNDS=$(TSAN_ROUNDS) spec/sanitized libtsan.so.2 \
 	  $(BUILD)/tsan 5.4 $(TSAN_SPECS)
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes BUILD=$(BUILD)/tsan-control \

@@ -7,6 +7,7 @@
 #include "lua/drive.h"
 #include "lua/options.h"
 #include "lua/value.h"
+#include "net/ending.h"
 
 #include <curl/curl.h>
 #if defined(__has_include)
@@ -26,6 +27,8 @@ static CURLcode curl_ready;
 static void start_curl(void)
 {
     curl_ready = curl_global_init(CURL_GLOBAL_ALL);
+    if (curl_ready == CURLE_OK && !kap_ending_watch())
+        curl_ready = CURLE_OUT_OF_MEMORY;
 }
 
 static int get_ticket(lua_State *L)

@@ -4,6 +4,7 @@
 #include "lua/error.h"
 #include "lua/options.h"
 #include "lua/request.h"
+#include "net/ending.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -63,11 +64,22 @@ void kap_client_check_fork(kap_client *c)
     kap_engine_abandon(parents);
 }
 
+void kap_client_check_ending(kap_client *c)
+{
+    if (c->closed || !kap_ending_begun())
+        return;
+    kap_ending_pause();
+    kap_client_close(c);
+}
+
 kap_engine *kapL_client_engine(lua_State *L, kap_client *c)
 {
+    kap_client_check_ending(c);
     if (c->engine == NULL && !c->closed) {
         c->engine = kap_engine_new();
         if (c->engine == NULL)
+            kap_client_check_ending(c);
+        if (c->engine == NULL && !c->closed)
             kapL_nomem(L);
     }
     return c->engine;
@@ -91,7 +103,9 @@ void kap_client_close(kap_client *c)
     c->closed = true;
     for (kap_request *r = c->requests; r != NULL; r = next) {
         next = r->next;
-        kap_request_end(r, KAP_KIND_CLOSED, "the client was closed");
+        kap_request_end(r, KAP_KIND_CLOSED,
+                        kap_ending_begun() ? "the process is ending"
+                                           : "the client was closed");
     }
     if (c->working) {
         c->closing = c->recorded = true;

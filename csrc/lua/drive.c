@@ -107,11 +107,13 @@ void kapL_drive_work(lua_State *L, int client, double until)
     if (c->working)
         return;
     client = kapL_absindex(L, client);
+    kap_client_check_ending(c);
     if (c->engine != NULL && kap_engine_started(c->engine) && c->hooked > 0)
         announce(c);
     for (;;) {
         kapL_hook_deliver(L, client);
         kap_client_check_fork(c); /* a hook may have done that */
+        kap_client_check_ending(c);
         luaL_checkstack(L, 10, "kapture");
         work w = {c, NULL, NULL, until};
         lua_pushcfunction(L, work_protected);

@@ -1,6 +1,7 @@
 #include "net/driver.h"
 
 #include "base/clock.h"
+#include "net/ending.h"
 
 #include <math.h>
 
@@ -344,7 +345,8 @@ double kap_driver_turn(kap_engine *e, bool busy)
         else
             reap(e);
         expire(e, kap_now(), &due);
-        if (e->queue.active.n == before || e->queue.ring == NULL)
+        if (e->queue.active.n == before || e->queue.ring == NULL ||
+            kap_ending_calls())
             return due;
     }
 }

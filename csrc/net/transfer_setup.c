@@ -5,6 +5,7 @@
 #include "net/transfer.h"
 
 #include "base/clock.h"
+#include "net/ending.h"
 #include "kapture.h"
 
 #include <fcntl.h>
@@ -138,6 +139,7 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
 {
     kap_transfer *t = arg;
     (void)purpose;
+    kap_ending_gate(); /* here after the name was resolved, before any TLS */
 #ifdef SOCK_CLOEXEC
     curl_socket_t fd =
         socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
