@@ -38,8 +38,12 @@ build = {
         ["kapture.cli.output"] = "lua/kapture/cli/output.lua",
         ["kapture.cli.parser"] = "lua/kapture/cli/parser.lua",
         ["kapture.cli.project"] = "lua/kapture/cli/project.lua",
+        ["kapture.cli.roles"] = "lua/kapture/cli/roles.lua",
         ["kapture.cli.sandbox"] = "lua/kapture/cli/sandbox.lua",
+        ["kapture.cli.shell"] = "lua/kapture/cli/shell.lua",
         ["kapture.cli.source"] = "lua/kapture/cli/source.lua",
+        ["kapture.cli.streams"] = "lua/kapture/cli/streams.lua",
+        ["kapture.cli.system"] = "lua/kapture/cli/system.lua",
         ["kapture.cli.terminal"] = "lua/kapture/cli/terminal.lua",
         ["kapture.cli.where"] = "lua/kapture/cli/where.lua",
         ["kapture.cqueues"] = "lua/kapture/cqueues.lua",
@@ -53,6 +57,7 @@ build = {
         kapture = {
             sources = {
                 "csrc/api/client.c",
+                "csrc/api/command.c",
                 "csrc/api/defaults.c",
                 "csrc/api/module.c",
                 "csrc/api/peer.c",

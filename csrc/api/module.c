@@ -1,5 +1,6 @@
 /* luaopen_kapture: the module's table. A list of steps, nothing else. */
 #include "api/client.h"
+#include "api/command.h"
 #include "api/defaults.h"
 #include "lua/error.h"
 #include "net/ending.h"
@@ -194,6 +195,7 @@ int luaopen_kapture(lua_State *L)
     kapL_client_register(L);
     kapL_request_register(L);
     kapL_tickets_register(L);
+    kapL_command_register(L);
     lua_createtable(L, 0, 8);
     int module = lua_gettop(L);
     /* its room is made now, so that no memory error can tear a pair in two */
