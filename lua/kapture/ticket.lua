@@ -26,6 +26,9 @@
 local M = {}
 
 local null = require("kapture").null
+-- What stands for it in tickets of kapture.nvim.
+local vim = rawget(_G, "vim")
+local vim_null = vim and vim.NIL or null
 
 -- Not \u: 5.1 and LuaJIT have no utf8 library.
 local function utf8_char(code)
@@ -235,7 +238,7 @@ end
 local copy
 
 local function convert(key, value, zone)
-  if value == null or value == "" then
+  if value == null or value == vim_null or value == "" then
     return nil
   elseif type(value) == "table" then
     return copy(value, zone)
