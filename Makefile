@@ -21,8 +21,9 @@
 #   make check-gc          all three with the collector at its hastiest
 #   make bench             what it costs, against others: bench/results.md
 #   make check-speed       decoding and a call need no more than is recorded
-#   make soak              ten minutes of faults: 50 bad days, 100,000 calls, a
-#                          million ids, in flat memory
+#   make soak              a quarter of an hour of faults: 50 bad days, 100,000
+#                          calls, a million ids, in flat memory; 1,000 runs of
+#                          the command at random
 #   make check-symbols     luaopen_kapture is all that is exported
 #   make fuzz TIME=60       each fuzzer for so many seconds
 #   make coverage          of csrc/, by lines and branches, by specs and fuzzers
@@ -270,8 +271,9 @@ install: default static
 	for d in $(LUA_SUBDIRS); do \
 	  $(INSTALL) -d "$(DESTDIR)$(LMODDIR)/$$d" && \
 	  $(INSTALL) -m 644 lua/$$d/*.lua "$(DESTDIR)$(LMODDIR)/$$d" || exit 1; done
-	sed -e '1s|.*|#!/usr/bin/env $(LUA)|' -e 's|^local lua_dir = .*|local lua_dir = "$(LMODDIR)"|' \
-	  -e '/^local abi = /d' -e 's|^local so_dir = .*|local so_dir = "$(CMODDIR)"|' bin/kapture > $(OUT)/kapture
+	sed -e '1s|.*|#!/usr/bin/env $(LUA)|' -e 's|^  local lua_dir = .*|  local lua_dir = "$(LMODDIR)"|' \
+	  -e 's|^  local so_dir = .*|  local so_dir = "$(CMODDIR)"|' -e '/^  local abi = /d' \
+	  -e '/^local function directory/,/^$$/d' -e '/^local function checkout/,/^$$/d' bin/kapture > $(OUT)/kapture
 	$(INSTALL) -m 755 $(OUT)/kapture '$(DESTDIR)$(BINDIR)/kapture'
 	$(INSTALL) -d '$(DESTDIR)$(SANDBOXDIR)/lua' '$(DESTDIR)$(TYPESDIR)' \
 	  $(foreach f,$(PAGES),'$(DESTDIR)$(PREFIX)/share/$(dir $(f))')
@@ -420,14 +422,15 @@ check-gc: deps
 	  ASAN_ABIS=$$2 ASAN_SPECS='$(GC_SPECS)' VALGRIND_ABIS=$$2 \
 	  VALGRIND_SPECS='$(GC_SPECS)' TSAN_ROUNDS=500 || exit 1; done
 
-# The long forms of mixed_spec and chaos_spec, then 100,000 calls and a million ids
-# in one process.
+# The long forms of mixed_spec, chaos_spec and cli_random_spec, then 100,000 calls
+# and a million ids in one process.
 SOAK_CALLS ?= 100000
 SOAK_IDS   ?= 1000000
 soak: deps
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes
 	@KAPTURE_MIXED_SEEDS=50 KAPTURE_MIXED_IDS=5000 KAPTURE_CHAOS_ROUNDS=300 \
-	  SPEC_TIMEOUT=3600 spec/run 5.4 spec/mixed_spec.lua spec/chaos_spec.lua
+	  KAPTURE_CLI_ROUNDS=1000 SPEC_TIMEOUT=3600 \
+	  spec/run 5.4 spec/mixed_spec.lua spec/chaos_spec.lua spec/cli_random_spec.lua
 	@LUA_PATH='./?.lua;;' LUA_CPATH='$(BUILD)/5.4/?.so;;' \
 	  lua5.4 spec/soak/soak.lua $(SOAK_CALLS) $(SOAK_IDS)
 

@@ -133,7 +133,8 @@ describe("the timeouts of an attempt", function()
 
     it("leave other batches alone", function()
         local ids = sandbox.ids(6)
-        local o = options("hang,s=30,ifid=" .. ids[2], { batch_size = 2, timeout = 0.4, retries = 0, partial = true })
+        local o = options("hang,s=30,ifid=" .. ids[2], { batch_size = 2, timeout = 0.4, retries = 0, partial = true,
+            isolate = false })
         local tickets, info = assert(kapture.get_ticket(ids, o))
         assert.same({ unpack(ids, 3) }, ids_of(tickets))
         assert.equal("timeout", info.failed[1].kind)

@@ -204,6 +204,8 @@ describe("events: a hook", function()
 
             client = kapture.new()
             local r
+            o = options({ "status,code=503,times=2", "badid,status=400,id=" .. sandbox.id(1) },
+                { batch_size = 4, concurrency = 1 })
             o.hook = function(e)
                 if e.event == at then r:cancel() end
             end

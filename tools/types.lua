@@ -1,6 +1,6 @@
 #!/usr/bin/env lua
 -- tools/types.lua [--check]: the options and the kinds of failure in
--- library/kapture.lua, from the tables of csrc/lua/options.c and csrc/base/kind.c. With
+-- library/kapture.lua, from the tables of csrc/lua/options.c and csrc/base/failure.c. With
 -- --check, whether they are so.
 
 local function read(path)
@@ -42,7 +42,7 @@ end
 local function kinds()
   local out = { "---@alias kapture.Kind" }
   local hidden = { none = true, nomem = true } -- no caller ever sees them
-  for name, rest in read("csrc/base/kind.c"):gmatch '%[KAP_KIND_[%u_]+%] = {"([%l_]+)", %l+,(.-)},\n' do
+  for name, rest in read("csrc/base/failure.c"):gmatch '%[KAP_KIND_[%u_]+%] = {"([%l_]+)", %l+,(.-)},\n' do
     if not hidden[name] then
       out[#out + 1] = ('---| "%s" %s'):format(name, table.concat(literals(rest)))
     end

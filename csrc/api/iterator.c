@@ -34,7 +34,7 @@ int kapL_iterator_new(lua_State *L, int client, int source, int opts,
     kap_client *owner = lua_touserdata(L, client);
     int type = lua_type(L, source);
     if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TTABLE &&
-        type != LUA_TFUNCTION)
+        type != LUA_TFUNCTION && !kapL_ids_int64(L, source))
         kapL_argerror(L, arg, func,
                       "string, integer, table or function of ids expected, got "
                       "%s",

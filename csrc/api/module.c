@@ -1,10 +1,12 @@
 /* luaopen_kapture: the module's table. A list of steps, nothing else. */
 #include "api/client.h"
+#include "api/command.h"
 #include "api/iterator.h"
 #include "api/request.h"
 #include "api/shared.h"
 #include "kapture.h"
 #include "lua/drive.h"
+#include "lua/error.h"
 #include "lua/options.h"
 #include "lua/value.h"
 #include "net/ending.h"
@@ -110,9 +112,11 @@ int luaopen_kapture(lua_State *L)
     if (curl_ready != CURLE_OK)
         return luaL_error(L, "kapture: libcurl can't be initialised: %s",
                           curl_easy_strerror(curl_ready));
+    kapL_error_register(L);
     kapL_client_register(L);
     kapL_request_register(L);
     kapL_iterator_register(L);
+    kapL_command_register(L);
     lua_createtable(L, 0, 8);
     int module = lua_gettop(L);
     /* its room is made now, so that no memory error can tear a pair in two */

@@ -68,7 +68,7 @@ static bool is_memory_error(lua_State *L, int status)
 {
     const char *words = lua_tostring(L, -1);
     return status == LUA_ERRMEM ||
-           (words != NULL && strcmp(words, "not enough memory") == 0);
+           (words != NULL && strstr(words, "not enough memory") != NULL);
 }
 
 /* The three values that work_protected takes are on top of the stack: they were

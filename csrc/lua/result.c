@@ -246,8 +246,8 @@ static bool is_success(const kap_request *r)
     const kap_call *c = &r->call;
     if (c->stop.kind == KAP_KIND_CANCELLED || c->stop.kind == KAP_KIND_CLOSED)
         return false;
-    if (c->successes == 0 && c->stop.kind != KAP_KIND_NONE) /* not even sent */
-        return false;
+    if (c->stop.kind != KAP_KIND_NONE && (c->successes == 0 || !c->partial))
+        return false; /* not even sent, or the token was refused */
     return !has_failed(c) || (c->partial && c->successes > 0);
 }
 

@@ -6,8 +6,8 @@
 
 /* Pushes the metatable for JSON arrays. */
 void kapL_push_array_mt(lua_State *L);
-/* Makes it: that of a lua-cjson loaded already, where it has one, so that what
- * it encodes is what was decoded; else our own. Left on the stack. */
+/* Makes it, once a state: lua-cjson's, where there is one that has it, so that
+ * what it encodes is what was decoded; else our own. Left on the stack. */
 void kapL_make_array_mt(lua_State *L);
 
 /* Pushes an empty list that stays a list when encoded as JSON. */

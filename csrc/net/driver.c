@@ -255,7 +255,9 @@ static void reap(kap_engine *e)
         kap_transfer_finish(t, code);
         if (t->outcome == KAP_OUTCOME_RESPONSE)
             e->latency = t->elapsed;
-        if (kap_transfer_may_refuse(t))
+        /* a list of tickets is searched only where something waits to be sent */
+        if (kap_transfer_may_refuse(t) ||
+            (t->lane->waiting.n > 0 && kap_transfer_names_refusal(t)))
             kap_lane_hold(t);
         if (t->http2 && !e->http2) {
             e->http2 = true;

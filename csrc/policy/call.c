@@ -771,6 +771,11 @@ static void end_call(kap_call *c, const kap_failure *f, kap_engine *e)
         kap_call_stop(c, e, f);
 }
 
+static bool has_all(const kap_call *c, const kap_batch *b)
+{
+    return !b->canary && kap_call_pending(c, b) == 0;
+}
+
 bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
 {
     double delay;
@@ -781,13 +786,19 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
         return false;
     if (is_resent(c, b))
         return true;
-    if (has_some(c, b))
-        note_success(c, b);
-    if (!b->canary && kap_call_pending(c, b) == 0) { /* and nothing is left */
+    if (has_all(c, b) && !why.alone) {
+        /* the answer is broken all the same, and nothing else is left to ask
+         * for: they are asked for again */
+        for (uint32_t i = b->first; i < b->first + b->count; i++)
+            c->slots[i].state = KAP_ID_PENDING;
+    }
+    if (has_all(c, b) && !kap_kind_ends_call(why.kind)) {
         c->successes++;
         kap_call_drop(c, b, e);
         return true;
     }
+    if (has_some(c, b))
+        note_success(c, b);
     if (c->stop.kind == KAP_KIND_NONE &&
         kap_call_may_retry(c, b, why.retry_after, &delay)) {
         bool ok = kap_call_tell(c, b, KAP_EVENT_RETRY, delay);

@@ -7,6 +7,8 @@
 
 bool kap_isolate_applies(const kap_failure *f)
 {
+    if (f->alone)
+        return !kap_kind_ends_call(f->kind);
     switch (f->kind) {
     case KAP_KIND_BAD_REQUEST: /* 413 and 414 among them: too much at once */
     case KAP_KIND_NOT_FOUND:
