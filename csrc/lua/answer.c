@@ -58,6 +58,7 @@ static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
         return false;
     kap_wipe(reading->response.head, reading->response.head_len);
     *success = got == KAP_RESPONSE_TICKETS;
+    b->read = reading->own;
     reading->batch = NULL;
     return true;
 }
@@ -76,6 +77,7 @@ bool kapL_answer_read(lua_State *L, kap_request *r, kap_batch *b, double until,
     if (t->outcome == KAP_OUTCOME_NOMEM)
         kapL_nomem(L);
     if (t->outcome != KAP_OUTCOME_RESPONSE) {
+        b->read = false;
         kap_call_describe(b);
         kap_response_quote(t, &b->failure);
     } else if (!decode(L, r, b, until, me + 1, &success)) {

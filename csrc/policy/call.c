@@ -336,9 +336,16 @@ bool kap_call_tell(kap_call *c, const kap_batch *b, kap_event_type type,
     size_t len;
     if (!c->hook)
         return true;
-    const char *ids = ids_of(c, b, &len);
     bool failed = type != KAP_EVENT_REQUEST && type != KAP_EVENT_RESPONSE;
+    char *pending = NULL; /* what it concerns, where some have come */
+    const char *ids = ids_of(c, b, &len);
+    if (failed && b->count > 0 && kap_call_pending(c, b) < b->count) {
+        ids = pending = join_pending(c, b->first, b->count, &len);
+        if (pending == NULL)
+            return false;
+    }
     kap_event *e = kap_event_new(type, ids, len, failed ? f->message : "");
+    free(pending);
     if (e == NULL)
         return false;
     e->call = c;
@@ -786,7 +793,7 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
         return false;
     if (is_resent(c, b))
         return true;
-    if (has_all(c, b) && !why.alone) {
+    if (has_all(c, b) && b->read && !why.alone) {
         /* the answer is broken all the same, and nothing else is left to ask
          * for: they are asked for again */
         for (uint32_t i = b->first; i < b->first + b->count; i++)
@@ -797,8 +804,10 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
         kap_call_drop(c, b, e);
         return true;
     }
-    if (has_some(c, b))
+    if (has_some(c, b)) {
+        c->successes += why.alone;
         note_success(c, b);
+    }
     if (c->stop.kind == KAP_KIND_NONE &&
         kap_call_may_retry(c, b, why.retry_after, &delay)) {
         bool ok = kap_call_tell(c, b, KAP_EVENT_RETRY, delay);

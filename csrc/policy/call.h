@@ -71,6 +71,7 @@ typedef struct kap_batch {
     bool probe;  /* of the breaker's: it is tried once */
     bool canary; /* asks for c->known once more, and has no ids of its own */
     bool rest;   /* parked, and never asked for without others that it failed with */
+    bool read;   /* its last answer brought tickets of its own */
     bool fresh;  /* on a new connection: see kap_transfer */
     bool http1;  /* HTTP/2 swallowed its answer: see is_swallowed */
     int stale;   /* times it was sent again for a stale connection */

@@ -61,10 +61,11 @@ static bool resume(kap_call *c, kap_batch *b, kap_engine *e)
         return true;
     }
     if (b->rest) { /* never asked for without the one that was probed */
+        bool failed = b->attempts > 0; /* with those that came */
         b->rest = false;
         b->attempts = 0;
-        b->state = KAP_BATCH_READY;
-        return true;
+        kap_call_again(b, 0);
+        return !failed || kap_call_tell(c, b, KAP_EVENT_SPLIT, 0);
     }
     if (pending > 1)
         return split(c, b, e);
