@@ -112,8 +112,8 @@ local kapture = {}
 ---@field backoff number|nil seconds: base of the exponential pause before a retry (0.5)
 ---@field max_backoff number|nil seconds: the longest such pause (20)
 ---@field batch_size integer|nil ids in a request, 1 to 1000 (50)
----@field concurrency integer|nil requests in flight over the client, 1 to 256 (4)
----@field rate number|nil requests a second over the client, at most
+---@field concurrency integer|nil requests in flight over the client, all its calls together, 1 to 256 (4)
+---@field rate number|nil requests a second over the client, at most, evenly spaced
 ---@field partial boolean|nil return what arrived, with the failed requests in info.failed (false)
 ---@field isolate boolean|nil halve a failed request until the bad id stands alone (true)
 ---@field max_response_bytes number|nil bytes of a response after decompression, at most (64 MiB)

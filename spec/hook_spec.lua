@@ -122,9 +122,9 @@ describe("a hook", function()
 
     it("may call the iterator that it is of, which says that it is at work", function()
         local ids = sandbox.ids(2)
-        local client = kapture.new(ask.opts({}, "delay,ms=200,ifid=" .. ids[2]))
+        local client = kapture.new(ask.opts({ concurrency = 2 }, "delay,ms=200,ifid=" .. ids[2]))
         local armed, next_one, why
-        next_one = client:tickets(ids, { batch_size = 1, concurrency = 2, hook = function(event)
+        next_one = client:tickets(ids, { batch_size = 1, hook = function(event)
             if armed and event.event == "response" then why = select(2, pcall(next_one)) end
         end })
         assert.are.equal(ids[1], (next_one()))
@@ -139,9 +139,9 @@ describe("a hook", function()
 
     it("is told so in the middle of another chunk than the one whose turn it is", function()
         local ids = sandbox.ids(7)
-        local client = kapture.new(ask.opts({}, "delay,ms=100,ifid=" .. ids[1], "outage"))
+        local client = kapture.new(ask.opts({ concurrency = 2 }, "delay,ms=100,ifid=" .. ids[1], "outage"))
         local next_one, why
-        next_one = client:tickets({ "#", (table.unpack or unpack)(ids) }, { batch_size = 4, concurrency = 2,
+        next_one = client:tickets({ "#", (table.unpack or unpack)(ids) }, { batch_size = 4,
             retries = 0, hook = function(event)
                 if event.event == "split" and not why then why = { pcall(next_one) } end
             end })

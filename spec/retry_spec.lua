@@ -263,7 +263,7 @@ describe("a stale kept-alive connection", function()
                 assert(client:get_ticket(sandbox.ids(8)))
                 -- one death is all streams' of a connection
                 local close = "close,ifconn=kept" .. (on == "https" and ",times=1" or "")
-                local o = options({ "delay,ms=30", close }, { on = on, retries = 0, batch_size = 1, concurrency = 4 })
+                local o = options({ "delay,ms=30", close }, { on = on, retries = 0, batch_size = 1 })
                 local _, info = assert(client:get_ticket(sandbox.ids(8), o))
                 assert.equal(0, info.retries)
                 client:close()

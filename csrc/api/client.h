@@ -14,6 +14,8 @@ typedef struct kap_client {
     kap_settings *settings;
     kap_message *message; /* the last call's: the next one's, mostly */
     pid_t pid;            /* whose engine it is: a forked child makes its own */
+    int concurrency;      /* limits: of all its calls together */
+    double rate;
     bool closed;
     kap_budget budget;
     uint64_t random;
@@ -36,6 +38,8 @@ typedef struct kap_client {
 void kapL_client_register(lua_State *L);
 /* Pushes a new client, without options. */
 kap_client *kapL_client_new(lua_State *L);
+/* Before its first request: its limits are what these say. */
+void kap_client_limit(kap_client *c, const kap_settings *s);
 /* The client on top of the stack takes its options from the table at `opts`.
  * Raises argument errors for argument #1 of `func`. */
 void kapL_client_options(lua_State *L, kap_client *c, int opts,

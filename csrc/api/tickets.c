@@ -61,8 +61,7 @@ int kapL_tickets_new(lua_State *L, int client, int source, int opts,
     it->ring = calloc(it->room, sizeof *it->ring);
     if (it->ring == NULL)
         kapL_nomem(L);
-    it->lane = kap_lane_new((int)it->room, model->call.settings->rate,
-                            model->call.settings->hook);
+    it->lane = kap_lane_new(model->call.settings->hook);
     if (it->lane == NULL)
         kapL_nomem(L);
     it->lane->patient = true;

@@ -98,9 +98,9 @@ static CURLcode from_multi(CURLMcode rc)
                                      : CURLE_BAD_FUNCTION_ARGUMENT;
 }
 
-static CURLMcode tune(kap_engine *e, const kap_transfer *t)
+static CURLMcode tune(kap_engine *e)
 {
-    long want = t->lane->concurrency < 8 ? 8 : t->lane->concurrency;
+    long want = e->queue.concurrency < 8 ? 8 : e->queue.concurrency;
     CURLMcode rc = CURLM_OK;
     if (want > e->max_connects) {
         /* The default, four times the current handles, drops connections
@@ -119,7 +119,7 @@ static bool launch(kap_engine *e, kap_transfer *t)
         deliver(e, t);
         return false;
     }
-    CURLMcode rc = tune(e, t);
+    CURLMcode rc = tune(e);
     if (rc == CURLM_OK)
         rc = curl_multi_add_handle(e->multi, t->easy);
     if (rc != CURLM_OK) {
@@ -164,9 +164,9 @@ static double spread(const kap_engine *e)
     const kap_transfer *last = e->queue.active.last;
     double apart;
     if (e->threaded || !e->http2 || l == NULL || last == NULL ||
-        l->waiting.n < 2 * (size_t)l->concurrency)
+        l->waiting.n < 2 * (size_t)e->queue.concurrency)
         return 0;
-    apart = e->latency / 2 / l->concurrency;
+    apart = e->latency / 2 / e->queue.concurrency;
     if (apart < SPREAD_LEAST)
         return 0;
     return last->began + (apart < SPREAD_SECONDS ? apart : SPREAD_SECONDS);

@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-kap_engine *kap_engine_new(void)
+kap_engine *kap_engine_new(int concurrency, double rate)
 {
     kap_engine *e = calloc(1, sizeof *e);
     if (e == NULL)
         return NULL;
     kap_notify_init(&e->notify);
-    kap_queue_init(&e->queue);
+    kap_queue_init(&e->queue, concurrency, rate);
     e->multi = curl_multi_init();
     if (e->multi != NULL && kap_handles_init(&e->handles) &&
         pthread_mutex_init(&e->lock, NULL) == 0)

@@ -15,8 +15,8 @@
 
 typedef struct kap_engine kap_engine;
 
-/* NULL: no memory. */
-kap_engine *kap_engine_new(void);
+/* NULL: no memory. The limits are kap_queue_init's. */
+kap_engine *kap_engine_new(int concurrency, double rate);
 /* Ends and frees all it has; joins the thread. NULL is fine. */
 void kap_engine_free(kap_engine *e);
 /* In a forked child: forgets the parent's engine. Only the notification's

@@ -1,6 +1,7 @@
 -- What the specs about whole calls share: options for the sandbox, what came
 -- back by id, hooks that note down, and the sandbox's own view of it all.
 local host = require "kapture_host"
+local kapture = require "kapture"
 local sandbox = require "spec.support.sandbox"
 
 local calls = { now = host.now, sleep = host.sleep }
@@ -19,6 +20,13 @@ function calls.options(faults, extra)
     specs[#specs + 1] = { key = key, on = on }
     o.base_url = o.base_url or sandbox.url((table.unpack or unpack)(specs)) -- luacheck: compat
     return o, key
+end
+
+-- A client with the limits among these options, which are then without them.
+function calls.client(o)
+    local own = { concurrency = o.concurrency, rate = o.rate }
+    o.concurrency, o.rate = nil, nil
+    return kapture.new(own)
 end
 
 function calls.id_of(ticket)
