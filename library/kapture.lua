@@ -76,7 +76,7 @@ local kapture = {}
 ---connection is sent again uncounted: it has another "request" of the same attempt,
 ---and no "retry".
 ---@class kapture.Event
----@field event "request"|"response"|"retry"|"split"|"failure"
+---@field event "request"|"response"|"retry"|"pause"|"split"|"failure"
 ---@field request integer the request's number in its call
 ---@field ids string[]
 ---@field attempt integer
@@ -85,7 +85,7 @@ local kapture = {}
 ---@field message string|nil
 ---@field bytes integer|nil
 ---@field elapsed number|nil
----@field delay number|nil seconds until the retry
+---@field delay number|nil seconds until the retry; pause: for which nothing of the client starts
 
 ---Seconds are numbers, fractions allowed; math.huge means none.
 ---@class kapture.Options
@@ -125,7 +125,7 @@ local kapture = {}
 ---@field key string|nil its private key (PEM)
 ---@field proxy string|nil a proxy's URL; "" for none (environment)
 ---@field user_agent string|nil the User-Agent header (kapture-lua/<version>)
----@field hook fun(event: kapture.Event)|nil called for every request, response, retry, split and failure
+---@field hook fun(event: kapture.Event)|nil called for every request, response, retry, pause, split and failure
 
 ---@class kapture.Version
 ---@field kapture string

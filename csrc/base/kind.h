@@ -39,7 +39,7 @@ typedef struct kap_failure {
     int attempts;       /* 0: nothing was sent */
     double retry_after; /* seconds, < 0: none given */
     bool retryable;
-    bool deadline; /* kind timeout, and no time is left for more */
+    bool deadline; /* no time is left for more */
     size_t body_len;
     char message[KAP_MESSAGE_MAX];
     char body[KAP_BODY_MAX]; /* how the response began */

@@ -6,7 +6,6 @@
 #include "lua/work.h"
 
 #include <string.h>
-#include <time.h>
 
 /* tickets as they come ---------------------------------------------------- */
 
@@ -103,6 +102,8 @@ static void conclude(lua_State *L, kap_request *r, kap_batch *b, int table)
     const int others = lua_gettop(L) + 1;
     if (hook && b->failure.status > 0)
         kapL_event(L, r, b, KAP_EVENT_RESPONSE, 0);
+    if (hook && b->transfer != NULL && b->transfer->paused)
+        kapL_event(L, r, b, KAP_EVENT_PAUSE, b->transfer->hold);
     if (hook && fails)
         kapL_event(L, r, b, KAP_EVENT_FAILURE, 0);
     if (gone(b))

@@ -6,7 +6,7 @@
 static const char *const names[] = {
     [KAP_EVENT_REQUEST] = "request", [KAP_EVENT_RESPONSE] = "response",
     [KAP_EVENT_RETRY] = "retry",     [KAP_EVENT_SPLIT] = "split",
-    [KAP_EVENT_FAILURE] = "failure",
+    [KAP_EVENT_FAILURE] = "failure", [KAP_EVENT_PAUSE] = "pause",
 };
 
 static void set_number(lua_State *L, const char *key, double value)
@@ -53,7 +53,7 @@ void kapL_event(lua_State *L, kap_request *r, const kap_batch *b,
         set_integer(L, "bytes", (double)t->len);
         set_number(L, "elapsed", t->elapsed);
     }
-    if (event == KAP_EVENT_RETRY)
+    if (event == KAP_EVENT_RETRY || event == KAP_EVENT_PAUSE)
         set_number(L, "delay", delay);
 }
 

@@ -8,6 +8,7 @@ typedef enum {
     KAP_EVENT_REQUEST,
     KAP_EVENT_RESPONSE,
     KAP_EVENT_RETRY,
+    KAP_EVENT_PAUSE, /* nothing of the client starts for `delay` seconds */
     KAP_EVENT_SPLIT,
     KAP_EVENT_FAILURE
 } kap_event;

@@ -63,7 +63,7 @@ static const option options[] = {
     {"user_agent", STRING, AT(user_agent), 0, 0, "kapture-lua/<version>",
      "the User-Agent header"},
     {"hook", HOOK, AT(hook), 0, 0, "none",
-     "called for every request, response, retry, split and failure"},
+     "called for every request, response, retry, pause, split and failure"},
 };
 #define OPTION_COUNT (sizeof options / sizeof *options)
 

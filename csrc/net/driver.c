@@ -1,6 +1,7 @@
 #include "net/driver.h"
 
 #include "base/clock.h"
+#include "base/random.h"
 
 #include <math.h>
 
@@ -188,7 +189,7 @@ static double start_due(kap_engine *e, double now, bool one)
         due = next;
     while ((t = expired.first) != NULL) {
         kap_list_remove(&expired, t);
-        fail(e, t, KAP_OUTCOME_DEADLINE, CURLE_OPERATION_TIMEDOUT);
+        fail(e, t, t->outcome, CURLE_OPERATION_TIMEDOUT);
     }
     return due;
 }
@@ -235,6 +236,27 @@ static void relaunch(kap_engine *e, kap_transfer *t)
     launch(e, t);
 }
 
+/* Tells pace of an answer, and the transfer of what came of it. */
+static void heed(kap_engine *e, kap_transfer *t)
+{
+    kap_pace *p = &e->queue.pace;
+    const kap_settings *s = t->settings;
+    double now = kap_now(), until = p->until;
+    double retry_after = kap_retry_after_seconds(&t->retry_after, time(NULL));
+    t->pushed_back = t->status == 429 ||
+                     (t->status >= 400 && t->status != 401 && retry_after >= 0);
+    if (t->pushed_back) {
+        t->others_succeed = e->succeeded > t->submitted;
+        t->hold =
+            kap_pace_pushed_back(p, t->began, retry_after, s->backoff,
+                                 s->max_backoff, kap_random(&e->random), now);
+        t->paused = p->until > until;
+    } else if (t->outcome == KAP_OUTCOME_RESPONSE && t->status < 400) {
+        kap_pace_accepted(p, t->began);
+        e->succeeded = now;
+    }
+}
+
 static void reap(kap_engine *e)
 {
     CURLMsg *msg;
@@ -252,6 +274,7 @@ static void reap(kap_engine *e)
             continue;
         }
         kap_transfer_finish(t, code);
+        heed(e, t);
         if (t->outcome == KAP_OUTCOME_RESPONSE)
             e->latency = t->elapsed;
         if (kap_transfer_may_refuse(t))

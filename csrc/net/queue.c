@@ -119,10 +119,12 @@ void kap_queue_init(kap_queue *q, int concurrency, double rate)
     q->concurrency = concurrency;
     q->interval = isinf(rate) ? 0 : fmin(1 / rate, INTERVAL_MAX);
     q->next_slot = -INFINITY;
+    kap_pace_init(&q->pace);
 }
 
 void kap_queue_started(kap_queue *q, kap_transfer *t)
 {
+    kap_pace_started(&q->pace, q->active.n, t->began);
     kap_list_push(&q->active, t);
 }
 
@@ -139,6 +141,16 @@ static void take_slot(kap_queue *q, double now)
     q->next_slot = slot + q->interval;
 }
 
+/* A patient lane's has no deadline before it starts: then it is the time that it
+ * will have. */
+static bool is_held_too_long(const kap_queue *q, const kap_transfer *t)
+{
+    double deadline = t->deadline;
+    if (isinf(deadline) && t->lane->patient)
+        deadline = t->submitted + t->settings->deadline;
+    return q->pace.until >= deadline;
+}
+
 /* The first of the lane's that may start, still in it. The lane itself lives
  * on even when its last transfer has gone to `expired`: that one refers to it.
  */
@@ -149,7 +161,10 @@ static kap_transfer *lane_next(kap_queue *q, kap_lane *l, double now,
     bool held = atomic_load_explicit(&l->held, memory_order_acquire) > 0;
     for (kap_transfer *t = l->waiting.first; t != NULL; t = next) {
         next = t->next;
-        if (t->deadline <= now) {
+        if (t->deadline <= now || is_held_too_long(q, t)) {
+            t->outcome =
+                t->deadline <= now ? KAP_OUTCOME_DEADLINE : KAP_OUTCOME_HELD;
+            t->hold = q->pace.until - now;
             kap_queue_remove(q, t);
             kap_list_push(expired, t);
             continue;
@@ -185,8 +200,9 @@ kap_transfer *kap_queue_next(kap_queue *q, double now, double *due,
                              kap_list *expired)
 {
     /* when the client may start one more; INFINITY: once another has ended */
-    double when =
-        q->active.n < (size_t)q->concurrency ? q->next_slot : INFINITY;
+    double when = INFINITY;
+    if (q->active.n < (size_t)q->concurrency)
+        when = fmax(q->next_slot, kap_pace_due(&q->pace, q->active.n, now));
     for (size_t lanes = count_lanes(q); lanes > 0 && q->ring != NULL; lanes--) {
         kap_lane *l = q->ring;
         kap_transfer *t = lane_next(q, l, now, when, due, expired);

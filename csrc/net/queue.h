@@ -9,6 +9,7 @@
 #ifndef KAP_QUEUE_H
 #define KAP_QUEUE_H
 
+#include "net/pace.h"
 #include "net/transfer.h"
 
 typedef struct kap_list {
@@ -46,6 +47,7 @@ typedef struct kap_queue {
     int concurrency;  /* of those, at most */
     double interval;  /* seconds between two starts, at least */
     double next_slot; /* where `rate` allows the next one */
+    kap_pace pace;    /* where the service allows it */
 } kap_queue;
 
 /* `rate`: starts a second, INFINITY for any number. */
@@ -56,7 +58,8 @@ void kap_queue_remove(kap_queue *q, kap_transfer *t);
 
 /*
  * Takes out the next transfer that may start now, or NULL; then *due says when
- * one may. Those whose deadline has passed go to `expired` instead.
+ * one may. Those whose deadline has passed, or will before the service's pause is
+ * over, go to `expired` instead, with the outcome set.
  */
 kap_transfer *kap_queue_next(kap_queue *q, double now, double *due,
                              kap_list *expired);

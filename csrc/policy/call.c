@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -319,12 +320,25 @@ static bool may_retry(kap_call *c, kap_batch *b, double least, double *delay)
         *delay = least;
     if (kap_now() + *delay >= b->deadline)
         return false;
-    return control || kap_budget_retry(c->budget);
+    if (control || kap_budget_retry(c->budget))
+        return true;
+    size_t n = strlen(f->message);
+    snprintf(b->failure.message + n, sizeof f->message - n,
+             " (not tried again: the client's retry budget is used up)");
+    return false;
+}
+
+/* Pushed back, while others of the client's requests succeed: it waits for its
+ * turn. That is no failure, and costs neither an attempt nor the budget. */
+static bool may_wait(const kap_batch *b, double hold)
+{
+    return b->transfer->others_succeed && kap_now() + hold < b->deadline;
 }
 
 static kap_next decide(kap_call *c, kap_batch *b, double *delay)
 {
     kap_failure *f = &b->failure;
+    double least = f->retry_after;
     *delay = 0;
     if (c->stop.kind != KAP_KIND_NONE)
         return KAP_NEXT_FAIL;
@@ -340,7 +354,16 @@ static kap_next decide(kap_call *c, kap_batch *b, double *delay)
         b->attempts--;
         return KAP_NEXT_RESEND;
     }
-    if (may_retry(c, b, f->retry_after, delay)) {
+    if (b->transfer->pushed_back && f->kind != KAP_KIND_AUTH) {
+        f->retryable = true;
+        least = b->transfer->hold;
+        if (may_wait(b, least)) {
+            *delay = least;
+            b->attempts--;
+            return KAP_NEXT_RESEND;
+        }
+    }
+    if (may_retry(c, b, least, delay)) {
         b->fresh = f->kind == KAP_KIND_TIMEOUT;
         c->retries++;
         return KAP_NEXT_RETRY;

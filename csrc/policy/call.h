@@ -29,7 +29,8 @@ typedef enum {
 
 typedef enum {
     KAP_NEXT_RETRY,  /* again, after a pause */
-    KAP_NEXT_RESEND, /* again, at once: nobody's failure, and not counted */
+    KAP_NEXT_RESEND, /* again, at once or as soon as the service lets the client:
+                      * nobody's failure, and not counted */
     KAP_NEXT_PARK,   /* to be taken apart, if and when: isolate.h */
     KAP_NEXT_FAIL    /* for good */
 } kap_next;

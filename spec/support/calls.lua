@@ -56,7 +56,7 @@ end
 
 -- A hook that keeps every event in `list`, and how many of each name.
 function calls.recorder()
-    local r = { list = {}, count = { request = 0, response = 0, retry = 0, split = 0, failure = 0 } }
+    local r = { list = {}, count = { request = 0, response = 0, retry = 0, pause = 0, split = 0, failure = 0 } }
     function r.hook(e)
         r.list[#r.list + 1] = e
         r.count[e.event] = r.count[e.event] + 1
