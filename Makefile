@@ -25,6 +25,7 @@
 #                          calls, a million ids, in flat memory; 1,000 runs of
 #                          the command at random
 #   make check-symbols     luaopen_kapture is all that is exported
+#   make simulate RUNS=5000 pace against models of services
 #   make fuzz TIME=60       each fuzzer for so many seconds
 #   make coverage          of csrc/, by lines and branches, by specs and fuzzers
 #   make format            csrc/ as .clang-format has it
@@ -207,6 +208,17 @@ $(OUT)/kapture_host.so: spec/support/kapture_host.c $(OUT)/flags
 
 # A C file in spec/support is a module for the specs.
 probes: $(patsubst spec/support/%.c,$(OUT)/%.so,$(wildcard spec/support/*.c))
+
+# --- Simulations: what decides, alone, against models of services ---------------
+
+.PHONY: simulate
+simulate: $(BUILD)/simulations/pace
+	$(BUILD)/simulations/pace $(RUNS)
+$(BUILD)/simulations/pace: spec/simulations/pace.c csrc/net/pace.c csrc/net/pace.h
+	$(say) HOST $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -std=c11 -Wall -Wextra -Icsrc $(LDFLAGS) -o $@ \
+	  spec/simulations/pace.c csrc/net/pace.c -lm
 
 # --- Hosts: programs with Lua and this inside ---------------------------------
 

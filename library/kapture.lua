@@ -77,7 +77,7 @@ local kapture = {}
 ---connection is sent again uncounted: it has another "request" of the same attempt,
 ---and no "retry".
 ---@class kapture.Event
----@field event "request"|"response"|"retry"|"split"|"failure"
+---@field event "request"|"response"|"retry"|"pause"|"split"|"failure"
 ---@field request integer the request's number in its call
 ---@field ids string[]
 ---@field attempt integer
@@ -86,7 +86,7 @@ local kapture = {}
 ---@field message string|nil
 ---@field bytes integer|nil
 ---@field elapsed number|nil
----@field delay number|nil seconds until the retry
+---@field delay number|nil seconds until the retry; pause: for which nothing of the client starts
 
 ---Seconds are numbers, fractions allowed; math.huge means none.
 ---@class kapture.Options
@@ -113,8 +113,8 @@ local kapture = {}
 ---@field backoff number|nil seconds: base of the exponential pause before a retry (0.5)
 ---@field max_backoff number|nil seconds: the longest such pause (20)
 ---@field batch_size integer|nil ids in a request, 1 to 1000 (50)
----@field concurrency integer|nil requests in flight over the client, 1 to 256 (4)
----@field rate number|nil requests a second over the client, at most
+---@field concurrency integer|nil requests in flight over the client, all its calls together, 1 to 256 (4)
+---@field rate number|nil requests a second over the client, at most, evenly spaced
 ---@field partial boolean|nil return what arrived, with the failed requests in info.failed (false)
 ---@field isolate boolean|nil halve a failed request until the bad id stands alone (true)
 ---@field max_response_bytes number|nil bytes of a response after decompression, at most (64 MiB)
@@ -126,7 +126,7 @@ local kapture = {}
 ---@field key string|nil its private key (PEM)
 ---@field proxy string|nil a proxy's URL; "" for none (environment)
 ---@field user_agent string|nil the User-Agent header (kapture-lua/<version>)
----@field hook fun(event: kapture.Event)|nil called for every request, response, retry, split and failure
+---@field hook fun(event: kapture.Event)|nil called for every request, response, retry, pause, split and failure
 
 ---@class kapture.Version
 ---@field kapture string

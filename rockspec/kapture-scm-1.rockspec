@@ -96,6 +96,7 @@ build = {
                 "csrc/net/engine.c",
                 "csrc/net/handles.c",
                 "csrc/net/notify.c",
+                "csrc/net/pace.c",
                 "csrc/net/queue.c",
                 "csrc/net/retry_after.c",
                 "csrc/net/sockets.c",

@@ -149,8 +149,8 @@ describe("submit", function()
         for _, on in ipairs { "https", "https1" } do
             for _, concurrency in ipairs { 1, 4 } do
                 for _ = 1, 25 do
-                    local c, key = client(), sandbox.key()
-                    local _, _, err = c:submit(sandbox.ids(60), { batch_size = 3, concurrency = concurrency,
+                    local c, key = client { concurrency = concurrency }, sandbox.key()
+                    local _, _, err = c:submit(sandbox.ids(60), { batch_size = 3,
                         retries = 0, base_url = sandbox.url("expired,skip=3", { key = key, on = on }) }):wait()
                     assert.equal("auth", err.kind)
                     assert.equal(60, #err.tickets + #err.ids)

@@ -80,9 +80,9 @@ describe("batches", function()
         -- More ids than are asked for while the sandbox makes the large answer and
         -- sends it, however long that takes: the rest is left once all is known.
         local function measured()
-            local client, last, work, meanwhile = kapture.new(), math.huge, nil, {}
+            local client, last, work, meanwhile = kapture.new { concurrency = 4 }, math.huge, nil, {}
             local o = options({ "identity", "thick,entries=100000,ifid=" .. large, "delay,ms=30" }, {
-                batch_size = 1, concurrency = 4, on = "https1", deadline = 60, hook = function(e)
+                batch_size = 1, on = "https1", deadline = 60, hook = function(e)
                     if e.event ~= "response" then return end
                     if e.ids[1] == large then
                         work = calls.now() - last
@@ -107,8 +107,8 @@ describe("batches", function()
     end)
 
     it("go on kept connections", function()
-        local client = kapture.new(options(nil, { on = "https1" }))
         local o, key = options(nil, { on = "https1", batch_size = 1, concurrency = 3 })
+        local client = calls.client(o)
         assert(client:get_ticket(sandbox.ids(12), o))
         assert(client:get_ticket(sandbox.ids(12), o))
         local connections, n = {}, 0
@@ -121,8 +121,8 @@ describe("batches", function()
     end)
 
     it("share one connection over HTTP/2", function()
-        local client = kapture.new(options())
         local o, key = options("delay,ms=20", { batch_size = 1, concurrency = 16 })
+        local client = calls.client(o)
         assert(client:get_ticket(sandbox.ids(32), o))
         local connections, n = {}, 0
         for _, entry in ipairs(sandbox.requests(key)) do

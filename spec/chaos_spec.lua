@@ -77,9 +77,8 @@ function Round:options(ids)
     local url, bad = illness(random, ids, self.seed * 31 + #self.jobs)
     return {
         base_url = url, partial = random(2) == 1, hook = self:hook(), batch_size = pick(random, { 1, 2, 4, 10, 25 }),
-        concurrency = random(6), retries = random(4) - 1, backoff = pick(random, { 0, 0.01 }), timeout = 1,
+        retries = random(4) - 1, backoff = pick(random, { 0, 0.01 }), timeout = 1,
         fields = { "task_details.ticketId" },
-        rate = random(10) == 1 and 200 or nil,
     }, bad
 end
 
@@ -163,7 +162,7 @@ end
 local function run(seed)
     local r = setmetatable({ seed = seed, random = generator(seed * 7919), jobs = {}, depth = 0 }, Round)
     r.client = kapture.new { base_url = sandbox.https, token = sandbox.token, ca_file = sandbox.ca, deadline = DEADLINE,
-        concurrency = r.random(6) }
+        concurrency = r.random(6), rate = r.random(10) == 1 and 200 or nil }
     for _ = 1, 1 + r.random(3) do
         if r.random(2) == 1 then r:submit() else r:loop() end
     end

@@ -229,6 +229,14 @@ describe("the command", function()
     assert.truthy(shown[1]:find("2 of 10", 1, true), shown[1])
   end)
 
+  it("says that the service asks to wait", function()
+    local log = os.tmpname()
+    run("get 713516551148 --base-url " .. sandbox.url "retry-after,after=2,times=1", { terminal = log, columns = 80 })
+    local text = read(log)
+    assert.truthy(text:find("the service asks to wait, 2 s", 1, true), text)
+    os.remove(log)
+  end)
+
   it("fits a terminal, its text as people read it", function()
     local log = os.tmpname()
     local opts = { terminal = log, columns = 20, whole = true }

@@ -9,7 +9,7 @@ local unpack = table.unpack or unpack -- luacheck: compat
 -- A call that ends by its deadline, on time whatever it was at.
 local function in_time(ids, o, deadline)
     o.deadline = deadline
-    local client = kapture.new()
+    local client = calls.client(o)
     local started = calls.now()
     local tickets, message, err = client:get_ticket(ids, o)
     local took = calls.now() - started
@@ -72,7 +72,7 @@ describe("the deadline", function()
             if e.event == "request" then went = went + 1 end
             if e.event == "failure" then failed[#failed + 1] = e.attempt end
         end })
-        local tickets, info = assert(kapture.new():get_ticket(sandbox.ids(12), o))
+        local tickets, info = assert(calls.client(o):get_ticket(sandbox.ids(12), o))
         assert.is_true(#tickets < 12)
         assert.equal(sandbox.stats(key).requests, info.requests)
         assert.equal(went, info.requests)

@@ -67,8 +67,8 @@ describe("events: a hook", function()
         for kind, fault in pairs(faults) do
             for _, concurrency in ipairs { 1, 4 } do
                 local r = calls.recorder()
-                local client = kapture.new()
-                local o = options(fault, { hook = r.hook, batch_size = 2, concurrency = concurrency,
+                local client = kapture.new { concurrency = concurrency }
+                local o = options(fault, { hook = r.hook, batch_size = 2,
                     deadline = kind == "timeout" and 0.2 or nil })
                 local ids = sandbox.ids(80)
                 local _, _, err = client:get_ticket(ids, o)
@@ -93,8 +93,8 @@ describe("events: a hook", function()
     end)
 
     it("may end the call when it hears of them", function()
-        local client, n = kapture.new(), 0
-        local o = options("expired", { batch_size = 2, concurrency = 1 })
+        local client, n = kapture.new { concurrency = 1 }, 0
+        local o = options("expired", { batch_size = 2 })
         o.hook = function(e)
             n = n + 1
             if e.event == "failure" and e.attempt == 0 then client:close() end
@@ -127,7 +127,7 @@ describe("events: a hook", function()
         for on, list in pairs(faults) do
             for _, fault in ipairs(list) do
                 local r = calls.recorder()
-                local o, key = options(fault, { on = on, hook = r.hook, batch_size = 7, concurrency = 4, retries = 0 })
+                local o, key = options(fault, { on = on, hook = r.hook, batch_size = 7, retries = 0 })
                 local client = kapture.new()
                 local _, info = assert(client:get_ticket(sandbox.ids(99), o))
                 client:close()
@@ -192,9 +192,9 @@ describe("events: a hook", function()
 
     it("may close the client, or cancel its request", function()
         for _, at in ipairs { "request", "response", "split", "retry", "failure" } do
-            local client = kapture.new()
+            local client = kapture.new { concurrency = 1 }
             local o = options({ "status,code=503,times=2", "badid,status=400,id=" .. sandbox.id(1) },
-                { batch_size = 4, concurrency = 1 })
+                { batch_size = 4 })
             o.hook = function(e)
                 if e.event == at then client:close() end
             end

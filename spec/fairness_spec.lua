@@ -38,26 +38,14 @@ describe("one client", function()
     end)
 
     it("keeps all its calls together to its concurrency", function()
-        local client = kapture.new()
+        local client = kapture.new { concurrency = 3 }
         local key, list = sandbox.key(), {}
         for i = 1, 5 do
             list[i] = client:submit(sandbox.ids(10, i * 100), (options("delay,ms=20,key=" .. key,
-                { batch_size = 1, concurrency = 3 })))
+                { batch_size = 1 })))
         end
         for _, r in ipairs(list) do assert(r:wait(30)) end
         assert.equal(3, sandbox.stats(key).most)
-        client:close()
-    end)
-
-    it("keeps a cautious call going beside a greedy one", function()
-        local client = kapture.new()
-        local greedy = client:submit(sandbox.ids(200), (options("delay,ms=20", { batch_size = 1, concurrency = 8 })))
-        local o, key = options("delay,ms=20", { batch_size = 1, concurrency = 1 })
-        local cautious = client:submit(sandbox.ids(8), o)
-        assert(cautious:wait(30))
-        assert.is_false(greedy:done())
-        assert.equal(1, sandbox.stats(key).most)
-        assert(greedy:wait(30))
         client:close()
     end)
 

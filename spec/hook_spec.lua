@@ -121,9 +121,9 @@ describe("a hook", function()
 
     it("may call the iterator that it is of, outside of a round", function()
         local ids = sandbox.ids(2)
-        local client = kapture.new(ask.opts({}, "delay,ms=200,ifid=" .. ids[2]))
+        local client = kapture.new(ask.opts({ concurrency = 2 }, "delay,ms=200,ifid=" .. ids[2]))
         local armed, next_one, seen
-        next_one = client:tickets(ids, { batch_size = 1, concurrency = 2, hook = function(event)
+        next_one = client:tickets(ids, { batch_size = 1, hook = function(event)
             if armed and event.event == "response" then seen = { next_one() } end
         end })
         assert.are.equal(ids[1], (next_one()))

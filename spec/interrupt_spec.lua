@@ -39,7 +39,7 @@ describe("Ctrl-C", function()
     -- The call has a hook and is ended when its second request has just been
     -- started (which waits until the first one's answer is known to be no
     -- refusal); the next call has no hook.
-    local options = { base_url = sandbox.url "status,code=404", isolate = false, batch_size = 1, concurrency = 1 }
+    local options = { base_url = sandbox.url "status,code=404", isolate = false, batch_size = 1 }
     options.hook = function(event)
       if event.event ~= "failure" then return end
       debug.sethook(function()
@@ -47,11 +47,13 @@ describe("Ctrl-C", function()
         error("interrupted!", 0)
       end, "c")
     end
-    local ok = pcall(function() return client:get_ticket("1,2,3", options) end)
+    local one = kapture.new { token = sandbox.token, ca_file = sandbox.ca, concurrency = 1 }
+    local ok = pcall(function() return one:get_ticket("1,2,3", options) end)
     debug.sethook()
     assert.is_false(ok)
-    local tickets = assert(client:get_ticket("6", { base_url = sandbox.https, deadline = 20 }))
+    local tickets = assert(one:get_ticket("6", { base_url = sandbox.https, deadline = 20 }))
     assert.equal("6", tickets[1].task_details.ticketId)
+    one:close()
   end)
 
   it("ends the iterator's wait", function()

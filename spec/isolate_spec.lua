@@ -24,7 +24,7 @@ local function with_bad(n, bad, extra, status)
         if not is_bad[id] then good[#good + 1] = id end
     end
     local o, key = options(("badid,id=%s,status=%d"):format(table.concat(list, "+"), status or 400), extra)
-    local client = kapture.new()
+    local client = calls.client(o)
     local tickets, message, err = client:get_ticket(ids, o)
     client:close()
     return { tickets = tickets, message = message, err = err, ids = ids, bad = list, good = good, key = key,
@@ -177,9 +177,8 @@ describe("isolate", function()
             list[#list + 1] = ids[i]
         end
         for _, concurrency in ipairs { 1, 4 } do
-            local client = kapture.new()
-            local _, _, err = client:get_ticket(ids, (options("badid,status=400,id=" .. table.concat(bad, "+"),
-                { concurrency = concurrency })))
+            local client = kapture.new { concurrency = concurrency }
+            local _, _, err = client:get_ticket(ids, (options("badid,status=400,id=" .. table.concat(bad, "+"))))
             assert.same(missing, err.missing)
             assert.equal(148, #err.failed)
             client:close()
@@ -292,9 +291,8 @@ describe("isolate", function()
         end
         for _, concurrency in ipairs { 1, 4 } do
             for _, slow in ipairs { "tag", "delay,ms=100,ifid=" .. ids[60] .. "+" .. ids[110] .. "+" .. ids[160] } do
-                local client = kapture.new()
-                local o = options({ slow, "badid,status=404,id=" .. table.concat(list, "+") },
-                    { concurrency = concurrency })
+                local client = kapture.new { concurrency = concurrency }
+                local o = options { slow, "badid,status=404,id=" .. table.concat(list, "+") }
                 local lost = 0
                 for id, ticket in client:tickets(ids, o) do
                     assert.is_false(ticket ~= nil and is_bad[id] == true)
@@ -317,9 +315,9 @@ describe("isolate", function()
                     list[#list + 1] = ids[at]
                 end
             end
-            local client, lost = kapture.new(), 0
+            local client, lost = kapture.new { concurrency = concurrency }, 0
             local o = options("badid,status=500,id=" .. table.concat(list, "+"),
-                { batch_size = size, concurrency = concurrency, retries = retries })
+                { batch_size = size, retries = retries })
             for id, ticket in client:tickets(ids, o) do
                 if not ticket and not is_bad[id] then lost = lost + 1 end
             end

@@ -16,10 +16,10 @@ describe("the tickets of", function()
     end)
 
     it("an iterator do not, while it goes on", function()
-        local client = kapture.new()
+        local client = kapture.new { concurrency = 1 }
         local next_ticket
         frees.at_once(TICKETS, frees.measure(function()
-            next_ticket = client:tickets(sandbox.ids(TICKETS + 100), calls.options(nil, { concurrency = 1 }))
+            next_ticket = client:tickets(sandbox.ids(TICKETS + 100), calls.options())
             for _ = 1, TICKETS + 1 do assert(next_ticket()) end
         end))
         next_ticket:close()

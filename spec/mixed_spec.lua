@@ -46,7 +46,7 @@ describe("a bad day", function()
     it("loses no id of a call", function()
         for seed = 1, seeds do
             local ids, o, bad, unknown = day(seed)
-            local client = kapture.new()
+            local client = calls.client(o)
             local tickets, info = client:get_ticket(ids, o)
             assert(tickets, ("seed %d: %s"):format(seed, tostring(info)))
             client:close()
@@ -58,7 +58,7 @@ describe("a bad day", function()
         for seed = 1, seeds do
             local ids, o, bad, unknown = day(seed + 1000)
             o.partial = nil
-            local client, seen, n = kapture.new(), {}, 0
+            local client, seen, n = calls.client(o), {}, 0
             for id, ticket, err in client:tickets(ids, o) do
                 n = n + 1
                 assert(ids[n] == id and not seen[id], id)

@@ -30,8 +30,8 @@ end
 
 describe("rate", function()
     it("spaces requests evenly", function()
-        local client = kapture.new()
         local o, key = options(nil, { rate = 20, batch_size = 1, concurrency = 16 })
+        local client = calls.client(o)
         local started = calls.now()
         assert(client:get_ticket(sandbox.ids(21), o))
         local took = calls.now() - started
@@ -57,8 +57,8 @@ describe("rate", function()
 
     it("may be the smallest number there is", function()
         for _, rate in ipairs { 1e-9, 1e-300, 1e-310, 2 ^ -1074 } do
-            local client = kapture.new()
             local o, key = options(nil, { rate = rate, batch_size = 1, deadline = 0.5, partial = true })
+            local client = calls.client(o)
             local ids = sandbox.ids(3)
             local tickets, info = assert(client:get_ticket(ids, o))
             assert.same({ ids[1] }, ids_of(tickets))
@@ -69,8 +69,8 @@ describe("rate", function()
     end)
 
     it("does not let a fast one fall behind", function()
-        local client = kapture.new(options())
         local o = options(nil, { rate = 400, batch_size = 1, concurrency = 8, fields = { "task_details.ticketId" } })
+        local client = calls.client(o)
         assert(client:get_ticket(sandbox.id(1), options()))
         local started = calls.now()
         assert(client:get_ticket(sandbox.ids(200), o))
@@ -80,8 +80,8 @@ describe("rate", function()
     end)
 
     it("holds for retries and halves", function()
-        local client = kapture.new()
         local o, key = options({ "badid,status=500,id=" .. sandbox.id(2) }, { rate = 20, retries = 2 })
+        local client = calls.client(o)
         assert(client:get_ticket(sandbox.id(1), options())) -- connecting delays the first, and none after it
         local _, _, err = client:get_ticket(sandbox.ids(8), o)
         assert.same({ sandbox.id(2) }, err.ids)
@@ -100,11 +100,11 @@ describe("rate", function()
     end)
 
     it("is shared by the calls of a client, fairly", function()
-        local client = kapture.new()
+        local client = kapture.new { rate = 30, concurrency = 8 }
         local key = sandbox.key()
         local ended, requests = {}, {}
         local function o(name)
-            return options("tag,key=" .. key, { rate = 30, batch_size = 1, concurrency = 8, hook = function(e)
+            return options("tag,key=" .. key, { batch_size = 1, hook = function(e)
                 if e.event == "response" then ended[#ended + 1] = name end
             end })
         end
@@ -123,27 +123,37 @@ describe("rate", function()
         client:close()
     end)
 
-    it("of one call does not starve beside faster ones, nor those", function()
-        local client = kapture.new()
-        local fast = options(nil, { rate = 200, batch_size = 1, concurrency = 4 })
-        local slow, slow_key = options(nil, { rate = 10, batch_size = 1, concurrency = 4 })
-        local free = options(nil, { batch_size = 1, concurrency = 4 })
-        local a = client:submit(sandbox.ids(200), fast)
-        local b = client:submit(sandbox.ids(8), slow)
-        local c = client:submit(sandbox.ids(100), free)
-        local started = calls.now()
-        assert(c:wait(20))
-        assert(a:wait(20))
-        local _, info = assert(b:wait(20))
-        assert.is_true(calls.now() - started < 8)
-        assert.is_true(info.elapsed >= 0.69 and info.elapsed < 4, info.elapsed)
-        never_more(arrivals(slow_key), 10, 2)
+    it("is of the client: a call can't say otherwise, nor can it of concurrency", function()
+        local client = kapture.new(options())
+        for name, value in pairs { rate = 5, concurrency = 2 } do
+            for _, method in ipairs { "get_ticket", "submit", "tickets" } do
+                local ok, message = pcall(client[method], client, sandbox.id(1), { [name] = value })
+                assert.is_false(ok)
+                assert.equal(("bad argument #2 to '%s' (option '%s' is a client's, for all its calls together: "
+                    .. "give it to 'new')"):format(method, name), message:match "bad argument.*")
+            end
+        end
         client:close()
     end)
 
+    it("is kept by the module's own functions, from call to call", function()
+        local o, key = options(nil, { rate = 20, batch_size = 1 })
+        for i = 1, 6 do assert(kapture.get_ticket(sandbox.id(i), o)) end
+        for _, ticket in kapture.tickets(sandbox.ids(5, 10), o) do assert(ticket) end
+        local times = arrivals(key)
+        assert.equal(11, #times)
+        never_more(times, 20, 2)
+        assert.is_true(times[11] - times[1] >= 0.45, times[11] - times[1])
+        -- others have another client, though they go to the same place
+        local started = calls.now()
+        o.rate = nil
+        for i = 1, 6 do assert(kapture.get_ticket(sandbox.id(i), o)) end
+        assert.is_true(calls.now() - started < 0.25)
+    end)
+
     it("counts against the deadline", function()
-        local client = kapture.new()
         local o, key = options(nil, { rate = 5, batch_size = 1, concurrency = 8, deadline = 0.7, partial = true })
+        local client = calls.client(o)
         local ids = sandbox.ids(20)
         local started = calls.now()
         local tickets, info = assert(client:get_ticket(ids, o))
@@ -158,9 +168,9 @@ describe("rate", function()
     end)
 
     it("is told to hooks as it happens", function()
-        local client = kapture.new()
         local r = calls.recorder()
         local o = options(nil, { rate = 10, batch_size = 1, hook = r.hook })
+        local client = calls.client(o)
         assert(client:get_ticket(sandbox.ids(4), o))
         local times = starts(r)
         assert.equal(4, #times)

@@ -489,7 +489,7 @@ describe("resty.kapture", function()
     end)
 
     it("keeps the worker free while the service is slow", function()
-        start(content("/slow", [[show(client:get_ticket("713000000001", {
+        start(content("/slow", [[show(kapture.get_ticket("713000000001", options {
             base_url = fault "delay,ms=2000", concurrency = 256 }))]]))
         -- milliseconds that 99 of 100 trivial requests take at most
         local function p99()

@@ -174,6 +174,36 @@ describe("sandbox faults: instead of an answer #once", function()
         assert.equal(200, curl.post(url, ID).status)
     end)
 
+    it("a rate limit by the clock, with another status", function()
+        local key = sandbox.key()
+        local url = sandbox.url("ratelimit,n=1,per=1,from=clock,code=503,after=1,key=" .. key)
+        local r = curl.post(url, ID, { times = 5 })
+        local ok = 0
+        for _, e in ipairs(sandbox.requests(key)) do
+            assert.is_true(e.status == 200 or e.status == 503, e.status)
+            if e.status == 200 then ok = ok + 1 end
+        end
+        assert.is_true(ok >= 1 and ok < 5, ok)
+        assert.truthy(r)
+    end)
+
+    it("a bucket of tokens", function()
+        local key = sandbox.key()
+        local url = sandbox.url("bucket,n=3,rate=0.5,key=" .. key)
+        curl.post(url, ID, { times = 5 })
+        local list = {}
+        for i, e in ipairs(sandbox.requests(key)) do list[i] = e.status end
+        assert.same({ 200, 200, 200, 429, 429 }, list)
+        os.execute "sleep 2.1"
+        assert.equal(200, curl.post(url, ID).status)
+        assert.equal(429, curl.post(url, ID).status)
+    end)
+
+    it("so many at a time", function()
+        local url = sandbox.url("atonce,n=1,ms=1,key=" .. sandbox.key())
+        for _ = 1, 3 do assert.equal(200, curl.post(url, ID).status) end
+    end)
+
     it("bad ids and too many ids", function()
         answers("badid,id=5+6", 200, nil, "1,2")
         answers("badid,id=5+6", 500, nil, "1,6")

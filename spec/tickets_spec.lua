@@ -278,7 +278,7 @@ describe("the iterator", function()
         for _, threaded in ipairs { false, true } do
             local ids = sandbox.ids(2)
             local slow = options("delay,ms=1000", { concurrency = 1 })
-            local o = options("tag", { batch_size = 1, concurrency = 1, deadline = 0.8 })
+            local o = options("tag", { batch_size = 1, deadline = 0.8 })
             local client = kapture.new(slow)
             local got, other = {}, nil
             if threaded then other = client:submit(sandbox.id(9)) end

@@ -10,11 +10,11 @@ local function ids(n)
 end
 
 -- Seconds for 10,000 ids. What the last ones have left is no part of it.
-local function fetch(client, concurrency)
+local function fetch(client)
   collectgarbage()
   collectgarbage()
   local list = ids(10000)
-  local tickets, info = client:get_ticket(list, { batch_size = 50, concurrency = concurrency })
+  local tickets, info = client:get_ticket(list, { batch_size = 50 })
   assert(tickets and #tickets + #info.missing == #list, info)
   return info.elapsed
 end
@@ -24,13 +24,18 @@ local keep = bench.keeper("batches-" .. where)
 
 local function measure(name, key, url)
   name = ("%s, processors %s"):format(name, where)
-  local client = kapture.new {
-    base_url = url .. "/fault/delay,ms=20", ca_file = os.getenv "KAPTURE_CA_FILE", deadline = math.huge,
-  }
-  fetch(client, 8) -- the sandbox makes its tickets, connections open
+  local function client(concurrency)
+    return kapture.new {
+      base_url = url .. "/fault/delay,ms=20", ca_file = os.getenv "KAPTURE_CA_FILE", deadline = math.huge,
+      concurrency = concurrency,
+    }
+  end
+  local single, eight = client(1), client(8)
+  fetch(eight) -- the sandbox makes its tickets, connections open
+  fetch(single)
   local ratios = {}
   for round = 1, rounds do
-    local one, wall = fetch(client, 1) / 200, fetch(client, 8)
+    local one, wall = fetch(single) / 200, fetch(eight)
     ratios[round] = wall / (200 / 8 * one)
     print(("%s, round %d: one request %.1f ms, 200 in %.0f ms, ideal %.0f ms: ratio %.3f"):format(
       name, round, one * 1e3, wall * 1e3, 200 / 8 * one * 1e3, ratios[round]))

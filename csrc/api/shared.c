@@ -8,7 +8,8 @@
 
 #define KEPT 8
 
-/* Pushes what decides over a connection, as one string. */
+/* Pushes what decides over a connection, and over the limits of the client that
+ * has it, as one string. */
 static void push_key(lua_State *L, const kap_settings *s)
 {
     kap_failure ignored; /* a target that is none: the call itself says so */
@@ -21,10 +22,14 @@ static void push_key(lua_State *L, const kap_settings *s)
     snprintf(head, sizeof head, "%.*s", (int)n, base != NULL ? base : "");
     free(base);
 #define OR_EMPTY(v) ((v) != NULL ? (v) : "\1")
-    lua_pushfstring(L, "%s\n%s\n%s\n%s\n%s\n%s\n%d", head, OR_EMPTY(s->proxy),
-                    OR_EMPTY(kap_message_ca_file(s)), OR_EMPTY(s->ca_path),
-                    OR_EMPTY(s->cert), OR_EMPTY(s->key), s->verify ? 1 : 0);
+    lua_pushfstring(L, "%s\n%s\n%s\n%s\n%s\n%s\n%d\n%d\n", head,
+                    OR_EMPTY(s->proxy), OR_EMPTY(kap_message_ca_file(s)),
+                    OR_EMPTY(s->ca_path), OR_EMPTY(s->cert), OR_EMPTY(s->key),
+                    s->verify ? 1 : 0, s->concurrency);
 #undef OR_EMPTY
+    /* a number of Lua's own loses digits as text */
+    lua_pushlstring(L, (const char *)&s->rate, sizeof s->rate);
+    lua_concat(L, 2);
 }
 
 /* Moves entry `at` (key, client) to the front; the table is a flat list of
@@ -85,6 +90,7 @@ kap_client *kapL_shared_client(lua_State *L, int cache,
         return lua_touserdata(L, -1);
     }
     kap_client *c = kapL_client_new(L);
+    kap_client_limit(c, *settings);
     if (n >= 2 * KEPT) {
         /* the least recently used: closed, unless an iterator still uses it */
         lua_rawgeti(L, cache, n);

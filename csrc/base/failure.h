@@ -39,7 +39,7 @@ typedef struct kap_failure {
     int attempts;       /* 0: nothing was sent */
     double retry_after; /* seconds, < 0: none given */
     bool retryable;
-    bool deadline; /* kind timeout, and no time is left for more */
+    bool deadline; /* no time is left for more */
     bool alone;    /* it is about some of the request's ids: each is worth being
                     * asked for alone, whatever the kind */
     size_t body_len;

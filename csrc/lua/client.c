@@ -42,8 +42,15 @@ void kapL_client_options(lua_State *L, kap_client *c, int opts,
         kapL_nomem(L);
     kapL_getuservalue(L, me);
     lua_rawgeti(L, -1, KAP_CLIENT_FUNCTIONS);
-    kapL_options(L, opts, c->settings, me + 2, 1, func);
+    kapL_options(L, opts, c->settings, me + 2, KAP_OPTIONS_CLIENT, 1, func);
+    kap_client_limit(c, c->settings);
     lua_settop(L, me);
+}
+
+void kap_client_limit(kap_client *c, const kap_settings *s)
+{
+    c->concurrency = s->concurrency;
+    c->rate = s->rate;
 }
 
 void kap_client_check_fork(kap_client *c)
@@ -76,7 +83,7 @@ kap_engine *kapL_client_engine(lua_State *L, kap_client *c)
 {
     kap_client_check_ending(c);
     if (c->engine == NULL && !c->closed) {
-        c->engine = kap_engine_new();
+        c->engine = kap_engine_new(c->concurrency, c->rate);
         if (c->engine == NULL)
             kap_client_check_ending(c);
         if (c->engine == NULL && !c->closed)

@@ -37,6 +37,8 @@ typedef struct kap_client {
     kap_engine *engine; /* NULL until the first request, and once closed */
     kap_settings *settings;
     kap_message *message; /* the last call's: the next one's, mostly */
+    int concurrency;      /* limits: of all its calls together */
+    double rate;
     pid_t pid;            /* whose engine it is: a forked child makes its own */
     bool closed;
     /* While the client works on an answer, the only Lua that runs is finalizers
@@ -66,6 +68,8 @@ kap_client *kapL_client_new(lua_State *L);
  * Raises argument errors for argument #1 of `func`. */
 void kapL_client_options(lua_State *L, kap_client *c, int opts,
                          const char *func);
+/* Before its first request: its limits are what these say. */
+void kap_client_limit(kap_client *c, const kap_settings *s);
 /* The client at idx, after a look at whether the process has forked. */
 kap_client *kapL_client_check(lua_State *L, int idx);
 

@@ -39,9 +39,9 @@ static const option options[] = {
      "seconds: the longest such pause"},
     {"batch_size", COUNT, AT(batch_size), 1, 1000, "50", "ids in a request"},
     {"concurrency", COUNT, AT(concurrency), 1, 256, "4",
-     "requests in flight over the client"},
+     "requests in flight over the client, all its calls together"},
     {"rate", RATE, AT(rate), 0, 0, "none",
-     "requests a second over the client, at most"},
+     "requests a second over the client, at most, evenly spaced"},
     {"partial", FLAG, AT(partial), 0, 0, "false",
      "return what arrived, with the failed requests in info.failed"},
     {"isolate", FLAG, AT(isolate), 0, 0, "true",
@@ -63,7 +63,7 @@ static const option options[] = {
     {"user_agent", STRING, AT(user_agent), 0, 0, "kapture-lua/<version>",
      "the User-Agent header"},
     {"hook", HOOK, AT(hook), 0, 0, "none",
-     "called for every request, response, retry, split and failure"},
+     "called for every request, response, retry, pause, split and failure"},
 };
 #define OPTION_COUNT (sizeof options / sizeof *options)
 
@@ -147,8 +147,14 @@ static void settle_target(parse *p, bool base_url, bool subdomain)
     }
 }
 
+/* Of all requests of a client together. */
+static bool is_limit(const option *o)
+{
+    return o->type == RATE || (o->type == COUNT && o->at == AT(concurrency));
+}
+
 void kapL_options(lua_State *L, int idx, kap_settings *into, int functions,
-                  int arg, const char *func)
+                  kap_options_of of, int arg, const char *func)
 {
     parse p = {L, into, functions, arg, func};
     bool base_url = false, subdomain = false;
@@ -173,6 +179,11 @@ void kapL_options(lua_State *L, int idx, kap_settings *into, int functions,
             unknown_option(&p, name);
             return;
         }
+        if (of == KAP_OPTIONS_CALL && is_limit(o))
+            FAIL(&p,
+                 "option '%s' is a client's, for all its calls together: give "
+                 "it to 'new'",
+                 name);
         parsers[o->type](&p, o, value);
         lua_settop(L, value);
         base_url = base_url || is_string(o, AT(base_url));

@@ -47,7 +47,9 @@ void kapL_request_options(lua_State *L, kap_request *r, kap_settings *defaults,
     lua_pushvalue(L, -1);
     lua_rawseti(L, me + 1, KAP_REQUEST_FUNCTIONS);
     if (r->call.settings != defaults)
-        kapL_options(L, opts, r->call.settings, me + 2, arg, func);
+        kapL_options(L, opts, r->call.settings, me + 2,
+                     functions != 0 ? KAP_OPTIONS_CALL : KAP_OPTIONS_CLIENT,
+                     arg, func);
     if (!r->call.settings->token_function) {
         lua_pushnil(L); /* the client's is overridden, and may hold a token */
         lua_rawseti(L, me + 2, KAP_FUNCTION_TOKEN);
@@ -236,8 +238,7 @@ void kapL_request_start(lua_State *L, kap_request *r, int client,
         kapL_client_engine(L, c);
     if (!kap_call_begin(call))
         kapL_nomem(L);
-    call->lane = kap_lane_new(call->settings->concurrency, call->settings->rate,
-                              call->settings->hook);
+    call->lane = kap_lane_new(call->settings->hook);
     if (call->lane == NULL)
         kapL_nomem(L);
     call->lane->patient = call->open;

@@ -1,6 +1,7 @@
 #include "net/driver.h"
 
 #include "base/clock.h"
+#include "base/random.h"
 #include "net/ending.h"
 
 #include <math.h>
@@ -99,9 +100,9 @@ static CURLcode from_multi(CURLMcode rc)
                                      : CURLE_BAD_FUNCTION_ARGUMENT;
 }
 
-static CURLMcode tune(kap_engine *e, const kap_transfer *t)
+static CURLMcode tune(kap_engine *e)
 {
-    long want = t->lane->concurrency < 8 ? 8 : t->lane->concurrency;
+    long want = e->queue.concurrency < 8 ? 8 : e->queue.concurrency;
     CURLMcode rc = CURLM_OK;
     if (want > e->max_connects) {
         /* The default, four times the current handles, drops connections
@@ -120,7 +121,7 @@ static bool launch(kap_engine *e, kap_transfer *t)
         deliver(e, t);
         return false;
     }
-    CURLMcode rc = tune(e, t);
+    CURLMcode rc = tune(e);
     if (rc == CURLM_OK)
         rc = curl_multi_add_handle(e->multi, t->easy);
     if (rc != CURLM_OK) {
@@ -165,9 +166,9 @@ static double spread(const kap_engine *e)
     const kap_transfer *last = e->queue.active.last;
     double apart;
     if (e->threaded || !e->http2 || l == NULL || last == NULL ||
-        l->waiting.n < 2 * (size_t)l->concurrency)
+        l->waiting.n < 2 * (size_t)e->queue.concurrency)
         return 0;
-    apart = e->latency / 2 / l->concurrency;
+    apart = e->latency / 2 / e->queue.concurrency;
     if (apart < SPREAD_LEAST)
         return 0;
     return last->began + (apart < SPREAD_SECONDS ? apart : SPREAD_SECONDS);
@@ -189,7 +190,7 @@ static double start_due(kap_engine *e, double now, bool one)
         due = next;
     while ((t = expired.first) != NULL) {
         kap_list_remove(&expired, t);
-        fail(e, t, KAP_OUTCOME_DEADLINE, CURLE_OPERATION_TIMEDOUT);
+        fail(e, t, t->outcome, CURLE_OPERATION_TIMEDOUT);
     }
     return due;
 }
@@ -236,6 +237,27 @@ static void relaunch(kap_engine *e, kap_transfer *t)
     launch(e, t);
 }
 
+/* Tells pace of an answer, and the transfer of what came of it. */
+static void heed(kap_engine *e, kap_transfer *t)
+{
+    kap_pace *p = &e->queue.pace;
+    const kap_settings *s = t->settings;
+    double now = kap_now(), until = p->until;
+    double retry_after = kap_retry_after_seconds(&t->retry_after, time(NULL));
+    t->pushed_back = t->status == 429 ||
+                     (t->status >= 400 && t->status != 401 && retry_after >= 0);
+    if (t->pushed_back) {
+        t->others_succeed = e->succeeded > t->submitted;
+        t->hold =
+            kap_pace_pushed_back(p, t->began, retry_after, s->backoff,
+                                 s->max_backoff, kap_random(&e->random), now);
+        t->paused = p->until > until;
+    } else if (t->outcome == KAP_OUTCOME_RESPONSE && t->status < 400) {
+        kap_pace_accepted(p, t->began);
+        e->succeeded = now;
+    }
+}
+
 static void reap(kap_engine *e)
 {
     CURLMsg *msg;
@@ -253,6 +275,7 @@ static void reap(kap_engine *e)
             continue;
         }
         kap_transfer_finish(t, code);
+        heed(e, t);
         if (t->outcome == KAP_OUTCOME_RESPONSE)
             e->latency = t->elapsed;
         /* a list of tickets is searched only where something waits to be sent */

@@ -22,7 +22,9 @@ struct kap_engine {
     kap_handles handles;
     kap_queue queue;
     double last_turn;
-    double latency; /* what the last answer took */
+    double latency;   /* what the last answer took */
+    double succeeded; /* when something last did */
+    uint64_t random;
     long max_connects;
     bool http2;
 

@@ -8,14 +8,18 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-kap_engine *kap_engine_new(void)
+kap_engine *kap_engine_new(int concurrency, double rate)
 {
     kap_engine *e = kap_ending_begun() ? NULL : calloc(1, sizeof *e);
     if (e == NULL)
         return NULL;
     kap_notify_init(&e->notify);
-    kap_queue_init(&e->queue);
+    kap_queue_init(&e->queue, concurrency, rate);
+    e->succeeded = -INFINITY;
+    e->random = (uint64_t)(kap_now() * 1e9) ^ (uint64_t)(uintptr_t)e ^
+                ((uint64_t)getpid() << 32);
     e->multi = curl_multi_init();
     if (e->multi != NULL && kap_handles_init(&e->handles) &&
         pthread_mutex_init(&e->lock, NULL) == 0 && kap_ending_add(e))

@@ -15,8 +15,9 @@
 
 typedef struct kap_engine kap_engine;
 
-/* NULL: no memory, or the process is ending: see ending.h. */
-kap_engine *kap_engine_new(void);
+/* NULL: no memory, or the process is ending: see ending.h. The limits are
+ * kap_queue_init's. */
+kap_engine *kap_engine_new(int concurrency, double rate);
 /* Ends and frees all it has; joins the thread. NULL is fine. While the process
  * ends, all stays as it is. */
 void kap_engine_free(kap_engine *e);

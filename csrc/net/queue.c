@@ -35,19 +35,14 @@ void kap_list_remove(kap_list *l, kap_transfer *t)
     l->n--;
 }
 
-kap_lane *kap_lane_new(int concurrency, double rate, bool watched)
+kap_lane *kap_lane_new(bool watched)
 {
     kap_lane *l = calloc(1, sizeof *l);
     if (l == NULL)
         return NULL;
     atomic_init(&l->refs, 1);
     atomic_init(&l->held, 0);
-    l->concurrency = concurrency;
-    l->interval = isinf(rate) ? 0 : 1 / rate;
-    if (l->interval > INTERVAL_MAX)
-        l->interval = INTERVAL_MAX;
     l->watched = watched;
-    l->last_slot = -INFINITY;
     return l;
 }
 
@@ -119,60 +114,57 @@ static void earlier(double *due, double when)
         *due = when;
 }
 
-void kap_queue_init(kap_queue *q)
+void kap_queue_init(kap_queue *q, int concurrency, double rate)
 {
-    q->last_slot = -INFINITY;
-    q->last_interval = INFINITY;
+    q->concurrency = concurrency;
+    q->interval = isinf(rate) ? 0 : fmin(1 / rate, INTERVAL_MAX);
+    q->next_slot = -INFINITY;
+    kap_pace_init(&q->pace);
 }
 
 void kap_queue_started(kap_queue *q, kap_transfer *t)
 {
+    kap_pace_started(&q->pace, q->active.n, t->began);
     kap_list_push(&q->active, t);
-    t->lane->active++;
 }
 
 void kap_queue_ended(kap_queue *q, kap_transfer *t)
 {
     kap_list_remove(&q->active, t);
-    t->lane->active--;
 }
 
-/* When the lane's `rate` lets it start; a lane without one is not held up. */
-static double next_slot(const kap_queue *q, const kap_lane *l)
+static void take_slot(kap_queue *q, double now)
 {
-    if (!(l->interval > 0))
-        return -INFINITY;
-    double shared =
-        q->last_interval < l->interval ? q->last_interval : l->interval;
-    double own = l->last_slot + l->interval;
-    shared += q->last_slot;
-    return own > shared ? own : shared;
-}
-
-static void take_slot(kap_queue *q, kap_lane *l, double now)
-{
-    double slot = next_slot(q, l);
-    if (!(l->interval > 0))
-        return;
+    double slot = q->next_slot;
     if (slot < now - SLOT_SLACK)
         slot = now;
-    l->last_slot = q->last_slot = slot;
-    q->last_interval = l->interval;
+    q->next_slot = slot + q->interval;
+}
+
+/* A patient lane's has no deadline before it starts: then it is the time that it
+ * will have. */
+static bool is_held_too_long(const kap_queue *q, const kap_transfer *t)
+{
+    double deadline = t->deadline;
+    if (isinf(deadline) && t->lane->patient)
+        deadline = t->submitted + t->settings->deadline;
+    return q->pace.until >= deadline;
 }
 
 /* The first of the lane's that may start, still in it. The lane itself lives
  * on even when its last transfer has gone to `expired`: that one refers to it.
  */
-static kap_transfer *lane_next(kap_queue *q, kap_lane *l, double now, bool room,
-                               double *due, kap_list *expired)
+static kap_transfer *lane_next(kap_queue *q, kap_lane *l, double now,
+                               double when, double *due, kap_list *expired)
 {
-    double slot = next_slot(q, l);
     kap_transfer *found = NULL, *next;
     bool held = atomic_load_explicit(&l->held, memory_order_acquire) > 0;
-    room = room && l->active < (size_t)l->concurrency;
     for (kap_transfer *t = l->waiting.first; t != NULL; t = next) {
         next = t->next;
-        if (t->deadline <= now) {
+        if (t->deadline <= now || is_held_too_long(q, t)) {
+            t->outcome =
+                t->deadline <= now ? KAP_OUTCOME_DEADLINE : KAP_OUTCOME_HELD;
+            t->hold = q->pace.until - now;
             kap_queue_remove(q, t);
             kap_list_push(expired, t);
             continue;
@@ -183,9 +175,9 @@ static kap_transfer *lane_next(kap_queue *q, kap_lane *l, double now, bool room,
             continue;
         if (t->not_before > now)
             earlier(due, t->not_before);
-        else if (slot > now)
-            earlier(due, slot);
-        else if (found == NULL && room)
+        else if (when > now)
+            earlier(due, when);
+        else if (found == NULL)
             found = t;
     }
     return found;
@@ -204,33 +196,21 @@ static size_t count_lanes(const kap_queue *q)
     return n;
 }
 
-/* Whether the client as a whole may have one more in flight. */
-static bool has_room(const kap_queue *q)
-{
-    const kap_lane *l = q->ring;
-    do {
-        if (q->active.n < (size_t)l->concurrency)
-            return true;
-        l = l->next;
-    } while (l != q->ring);
-    for (const kap_transfer *t = q->active.first; t != NULL; t = t->next)
-        if (q->active.n < (size_t)t->lane->concurrency)
-            return true;
-    return false;
-}
-
 kap_transfer *kap_queue_next(kap_queue *q, double now, double *due,
                              kap_list *expired)
 {
-    bool room = q->ring != NULL && has_room(q);
+    /* when the client may start one more; INFINITY: once another has ended */
+    double when = INFINITY;
+    if (q->active.n < (size_t)q->concurrency)
+        when = fmax(q->next_slot, kap_pace_due(&q->pace, q->active.n, now));
     for (size_t lanes = count_lanes(q); lanes > 0 && q->ring != NULL; lanes--) {
         kap_lane *l = q->ring;
-        kap_transfer *t = lane_next(q, l, now, room, due, expired);
+        kap_transfer *t = lane_next(q, l, now, when, due, expired);
         if (q->ring == l) /* whoever had its turn goes last */
             q->ring = l->next;
         if (t == NULL)
             continue;
-        take_slot(q, l, now);
+        take_slot(q, now);
         kap_queue_remove(q, t);
         return t;
     }

@@ -3,17 +3,13 @@
  * Lua-free, no I/O, no locks: the engine's driver owns it.
  *
  * A lane is one call's place in a client: lanes are served in turn, a start
- * each, so that a call of a thousand requests does not starve one of two.
- *
- * Calls of one client may have different limits. The client as a whole keeps to
- * the highest limit among the calls at work, and each call keeps to its own as
- * well. Taking the lowest would let one cautious call hold up the others;
- * checking a call's limit against the client's total would keep it waiting as
- * long as others run.
+ * each, so that a call of a thousand requests does not starve one of two. Limits
+ * are the queue's, for all lanes together.
  */
 #ifndef KAP_QUEUE_H
 #define KAP_QUEUE_H
 
+#include "net/pace.h"
 #include "net/transfer.h"
 
 typedef struct kap_list {
@@ -26,21 +22,17 @@ void kap_list_remove(kap_list *l, kap_transfer *t);
 
 typedef struct kap_lane {
     atomic_int refs;
-    int concurrency; /* requests in flight over the engine, at most */
-    double interval; /* seconds between two starts, at least */
     bool patient;    /* an iterator's: time in which nobody drives the engine
                       * does not count, nor does waiting for the first start */
     bool watched;    /* somebody wants to hear of each start */
     atomic_int held; /* answers that may be a refused token: nothing is to be
                       * sent until the host has looked at them */
     /* the queue's */
-    size_t active;    /* in flight */
-    double last_slot; /* the last start, where a `rate` allowed it */
     kap_list waiting;
     struct kap_lane *prev, *next; /* the ring of lanes with something waiting */
 } kap_lane;
 
-kap_lane *kap_lane_new(int concurrency, double rate, bool watched);
+kap_lane *kap_lane_new(bool watched);
 kap_lane *kap_lane_ref(kap_lane *l);
 void kap_lane_unref(kap_lane *l);
 
@@ -50,20 +42,24 @@ void kap_lane_hold(kap_transfer *t);
 void kap_lane_leave(kap_transfer *t);
 
 typedef struct kap_queue {
-    kap_lane *ring;       /* the lane whose turn it is; NULL: nothing waits */
-    kap_list active;      /* transfers in flight */
-    double last_slot;     /* the last start that a `rate` allowed... */
-    double last_interval; /* ...and how fast that one was */
+    kap_lane *ring;   /* the lane whose turn it is; NULL: nothing waits */
+    kap_list active;  /* transfers in flight */
+    int concurrency;  /* of those, at most */
+    double interval;  /* seconds between two starts, at least */
+    double next_slot; /* where `rate` allows the next one */
+    kap_pace pace;    /* where the service allows it */
 } kap_queue;
 
-void kap_queue_init(kap_queue *q);
+/* `rate`: starts a second, INFINITY for any number. */
+void kap_queue_init(kap_queue *q, int concurrency, double rate);
 
 void kap_queue_push(kap_queue *q, kap_transfer *t);
 void kap_queue_remove(kap_queue *q, kap_transfer *t);
 
 /*
  * Takes out the next transfer that may start now, or NULL; then *due says when
- * one may. Those whose deadline has passed go to `expired` instead.
+ * one may. Those whose deadline has passed, or will before the service's pause is
+ * over, go to `expired` instead, with the outcome set.
  */
 kap_transfer *kap_queue_next(kap_queue *q, double now, double *due,
                              kap_list *expired);

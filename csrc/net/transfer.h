@@ -19,9 +19,10 @@
 
 typedef enum {
     KAP_OUTCOME_PENDING,
-    KAP_OUTCOME_RESPONSE,  /* status and body; the body may be what could be
+    KAP_OUTCOME_RESPONSE, /* status and body; the body may be what could be
                             * read of it, where the status tells enough */
-    KAP_OUTCOME_FAILED,    /* libcurl's code and words */
+    KAP_OUTCOME_FAILED,   /* libcurl's code and words */
+    KAP_OUTCOME_HELD, /* not sent: the service's pause passes the deadline */
     KAP_OUTCOME_DEADLINE,  /* the call's time ran out, before or during it */
     KAP_OUTCOME_TOO_LARGE, /* over max_response_bytes */
     KAP_OUTCOME_HEADERS,   /* more header bytes than any honest server sends */
@@ -85,6 +86,11 @@ typedef struct kap_transfer {
     kap_retry_after retry_after;
     const char *encoding; /* the body's: its name, one of those that libcurl
                            * knows; "" for another, NULL for none */
+    /* the service wants to be left alone: see pace.h */
+    bool pushed_back;
+    bool paused;         /* since this answer, or for longer since */
+    bool others_succeed; /* another has, since this one was submitted */
+    double hold;         /* seconds for which nothing of the client starts */
     char error[CURL_ERROR_SIZE];
 } kap_transfer;
 

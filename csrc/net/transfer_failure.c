@@ -144,6 +144,15 @@ void kap_transfer_failure(const kap_transfer *t, kap_failure *f)
                         t->settings->deadline);
         f->deadline = true;
         break;
+    case KAP_OUTCOME_HELD:
+        kap_failure_set(f, KAP_KIND_RATE_LIMITED,
+                        "not sent: the service asked to be left alone for "
+                        "%.3g s more, beyond the deadline",
+                        t->hold);
+        f->retry_after = t->hold;
+        f->retryable = true;
+        f->deadline = true;
+        break;
     case KAP_OUTCOME_TOO_LARGE:
         kap_failure_set(f, KAP_KIND_TOO_LARGE,
                         "the response is larger than max_response_bytes "

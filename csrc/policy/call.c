@@ -5,6 +5,7 @@
 
 #include <curl/curl.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -544,7 +545,8 @@ static bool note_answer(kap_call *c, kap_batch *b)
     const kap_transfer *t = b->transfer;
     b->state = KAP_BATCH_PARKED; /* in nobody's hands but the call's */
     if (!announce(c, b) ||
-        (t->status > 0 && !kap_call_tell(c, b, KAP_EVENT_RESPONSE, 0)))
+        (t->status > 0 && !kap_call_tell(c, b, KAP_EVENT_RESPONSE, 0)) ||
+        (t->paused && !kap_call_tell(c, b, KAP_EVENT_PAUSE, t->hold)))
         return false;
     if (t->sent > 1)
         c->requests += t->sent - 1;
@@ -656,8 +658,14 @@ bool kap_call_may_retry(kap_call *c, kap_batch *b, double least, double *delay)
                          kap_random(c->random));
     if (least > *delay)
         *delay = least;
-    if (kap_now() + *delay >= b->deadline || !kap_budget_retry(c->budget))
+    if (kap_now() + *delay >= b->deadline)
         return false;
+    if (!kap_budget_retry(c->budget)) {
+        size_t n = strlen(f->message);
+        snprintf(b->failure.message + n, sizeof f->message - n,
+                 " (not tried again: the client's retry budget is used up)");
+        return false;
+    }
     b->fresh = f->kind == KAP_KIND_TIMEOUT;
     c->retries++;
     return true;
@@ -742,6 +750,26 @@ static bool is_resent(kap_call *c, kap_batch *b)
     return true;
 }
 
+/*
+ * Told to slow down, while others of the client's requests succeed: it waits for
+ * its turn. That is no failure, and costs neither an attempt nor the budget.
+ */
+static bool waits_for_turn(kap_call *c, kap_batch *b)
+{
+    const kap_transfer *t = b->transfer;
+    if (c->stop.kind != KAP_KIND_NONE || !t->pushed_back ||
+        b->failure.kind == KAP_KIND_AUTH)
+        return false;
+    b->failure.retryable = true;
+    if (t->hold > b->failure.retry_after)
+        b->failure.retry_after = t->hold;
+    if (!t->others_succeed || b->canary || kap_now() + t->hold >= b->deadline)
+        return false;
+    b->attempts--;
+    kap_call_again(b, t->hold);
+    return true;
+}
+
 bool kap_call_disown(kap_call *c, kap_batch *b)
 {
     if (!is_unsure(b->transfer) || b->stale == 2 || b->canary ||
@@ -791,7 +819,7 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
     const kap_failure why = b->failure; /* the batch may go before it is told */
     if (!note_answer(c, b))
         return false;
-    if (is_resent(c, b))
+    if (is_resent(c, b) || waits_for_turn(c, b))
         return true;
     if (has_all(c, b) && b->read && !why.alone) {
         /* the answer is broken all the same, and nothing else is left to ask

@@ -5,8 +5,9 @@
 #ifndef KAP_ATTEMPT_H
 #define KAP_ATTEMPT_H
 
+#include "base/random.h"
+
 #include <stdbool.h>
-#include <stdint.h>
 
 /* What a client may still spend on retries: an outage must not be amplified. */
 typedef struct kap_budget {
@@ -20,8 +21,5 @@ void kap_budget_success(kap_budget *b);
 /* Full jitter: anything up to base * 2^(attempt-1), at most max. `attempt` is
  * the one that failed, 1 for the first; `random` is in [0, 1). */
 double kap_backoff(double base, double max, int attempt, double random);
-
-/* A small generator for the jitter; no secret depends on it. */
-double kap_random(uint64_t *state);
 
 #endif

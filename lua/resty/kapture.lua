@@ -428,22 +428,38 @@ end
 
 local default = M.new()
 
---- `get_ticket` of a client without options of its own.
+-- The client for a call of the module's own, and the options that are left:
+-- limits say which client it is.
+local function client_for(opts, name)
+    if type(opts) ~= "table" or opts.concurrency == nil and opts.rate == nil then return default, opts end
+    local limits = { concurrency = opts.concurrency, rate = opts.rate }
+    local ok, why = pcall(core.new, limits)
+    if not ok then rethrow((why:gsub("argument #1", "argument #2", 1)), name) end
+    local rest = {}
+    for option, value in pairs(opts) do
+        if limits[option] == nil then rest[option] = value end
+    end
+    return M.new(limits), rest
+end
+
+--- `get_ticket` of a client without options of its own but the limits given.
 ---@param ids kapture.Ids
 ---@param opts? kapture.Options
 ---@return kapture.Ticket[]? tickets
 ---@return kapture.Info|string info_or_message
 ---@return kapture.Error? err
 function M.get_ticket(ids, opts)
-    return default:get_ticket(ids, opts)
+    local client, rest = client_for(opts, "get_ticket")
+    return client:get_ticket(ids, rest)
 end
 
---- `tickets` of a client without options of its own.
+--- `tickets` of a client without options of its own but the limits given.
 ---@param ids string|integer|(string|integer)[]|fun(): (string|integer)?
 ---@param opts? kapture.Options
 ---@return fun(): string?, kapture.Ticket?, kapture.Error?
 function M.tickets(ids, opts)
-    return default:tickets(ids, opts)
+    local client, rest = client_for(opts, "tickets")
+    return client:tickets(ids, rest)
 end
 
 return M

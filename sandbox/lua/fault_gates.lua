@@ -79,16 +79,52 @@ M["retry-after"] = {
     end,
 }
 
+-- The answer of a service that wants to be asked less.
+local function push_back(p)
+    local resp = failing(p.code, p.body)
+    if p.after ~= "" then resp.headers = { { "Retry-After", p.after } } end
+    return resp
+end
+
+local function counter(ctx, p, kind)
+    return kind .. ":" .. (p.key ~= "" and p.key or ctx.fault)
+end
+
 M.ratelimit = {
-    doc = "more than n requests within per seconds (from the first): 429, with Retry-After if after is given",
-    params = { n = 10, per = 1, after = "", body = "json" },
+    doc = "more than n requests within per seconds, from the first of them or by the clock: " ..
+        "429 or another code, with Retry-After if after is given",
+    params = { n = 10, per = 1, from = "first", code = 429, after = "", body = "json" },
     gate = function(ctx, p)
-        local name = "rate:" .. (p.key ~= "" and p.key or ctx.fault)
-        local n = counts:incr(name, 1, 0, p.per)
-        if n <= p.n then return nil end
-        local resp = failing(429, p.body)
-        if p.after ~= "" then resp.headers = { { "Retry-After", p.after } } end
-        return resp
+        local name = counter(ctx, p, "rate")
+        if p.from == "clock" then name = name .. ":" .. math.floor(ngx.now() / p.per) end
+        if counts:incr(name, 1, 0, p.per) > p.n then return push_back(p) end
+    end,
+}
+
+M.bucket = {
+    doc = "a token bucket: n requests at once, and from then on rate a second; else 429 or another code",
+    params = { n = 20, rate = 2, code = 429, after = "", body = "json" },
+    gate = function(ctx, p)
+        local name, now = counter(ctx, p, "bucket"), ngx.now()
+        local tokens, at = counts:get(name), counts:get(name .. ":at")
+        tokens = tokens and math.min(p.n, tokens + (now - at) * p.rate) or p.n
+        counts:set(name .. ":at", now)
+        counts:set(name, tokens >= 1 and tokens - 1 or tokens)
+        if tokens < 1 then return push_back(p) end
+    end,
+}
+
+M.atonce = {
+    doc = "more than n requests at a time: 429 or another code; each takes ms",
+    params = { n = 2, ms = 20, code = 429, after = "", body = "json" },
+    gate = function(ctx, p)
+        local name = counter(ctx, p, "atonce")
+        if counts:incr(name, 1, 0) > p.n then
+            counts:incr(name, -1)
+            return push_back(p)
+        end
+        ctx.at_once = name -- until it has ended: see trace.leave
+        breaking.pause(ctx, p.ms / 1000)
     end,
 }
 

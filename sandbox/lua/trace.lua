@@ -109,6 +109,7 @@ function M.leave(ctx, status, aborted)
     write_line(ctx, status, aborted)
     counts:incr("inflight:", -1)
     for _, key in ipairs(ctx.keys) do counts:incr("inflight:" .. key, -1) end
+    if ctx.at_once then counts:incr(ctx.at_once, -1) end
 end
 
 -- The log phase: whatever ended otherwise, a client that went away mostly.

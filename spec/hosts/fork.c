@@ -18,9 +18,11 @@ static const char before[] =
     "slow = threaded:submit('713000000003', { base_url = ... })\n"
     "assert(threaded:step(0.05) == 1)\n"
     /* at the fork, one of its requests is out and one waits for its turn */
-    "loop = client:tickets({ '713000000004', '713000000005',\n"
+    "local few = options()\n"
+    "few.concurrency, few.rate = 3, 2\n"
+    "loop = kapture.new(few):tickets({ '713000000004', '713000000005',\n"
     "  '713000000015', '713000000016', '713000000017' },\n"
-    "  { batch_size = 1, concurrency = 3, rate = 2, base_url = ... })\n"
+    "  { batch_size = 1, base_url = ... })\n"
     "assert(loop() == '713000000004')\n";
 
 static const char in_child[] =
@@ -79,9 +81,11 @@ int main(int argc, char **argv)
     host_run(L,
              "slow = threaded:submit('713000000013', { base_url = ... })\n"
              "assert(threaded:step(0.05) == 1)\n"
-             "loop = kapture.new(options()):tickets({ '713000000018',\n"
+             "local few = options()\n"
+             "few.concurrency, few.rate = 3, 2\n"
+             "loop = kapture.new(few):tickets({ '713000000018',\n"
              "  '713000000019', '713000000020' }, { batch_size = 1,\n"
-             "  concurrency = 3, rate = 2, retries = 0, base_url = ... })\n"
+             "  retries = 0, base_url = ... })\n"
              "assert(loop() == '713000000018')",
              argv[1]);
     child = fork();

@@ -232,7 +232,7 @@ static const char scenarios[] =
     "end\n"
     "function s.partial()\n"
     "  local tickets, info, err = client:get_ticket(ids,\n"
-    "    { base_url = bad, partial = true, concurrency = 1 })\n"
+    "    { base_url = bad, partial = true })\n"
     "  if not tickets then return shown(info, err) end\n"
     "  if #tickets ~= 3 then return shown(info.failed[1].message) end\n"
     "  assert(info.failed[1].ids[1] == '713000000002')\n"

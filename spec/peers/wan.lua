@@ -99,11 +99,11 @@ describe("a bad line", function()
         end)
 
         it("keeps deadlines over " .. proto .. ", and what has come by then", function()
-            near(on, nil, function(call)
+            near(on, { concurrency = 2 }, function(call)
                 -- connecting over this line may take all of the time
                 assert.is_nil(call("1", nil, { on = on }).message)
                 local from = host.now()
-                local err = call(IDS, { batch_size = 10, concurrency = 2, deadline = 1.5 }, "delay,ms=150",
+                local err = call(IDS, { batch_size = 10, deadline = 1.5 }, "delay,ms=150",
                     { on = on }).err
                 local took, n = host.now() - from, 0
                 assert.are.equal("timeout", err.kind)
@@ -116,7 +116,7 @@ describe("a bad line", function()
 
         it("that is cut for a while costs time only, over " .. proto, function()
             near(on, { timeout = 30, retries = 2 }, function(_, client)
-                local request = client:submit(IDS, { batch_size = 10, concurrency = 4,
+                local request = client:submit(IDS, { batch_size = 10,
                                                      base_url = sandbox.url("delay,ms=50", { on = on }) })
                 local from = host.now()
                 while host.now() - from < 0.6 do client:step(0.1) end

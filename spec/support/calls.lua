@@ -1,6 +1,7 @@
 -- What the specs about whole calls share: options for the sandbox, what came
 -- back by id, hooks that note down, and the sandbox's own view of it all.
 local host = require "kapture_host"
+local kapture = require "kapture"
 local sandbox = require "spec.support.sandbox"
 
 local calls = { now = host.now, sleep = host.sleep }
@@ -19,6 +20,13 @@ function calls.options(faults, extra)
     specs[#specs + 1] = { key = key, on = on }
     o.base_url = o.base_url or sandbox.url((table.unpack or unpack)(specs)) -- luacheck: compat
     return o, key
+end
+
+-- A client with the limits among these options, which are then without them.
+function calls.client(o)
+    local own = { concurrency = o.concurrency, rate = o.rate }
+    o.concurrency, o.rate = nil, nil
+    return kapture.new(own)
 end
 
 function calls.id_of(ticket)
@@ -48,7 +56,7 @@ end
 
 -- A hook that keeps every event in `list`, and how many of each name.
 function calls.recorder()
-    local r = { list = {}, count = { request = 0, response = 0, retry = 0, split = 0, failure = 0 } }
+    local r = { list = {}, count = { request = 0, response = 0, retry = 0, pause = 0, split = 0, failure = 0 } }
     function r.hook(e)
         r.list[#r.list + 1] = e
         r.count[e.event] = r.count[e.event] + 1

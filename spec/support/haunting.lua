@@ -39,8 +39,8 @@ local works = {
     ["get_ticket with options"] = { "", function(c) return c:get_ticket(names, { fields = { "task_details" } }) end },
     ["get_ticket with a bad id"] = { "/fault/badid,id=713000000002", function(c) return c:get_ticket(names) end },
     ["tickets with many bad ids"] = { "/fault/badid,id=" .. table.concat(many, "+", 3), function(c)
-        return loop(c, many, { concurrency = 2, batch_size = 4 })
-    end, tickets = 2 },
+        return loop(c, many, { batch_size = 4 })
+    end, { concurrency = 2 }, tickets = 2 },
     ["get_ticket with retries"] = {
         "/fault/status,code=503,times=1,key=", function(c) return c:get_ticket(names, { retries = 1 }) end },
     ["get_ticket with a wrong token"] = { "", function(c) return c:get_ticket(names) end, { token = "wrong" } },
@@ -58,8 +58,8 @@ local works = {
         return current:result()
     end, tickets = 5 },
     ["tickets"] = { "/fault/badid,id=713000000002", function(c)
-        return loop(c, names, { concurrency = 2 })
-    end },
+        return loop(c, names)
+    end, { concurrency = 2 } },
     ["nothing to send"] = { "", function(c)
         c:get_ticket "#"
         c:get_ticket("#", { retries = 1, headers = { ["X-A"] = "b" } })

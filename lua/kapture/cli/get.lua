@@ -288,6 +288,13 @@ function M.run(args, complain)
   local whole_lines = form == "table" or form == "ndjson"
   local shows = not args.quiet and terminal.is(2) and terminal.can_repaint() and (whole_lines or not tty)
   local bar = terminal.progress(shows, shows and job.ids.total() or nil)
+  if shows then
+    job.opts.hook = function(event)
+      if event.event == "pause" then
+        bar.pause(event.delay)
+      end
+    end
+  end
   local stdout = system.writer(1)
   local function out(text)
     if not text then

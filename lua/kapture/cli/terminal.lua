@@ -82,6 +82,14 @@ function M.progress(enabled, total)
         io.stderr:write("\r", M.progress_line(n, total, now - started, width), "\27[K")
       end
     end,
+    --- Nothing will move for so long, because the service wants it so.
+    pause = function(delay)
+      if enabled and delay >= 1 then
+        last, shown = os.time(), true
+        local text = "the service asks to wait, " .. duration(delay)
+        io.stderr:write("\r", text:sub(1, math.max(width - 1, 1)), "\27[K")
+      end
+    end,
     clear = function()
       if shown then
         shown = false
