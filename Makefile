@@ -4,7 +4,7 @@
 #   make demo              build it, fetch a ticket from the sandbox over HTTPS
 #   make test              build every ABI and run the specs under each
 #
-#   make                   build/5.4/kapture.so; ABI=luajit, 5.1, 5.3 for others
+#   make                   build/5.4/kapture.so; ABI=luajit, 5.1, 5.3, 5.5 for others
 #   make static            build/<ABI>/libkapture.a, for hosts that link it in
 #   make all               both, for every ABI whose headers are installed
 #   make nvim              lua/kapture.so: makes this directory a Neovim plugin
@@ -54,7 +54,7 @@ OUT := $(BUILD)/$(ABI)
 .PHONY: deps demo sandbox gateway test test-build gnutls test-gnutls check-valgrind check-asan check-gc \
         check-tsan soak check-symbols check-nvim check-peers \
         bench check-speed
-.PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
+.PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-parse lint-shell format
 .PHONY: doc dist has-lua FORCE
 
 default: $(OUT)/kapture.so ; @:
@@ -62,11 +62,12 @@ static: $(OUT)/libkapture.a ; @:
 
 # --- One Lua ------------------------------------------------------------------
 
-ABIS := 5.4 luajit 5.1 5.3
+ABIS := 5.4 luajit 5.1 5.3 5.5
 ifeq (,$(filter $(ABI),$(ABIS)))
 $(error ABI=$(ABI) is not one of $(ABIS))
 endif
 
+LUA_5.5    := lua5.5
 LUA_5.4    := lua5.4
 LUA_5.3    := lua5.3
 LUA_5.1    := lua5.1
@@ -75,6 +76,7 @@ LUA ?= $(LUA_$(ABI))
 
 # What pkg-config calls it on Debian, Arch and FreeBSD; Fedora's and Homebrew's
 # "lua" is whichever is newest there.
+LUA_PCS_5.5    := lua5.5 lua55 lua-5.5 'lua >= 5.5 lua < 5.6'
 LUA_PCS_5.4    := lua5.4 lua54 lua-5.4 'lua >= 5.4 lua < 5.5'
 LUA_PCS_5.3    := lua5.3 lua53 lua-5.3 'lua >= 5.3 lua < 5.4'
 LUA_PCS_5.1    := lua5.1 lua51 lua-5.1 'lua >= 5.1 lua < 5.2'
@@ -374,7 +376,7 @@ check-valgrind: deps
 ASAN := BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer \
   -fsanitize=address,undefined -fno-sanitize-recover=undefined' \
   LDFLAGS=-fsanitize=address,undefined
-ASAN_ABIS ?= 5.4 luajit 5.3 5.1
+ASAN_ABIS ?= $(filter-out $(if $(shell command -v lua5.5),,5.5),5.4 luajit 5.3 5.1 5.5)
 ASAN_SPECS ?= $(filter-out $(addprefix spec/,$(addsuffix _spec.lua,cli \
   completion examples gateway harness nvim readme resty sandbox sandbox_faults sandbox_run \
   ticket)),$(wildcard spec/*_spec.lua))
@@ -466,7 +468,7 @@ dist:
 C_FILES   = $(shell find csrc spec examples bench -name "*.[ch]")
 LUA_DIRS := $(wildcard lua library plugin sandbox spec examples bench bin tools rockspec)
 
-lint: lint-format lint-cppcheck lint-tidy lint-lua lint-shell
+lint: lint-format lint-cppcheck lint-tidy lint-lua lint-parse lint-shell
 
 lint-format:
 	clang-format --dry-run --Werror $(C_FILES)
@@ -484,6 +486,17 @@ lint-tidy:
 
 lint-lua:
 	luacheck -q $(LUA_DIRS)
+
+# Each Lua that is here can read every file, whichever it is for: 5.5 refuses
+# what others take. Only what measures is of 5.3 and later.
+lint-parse:
+	@for lua in $(foreach abi,$(ABIS),$(LUA_$(abi))); do \
+	  command -v $$lua >/dev/null || continue; \
+	  case $$lua in *5.[3-9]) all='^';; *) all='^(?!bench/|spec/soak/)';; esac; \
+	  { find $(LUA_DIRS) -name '*.lua' -o -name '*.rockspec'; \
+	    grep -rlE '^#!.*lua' $(LUA_DIRS); } | sort -u | grep -P "$$all" | \
+	  $$lua -e 'for name in io.lines() do assert(loadfile(name)) end' || exit 1; \
+	  echo "$$lua reads all of it"; done
 
 lint-shell:
 	shellcheck -S warning $$(grep -rlE --exclude='*.lua' '^#!.*[ /](ba|da)?sh' .ci tools sandbox spec examples bench)

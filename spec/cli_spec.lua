@@ -220,8 +220,7 @@ describe("the command", function()
     local opts = { base_url = sandbox.url "delay,ms=200", terminal = log }
     for _, columns in ipairs { 20, 80 } do
       opts.columns = columns
-      _, _, code = run(words, opts)
-      assert.equal(0, code)
+      assert.equal(0, (select(3, run(words, opts))))
       local text = read(log)
       assert.truthy(text:find(" of 60,", 1, true), text)
       assert.equal(columns == 80, text:find("[#", 1, true) ~= nil, text)

@@ -1,5 +1,5 @@
 /*
- * One Lua API for 5.1, LuaJIT, 5.3 and 5.4: what is missing in an older one
+ * One Lua API for 5.1, LuaJIT, and 5.3 to 5.5: what is missing in an older one
  * is defined here, under the name the newest has. All static.
  */
 #ifndef KAP_COMPAT_H

@@ -231,7 +231,7 @@ static void call(lua_State *L, int arguments, int results)
 
 static lua_State *begin(char **argv)
 {
-    lua_State *L = lua_newstate(lua_take, NULL);
+    lua_State *L = host_newstate(lua_take, NULL);
     HOST_CHECK(L != NULL);
     luaL_openlibs(L);
     host_preload(L);

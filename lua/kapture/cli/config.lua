@@ -76,9 +76,9 @@ function M.read(path, profile)
   end
   local common, own, number, found = {}, {}, 0, profile == nil
   local options = common
-  for line in file:lines() do
+  for raw in file:lines() do
     number = number + 1
-    line = line:gsub("\r$", "")
+    local line = raw:gsub("\r$", "")
     local name = line:match("^%s*%[%s*(.-)%s*%]%s*$")
     local key, value = line:match("^%s*([%w_-]+)%s*=%s*(.-)%s*$")
     local header, text = line:match("^%s*header%.([^%s=]+)%s*=%s*(.-)%s*$")

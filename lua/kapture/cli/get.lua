@@ -51,8 +51,8 @@ end
 
 local function paths_of(text)
   local list = {}
-  for path in text:gmatch "[^,]+" do
-    path = path:match "^%s*(.-)%s*$"
+  for word in text:gmatch "[^,]+" do
+    local path = word:match "^%s*(.-)%s*$"
     if path ~= "" then
       list[#list + 1] = path
     end

@@ -103,8 +103,8 @@ end
 local function words(line)
   local list = {}
   line = line:gsub("^\239\187\191", "") -- a byte order mark
-  for word in line:gmatch "[^,]+" do
-    word = word:match "^%s*(.-)%s*$"
+  for part in line:gmatch "[^,]+" do
+    local word = part:match "^%s*(.-)%s*$"
     if word ~= "" then
       list[#list + 1] = word
     end
