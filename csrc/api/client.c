@@ -112,7 +112,7 @@ static int call_protected(lua_State *L)
 int kapL_client_call(lua_State *L, int client, kap_request *r)
 {
     int me = lua_gettop(L);
-    luaL_checkstack(L, 10, "kapture");
+    kapL_room(L, 10);
     lua_pushcfunction(L, call_protected);
     lua_pushvalue(L, me);
     lua_pushvalue(L, client);

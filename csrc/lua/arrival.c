@@ -255,7 +255,7 @@ bool kapL_request_work(lua_State *L, kap_request *r, kap_batch *b, double until)
 {
     bool done = true;
     int me = lua_gettop(L), table = me + 1;
-    luaL_checkstack(L, 40, "request");
+    kapL_room(L, 40);
     kapL_getuservalue(L, me);
     kapL_push_array_mt(L);
     if (r->call.hook && b->announced == 0)

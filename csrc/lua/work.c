@@ -120,7 +120,7 @@ static int work_protected(lua_State *L)
  * function is an allocation. */
 static void prepare(lua_State *L, int idx, work *w)
 {
-    luaL_checkstack(L, 10, "kapture");
+    kapL_room(L, 10);
     lua_pushcfunction(L, work_protected);
     lua_pushvalue(L, idx);
     lua_pushlightuserdata(L, w);
@@ -264,7 +264,7 @@ static int nothing(lua_State *L)
 void kapL_client_wait(lua_State *L, kap_client *c, double seconds)
 {
     if ((lua_gethookmask(L) & LUA_MASKCALL) != 0) {
-        luaL_checkstack(L, 1, "kapture");
+        kapL_room(L, 1);
         kap_client_settle_mark(c); /* whoever waits has taken it back */
         lua_pushcfunction(L, nothing);
         lua_call(L, 0, 0);

@@ -103,7 +103,8 @@ static kap_kind kind_of(const kap_transfer *t)
     case CURLE_RECV_ERROR: /* what has no code of its own */
         if (t->turned_away)
             return KAP_KIND_TLS;
-        if (strstr(t->error, "chunked-encoding") != NULL)
+        /* 7.88: "... in chunked-encoding"; 8.14: "chunk hex-length char ..." */
+        if (strstr(t->error, "chunk") != NULL)
             return KAP_KIND_PROTOCOL;
         /* TLS 1.3 servers refuse a client after its side of the handshake */
         return t->header_bytes == 0 && strstr(t->error, "alert") != NULL

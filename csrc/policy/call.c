@@ -264,11 +264,18 @@ static bool is_noise(const kap_transfer *t)
 /* A connection kept too long: the server closed it while the request was on
  * its way, and nothing of an answer has come. Nobody's failure. A second one is
  * met where a whole pool of them died; after that the request is on a fresh one.
- * Of HTTP/2, libcurl (7.88) calls it a partial file. */
+ * Of HTTP/2, libcurl (7.88) calls it a partial file. And where one stream can't
+ * be written to, libcurl (8.14) reads none of the others to their end, though
+ * their answers are there. */
 static bool is_stale(const kap_batch *b)
 {
     const kap_transfer *t = b->transfer;
-    if (t == NULL || t->new_connections > 0 || b->stale == 2)
+    if (t == NULL || b->stale == 2)
+        return false;
+    if (t->outcome == KAP_OUTCOME_FAILED && t->http2 && t->headed &&
+        t->code == CURLE_SEND_ERROR)
+        return true;
+    if (t->new_connections > 0)
         return false;
     if (is_parting_408(t) || is_noise(t))
         return true;
