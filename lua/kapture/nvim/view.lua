@@ -223,7 +223,8 @@ local function close_window()
     if listed then
         api.nvim_win_close(0, false)
     else
-        vim.cmd(("silent! buffer # | if bufnr() == %d | enew | endif"):format(buf))
+        local other = vim.fn.bufnr "#" -- which may have been wiped since
+        vim.cmd(other > 0 and other ~= buf and api.nvim_buf_is_valid(other) and "buffer " .. other or "enew")
     end
 end
 
