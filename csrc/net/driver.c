@@ -2,7 +2,10 @@
 
 #include "base/clock.h"
 
+#include <errno.h>
 #include <math.h>
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Connections over HTTP/2, each with many streams: more only cost handshakes */
@@ -116,6 +119,11 @@ static CURLMcode tune(kap_engine *e, const kap_transfer *t)
 /* Gives it to libcurl; false: it has ended instead, and been delivered. */
 static bool launch(kap_engine *e, kap_transfer *t)
 {
+    if (e->multi == NULL && (e->multi = curl_multi_init()) == NULL) {
+        snprintf(t->error, sizeof t->error, "%s", strerror(EMFILE));
+        fail(e, t, KAP_OUTCOME_FAILED, CURLE_COULDNT_CONNECT);
+        return false;
+    }
     if (!kap_handles_equip(&e->handles, t)) {
         deliver(e, t);
         return false;
@@ -390,6 +398,10 @@ double kap_driver_turn(kap_engine *e, bool busy)
 
 bool kap_driver_poll(kap_engine *e, double seconds)
 {
+    if (e->multi == NULL) { /* nothing is under way */
+        poll(NULL, 0, (int)kap_ms(seconds, 60000));
+        return true;
+    }
     CURLMcode rc =
         curl_multi_poll(e->multi, NULL, 0, (int)kap_ms(seconds, 60000), NULL);
     if (rc != CURLM_OK)

@@ -113,10 +113,12 @@ static kap_kind kind_of(const kap_transfer *t)
     case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is not HTTP */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_HTTP_RETURNED_ERROR: return KAP_KIND_PROTOCOL;
+    case CURLE_BAD_FUNCTION_ARGUMENT: /* 8.23: a client's key as well */
+        return strstr(t->error, "private key") != NULL ? KAP_KIND_TLS
+                                                       : KAP_KIND_CONFIG;
     case CURLE_URL_MALFORMAT:
     case CURLE_NOT_BUILT_IN:
-    case CURLE_UNKNOWN_OPTION:
-    case CURLE_BAD_FUNCTION_ARGUMENT: return KAP_KIND_CONFIG;
+    case CURLE_UNKNOWN_OPTION: return KAP_KIND_CONFIG;
     default: return KAP_KIND_NETWORK;
     }
 }

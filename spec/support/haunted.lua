@@ -23,8 +23,11 @@ local function hurry()
         pace(0, 0)
     elseif _VERSION == "Lua 5.4" then
         collectgarbage("incremental", 0, 1000, 24)
+    elseif _VERSION == "Lua 5.5" then
+        collectgarbage "incremental"
+        pace(0, 0) -- no limit to what a step does
+        collectgarbage("param", "stepsize", 1) -- luacheck: ignore 143
     else
-        if _VERSION == "Lua 5.5" then collectgarbage "incremental" end
         pace(0, 1000000)
     end
     collectgarbage "restart"
