@@ -15,6 +15,8 @@
 #   make lint              every linter; lint-format, lint-lua, ... for one
 #   make test-gnutls       the specs on that flavour, OpenResty's LuaJIT
 #   make check-peers       behind Apache, Caddy and HAProxy, over a bad line
+#   make check-platforms   on other releases of Debian, in chroots; as root
+#   make check-arm64       built for arm64, emulated
 #   make check-valgrind    the specs under valgrind
 #   make check-asan        under AddressSanitizer and UBSan
 #   make check-tsan        under ThreadSanitizer
@@ -353,6 +355,18 @@ test-gnutls: deps
 	+$(Q)$(MAKE) --no-print-directory ABI=luajit $(GNUTLS) default static probes hosts
 	@BUILD='$(GNUTLS_BUILD)' KAPTURE_HOSTS='$(GNUTLS_BUILD)/luajit' KAPTURE_TLS=GnuTLS \
 	  spec/run luajit $(GNUTLS_SPECS)
+
+# Everything under every Lua that the release has; PLATFORMS_RUN is another
+# command, in a copy of this tree there. See tools/platforms.
+PLATFORMS ?= bookworm trixie sid
+.PHONY: check-platforms check-arm64
+check-platforms:
+	@tools/deps platforms
+	@tools/platforms $(if $(PLATFORMS_RUN),-c '$(PLATFORMS_RUN)') $(PLATFORMS)
+
+check-arm64:
+	@tools/deps arm64
+	@tools/arm64 $(ARM64_SPECS)
 
 # The interpreter under valgrind: an error, or a block that is lost for good,
 # fails the run.
