@@ -109,7 +109,8 @@ describe("containers", function()
         assert.is_true(list[2] == kapture.null)
     end)
 
-    if not require("cjson").stand_in then it("go through cjson and back, empty ones too where it has array_mt", function()
+    if not require("cjson").stand_in then
+    it("go through cjson and back, empty ones too where it has array_mt", function()
         local output = ask.child(([[
             -- a lua-cjson with array_mt, as far as that matters: the real one, which
             -- is told about empty arrays by their metatable
@@ -124,5 +125,6 @@ describe("containers", function()
             print(again[1].task_details.title)
         ]]):format(sandbox.https, sandbox.token, sandbox.ca))
         assert.are.equal("TEST 1\n", output)
-    end) end
+    end)
+    end
 end)
