@@ -22,6 +22,7 @@ local function hurry()
     if _VERSION == "Lua 5.1" then
         pace(0, 0)
     elseif _VERSION == "Lua 5.4" then
+        pace(0, 1000)
         collectgarbage("incremental", 0, 1000, 24)
     elseif _VERSION == "Lua 5.5" then
         collectgarbage "incremental"
