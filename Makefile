@@ -23,8 +23,9 @@
 #   make check-gc          all three with the collector at its hastiest
 #   make bench             what it costs, against others: bench/results.md
 #   make check-speed       decoding and a call need no more than is recorded
-#   make soak              ten minutes of faults: 50 bad days, 100,000 calls, a
-#                          million ids, in flat memory
+#   make soak              a quarter of an hour of faults: 50 bad days, 100,000
+#                          calls, a million ids, in flat memory; 1,000 runs of
+#                          the command at random
 #   make check-symbols     luaopen_kapture is all that is exported
 #   make fuzz TIME=60       each fuzzer for so many seconds
 #   make coverage          of csrc/, by lines and branches, by specs and fuzzers

@@ -1,6 +1,12 @@
 # bash completion for kapture; made by tools/pages.lua.
 _kapture() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= word
+    # --from=file comes as three words, or as two where nothing follows the sign
+    if [ "$cur" = = ]; then
+        cur=
+    elif [ "$prev" = = ]; then
+        prev=${COMP_WORDS[COMP_CWORD-2]}
+    fi
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in get|doctor|sandbox) command=$word; break ;; esac
     done
@@ -23,7 +29,7 @@ _kapture() {
     esac
     case $command in
         '') word="get doctor sandbox --help --version" ;;
-        get) word="-h --help -f --from -o --output --fields --where --resume --missing --failed --partial -q --quiet --profile --config --header --subdomain --base-url --conversation-type --history-type --assigned --disposed --response --landing-queue --create --resolved --include-emailbody --timeout --connect-timeout --deadline --retries --backoff --max-backoff --batch-size --concurrency --rate --no-isolate --max-response-bytes --no-compression --insecure --ca-file --ca-path --cert --key --proxy --user-agent" ;;
+        get) word="-h --help -f --from -o --output --fields --plain --excel --where --resume --missing --failed --partial -q --quiet --profile --config --header --subdomain --base-url --conversation-type --history-type --assigned --disposed --response --landing-queue --create --resolved --include-emailbody --timeout --connect-timeout --deadline --retries --backoff --max-backoff --batch-size --concurrency --rate --no-isolate --max-response-bytes --no-compression --insecure --ca-file --ca-path --cert --key --proxy --user-agent" ;;
         doctor) word="-h --help --profile --config --header --subdomain --base-url --conversation-type --history-type --assigned --disposed --response --landing-queue --create --resolved --include-emailbody --timeout --connect-timeout --deadline --retries --backoff --max-backoff --batch-size --concurrency --rate --no-isolate --max-response-bytes --no-compression --insecure --ca-file --ca-path --cert --key --proxy --user-agent" ;;
         sandbox) word="-h --help --port --ready --token --faults" ;;
     esac

@@ -1,11 +1,13 @@
 -- For cron: fetch what there is, keep it, and say by the exit code what to do.
+-- Lines of ids.txt that begin with # are comments.
 -- 17 2 * * *  lua5.4 /opt/tickets/nightly.lua ids.txt tickets.log
 local kapture = require "kapture"
 
 local ids = {}
 for line in io.lines(arg[1]) do
-    if line:find "%S" then
-        ids[#ids + 1] = line
+    local id = line:match "^%s*([^#%s]+)"
+    if id then
+        ids[#ids + 1] = id
     end
 end
 local tickets, info, err = kapture.get_ticket(ids, {
@@ -27,10 +29,19 @@ end
 assert(out:close())
 if not tickets then
     io.stderr:write(err.kind, ": ", err.message, "\n")
-    if err.kind == "auth" then
-        os.exit(77) -- EX_NOPERM: a person has to see to the token
+end
+-- What a request failed of for good: sysexits.h has the codes.
+local code = 0
+for _, failure in ipairs(tickets and info.failed or err.failed) do
+    if failure.kind == "auth" then
+        code = 77 -- EX_NOPERM: a person has to see to the token
+    elseif code == 0 then
+        code = 75 -- EX_TEMPFAIL: try again later
     end
-    os.exit(err.retryable and 75 or 1) -- EX_TEMPFAIL: try again later
+end
+if not tickets then
+    local later = code == 75 and not err.retryable
+    os.exit((later or code == 0) and 1 or code)
 end
 for _, id in ipairs(info.missing) do
     io.stderr:write(id, ": no such ticket\n")
@@ -38,4 +49,4 @@ end
 for _, failure in ipairs(info.failed) do
     io.stderr:write(table.concat(failure.ids, " "), ": ", failure.kind, ": ", failure.message, "\n")
 end
-os.exit(#info.failed == 0 and 0 or 75)
+os.exit(code)

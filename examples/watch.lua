@@ -10,7 +10,11 @@ local client = kapture.new { ca_file = os.getenv "KAPTURE_CA_FILE", timeout = 20
 local before, round = {}, 0
 while round < rounds do
     if round > 0 then
-        os.execute("sleep " .. pause)
+        -- 5.1 has the status, later ones true; Ctrl-C ends sleep and not us
+        local slept = os.execute("sleep " .. pause)
+        if slept ~= true and slept ~= 0 then
+            os.exit(130)
+        end
     end
     round = round + 1
     local tickets, message, err = client:get_ticket(arg)

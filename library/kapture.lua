@@ -10,7 +10,8 @@
 ---@field array_mt table metatable of every decoded JSON array
 local kapture = {}
 
----A string (several ids separated by commas), an integer, or an array of such.
+---A string (several ids separated by commas), an integer (LuaJIT's 64-bit ones,
+---too), or an array of such.
 ---@alias kapture.Ids string|integer|(string|integer)[]
 
 ---A ticket as the service sent it, every field.
@@ -33,7 +34,7 @@ local kapture = {}
 ---| "timeout" connecting, an attempt or the whole call took too long
 ---| "network" DNS, refused, reset, closed early, in the TLS handshake as well; a body shorter than promised
 ---| "tls" certificate, protocol version, alert
----| "protocol" the answer is not what the service is documented to send
+---| "protocol" the answer, or what stands in it in place of a ticket, is not what the service is documented to send
 ---| "too_large" a body over max_response_bytes, or nested over 1000 deep
 ---| "cancelled" request:cancel() was called
 ---| "closed" the client was closed
@@ -119,7 +120,7 @@ local kapture = {}
 ---@field max_response_bytes number|nil bytes of a response after decompression, at most (64 MiB)
 ---@field compression boolean|nil ask for a compressed response (true)
 ---@field verify boolean|nil check the server's certificate and name (true)
----@field ca_file string|nil a PEM file of CA certificates (system)
+---@field ca_file string|nil a PEM file of CA certificates, instead of the system's ($KAPTURE_CA_FILE)
 ---@field ca_path string|nil a directory of hashed CA certificates
 ---@field cert string|nil a client certificate (PEM)
 ---@field key string|nil its private key (PEM)

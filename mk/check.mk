@@ -49,8 +49,8 @@ VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full \
 VALGRIND_ABIS ?= 5.4
 # Not those that only start other programs: what these load, valgrind never sees,
 # and a sanitizer's runtime is not in.
-STARTERS := $(patsubst %,spec/%_spec.lua,cli completion examples gateway harness \
-  nvim readme resty sandbox sandbox_faults sandbox_run ticket)
+STARTERS := $(patsubst %,spec/%_spec.lua,cli completion examples exit gateway \
+  harness nvim readme resty sandbox sandbox_faults sandbox_run ticket)
 INSIDE   := $(filter-out $(STARTERS),$(wildcard spec/*_spec.lua))
 VALGRIND_SPECS ?= $(filter-out spec/hosts_spec.lua,$(INSIDE))
 # Two take half of the time: they run beside the others.
@@ -59,6 +59,7 @@ check-valgrind: deps
 	+$(call each_abi,default probes hosts)
 	@WRAP='$(VALGRIND)' spec/run $(VALGRIND_ABIS) $(filter $(VALGRIND_LONG),$(VALGRIND_SPECS)) , \
 	  $(filter-out $(VALGRIND_LONG),$(VALGRIND_SPECS))
+	@EXIT_TOOL='$(VALGRIND)' EXIT_RUNS=4 spec/run --tags=threads 5.4 spec/exit_spec.lua
 
 # The specs with the module under AddressSanitizer and UBSan.
 ASAN := BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer \
@@ -81,6 +82,8 @@ TSAN_SPECS ?= $(patsubst %,spec/%_spec.lua,async luv cqueues socket_select fairn
 check-tsan: deps
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes hosts BUILD=$(BUILD)/tsan $(TSAN)
 	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 spec/run --tags=threads 5.4 spec/hosts_spec.lua
+	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 EXIT_TOOL='env TSAN_OPTIONS=exitcode=66' EXIT_RUNS=10 \
+	  spec/run --tags=threads 5.4 spec/exit_spec.lua
 	@CC=gcc LEAKS=0 KAPTURE_TSAN=1 KAPTURE_STRESS_ROUNDS=$(TSAN_ROUNDS) spec/sanitized libtsan.so.2 \
 	  $(BUILD)/tsan 5.4 $(TSAN_SPECS)
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes BUILD=$(BUILD)/tsan-control \
@@ -105,14 +108,15 @@ check-gc: deps
 	  ASAN_ABIS=$$2 ASAN_SPECS='$(GC_SPECS)' VALGRIND_ABIS=$$2 \
 	  VALGRIND_SPECS='$(GC_SPECS)' TSAN_ROUNDS=500 || exit 1; done
 
-# The long forms of mixed_spec and chaos_spec, then 100,000 calls and a million ids
-# in one process.
+# The long forms of mixed_spec, chaos_spec and cli_random_spec, then 100,000 calls
+# and a million ids in one process.
 SOAK_CALLS ?= 100000
 SOAK_IDS   ?= 1000000
 soak: deps
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes
 	@KAPTURE_MIXED_SEEDS=50 KAPTURE_MIXED_IDS=5000 KAPTURE_CHAOS_ROUNDS=300 \
-	  SPEC_TIMEOUT=3600 spec/run 5.4 spec/mixed_spec.lua spec/chaos_spec.lua
+	  KAPTURE_CLI_ROUNDS=1000 SPEC_TIMEOUT=3600 \
+	  spec/run 5.4 spec/mixed_spec.lua spec/chaos_spec.lua spec/cli_random_spec.lua
 	@LUA_PATH='./?.lua;;' LUA_CPATH='$(BUILD)/5.4/?.so;;' \
 	  lua5.4 spec/soak/soak.lua $(SOAK_CALLS) $(SOAK_IDS)
 

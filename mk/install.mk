@@ -26,8 +26,9 @@ install: default static
 	for d in $(LUA_SUBDIRS); do \
 	  $(INSTALL) -d "$(DESTDIR)$(LMODDIR)/$$d" && \
 	  $(INSTALL) -m 644 lua/$$d/*.lua "$(DESTDIR)$(LMODDIR)/$$d" || exit 1; done
-	sed -e '1s|.*|#!/usr/bin/env $(LUA)|' -e 's|^local lua_dir = .*|local lua_dir = "$(LMODDIR)"|' \
-	  -e '/^local abi = /d' -e 's|^local so_dir = .*|local so_dir = "$(CMODDIR)"|' bin/kapture > $(OUT)/kapture
+	sed -e '1s|.*|#!/usr/bin/env $(LUA)|' -e 's|^  local lua_dir = .*|  local lua_dir = "$(LMODDIR)"|' \
+	  -e 's|^  local so_dir = .*|  local so_dir = "$(CMODDIR)"|' -e '/^  local abi = /d' \
+	  -e '/^local function directory/,/^$$/d' -e '/^local function checkout/,/^$$/d' bin/kapture > $(OUT)/kapture
 	$(INSTALL) -m 755 $(OUT)/kapture '$(DESTDIR)$(BINDIR)/kapture'
 	$(INSTALL) -d '$(DESTDIR)$(SANDBOXDIR)/lua' '$(DESTDIR)$(TYPESDIR)' \
 	  $(foreach f,$(PAGES),'$(DESTDIR)$(PREFIX)/share/$(dir $(f))')

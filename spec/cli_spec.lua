@@ -1,53 +1,8 @@
+local command = require "spec.support.command"
 local sandbox = require "spec.support.sandbox"
-
-local lua = arg and arg[-1] or "lua"
-do -- the interpreter that runs the specs
-  local i = 0
-  while arg and arg[i - 1] do
-    i = i - 1
-  end
-  lua = arg and arg[i] or lua
-end
-
 local system = require "spec.support.system"
 
-local read = system.read
-
--- Runs the command in a shell: its output, its stderr, its exit code. With
--- `terminal` its stderr is one, and what comes there goes to that file.
-local function run(words, opts)
-  opts = opts or {}
-  local command = ("%s bin/kapture %s"):format(lua, words)
-  if opts.terminal then
-    local sink = opts.whole and "" or " >/dev/null"
-    command = ("script -qec 'COLUMNS=%d %s%s' %s </dev/null"):format(opts.columns, command, sink, opts.terminal)
-  end
-  local errors = os.tmpname()
-  local env = "KAPTURE_BASE_URL='%s' KAPTURE_TOKEN='%s' KAPTURE_CA_FILE='%s' HOME=/nonexistent XDG_CONFIG_HOME='%s'"
-  env = env:format(
-    opts.base_url or sandbox.https,
-    opts.token or sandbox.token,
-    sandbox.ca,
-    opts.config_home or "/nonexistent"
-  )
-  local pipe = io.popen(
-    ("%s env %s %s %s 2>%s; echo \"exit $?\""):format(
-      opts.input and ("printf '" .. opts.input .. "' |") or "",
-      env,
-      opts.before or "",
-      command,
-      errors
-    )
-  )
-  local out = pipe:read "*a"
-  pipe:close()
-  local file = io.open(errors)
-  local err = file:read "*a"
-  file:close()
-  os.remove(errors)
-  local text, code = out:match "^(.-)exit (%d+)\n$"
-  return text, err, tonumber(code)
-end
+local lua, read, run = command.lua, system.read, command.run
 
 describe("the command", function()
   it("writes tickets as NDJSON, integers and empty containers exactly", function()
@@ -236,10 +191,10 @@ describe("the command", function()
     local env = ("KAPTURE_BASE_URL=%s KAPTURE_TOKEN='%s' KAPTURE_CA_FILE=%s"):format(
       sandbox.https, sandbox.token, sandbox.ca)
     -- what these hundred thousand would be as tables is several times the limit
-    local command = "ulimit -v 300000; { yes 713516551148 | head -%d; } 2>/dev/null | "
+    local line = "ulimit -v 300000; { yes 713516551148 | head -%d; } 2>/dev/null | "
       .. "%s %s bin/kapture get - %s; echo $?"
     local function shell(n, rest)
-      local pipe = io.popen("exec 2>&1; " .. command:format(n, env, lua, rest))
+      local pipe = io.popen("exec 2>&1; " .. line:format(n, env, lua, rest))
       local text = pipe:read "*a"
       pipe:close()
       return text
@@ -307,7 +262,7 @@ describe("the command", function()
       before = "timeout --foreground -s INT --preserve-status 1.5",
       base_url = sandbox.url "delay,ms=100",
     })
-    assert.equal(2, code, err)
+    assert.equal(130, code, err)
     assert.truthy(err:find("interrupted", 1, true), err)
     local first = read(got)
     assert.equal("}\n", first:sub(-2))
@@ -330,7 +285,7 @@ describe("the command", function()
       before = "timeout --foreground -s INT --preserve-status 0.7",
       base_url = sandbox.url "delay,ms=20000",
     })
-    assert.equal(2, code, err)
+    assert.equal(130, code, err)
     assert.is_true(os.time() - began < 10)
   end)
 

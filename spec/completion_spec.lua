@@ -41,7 +41,8 @@ local shells = {}
 function shells.bash(line)
   local path = script(([[
 source completion/kapture.bash
-read -ra COMP_WORDS <<<'%s'
+line='%s'
+read -ra COMP_WORDS <<<"${line//=/ = }" # COMP_WORDBREAKS has the sign
 case '%s' in *' ') COMP_WORDS+=('') ;; esac
 COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 _kapture
@@ -106,6 +107,10 @@ describe("the command's #once", function()
       assert.is_false(has(list, "--token"), all)
       list, all = complete "kapture doctor --ca-file READM"
       assert.is_true(has(list, "README.md"), all)
+      list, all = complete "kapture get --from=READM"
+      assert.is_true(has(list, "README.md") or has(list, "--from=README.md"), all)
+      list, all = complete "kapture get --output="
+      assert.is_true(has(list, "ndjson") or has(list, "--output=ndjson"), all)
     end)
   end
 
@@ -123,5 +128,21 @@ describe("the command's #once", function()
       assert.is_true(known[option], option)
     end
     file:close()
+    -- the defaults that help and manual name
+    local settings = system.read "csrc/config/settings.c"
+    local n = 0
+    for _, o in ipairs(kinds) do
+      if o.type == "number" and tonumber(o.default) then
+        assert.truthy(settings:find(("s->%s = %s;"):format(o.name, o.default), 1, true), o.name)
+        n = n + 1
+      end
+    end
+    assert.equal(8, n)
+    assert.truthy(settings:find("s->max_response_bytes = (size_t)64 << 20;", 1, true))
+  end)
+
+  it("manual is right by groff's measure", function()
+    assert.equal("", output "man -l --warnings doc/kapture.1 2>&1 >/dev/null")
+    assert.truthy(output("man -l doc/kapture.1 | cat"):find("kapture get -f retry.txt --failed still.txt", 1, true))
   end)
 end)

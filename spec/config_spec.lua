@@ -236,6 +236,46 @@ describe("the environment", function()
         assert.are.equal("config config config config auth auth ok ok ok ok config config ", output)
     end)
 
+    it("names the CA file, unless an option does", function()
+        local program = [[
+            local uv = require "luv"
+            local kapture = require "kapture"
+            local opts = { base_url = %q, token = %q, retries = 0 }
+            local client = kapture.new(opts)
+            local function try(more)
+                local own = { base_url = opts.base_url, token = opts.token, retries = 0, ca_file = more }
+                local over = more and { ca_file = more }
+                for _, call in ipairs { function() return kapture.get_ticket("1", own) end,
+                                        function() return client:get_ticket("1", over) end,
+                                        function() return client:submit("1", over):wait(20) end } do
+                    local tickets, _, err = call()
+                    io.write(tickets and "ok" or err.kind, " ")
+                end
+            end
+            local right, other, none = %q, "/etc/hostname", "/nonexistent/ca.pem"
+            try()
+            uv.os_setenv("KAPTURE_CA_FILE", right)
+            try() try()
+            try(none)
+            uv.os_setenv("KAPTURE_CA_FILE", none)
+            try()
+            try(right)
+            uv.os_setenv("KAPTURE_CA_FILE", right)
+            try()
+            uv.os_setenv("KAPTURE_CA_FILE", "")
+            try()
+            uv.os_setenv("KAPTURE_CA_FILE", "a\nb")
+            try()
+            uv.os_unsetenv("KAPTURE_CA_FILE")
+            try()
+            try(right)
+        ]]
+        local output = ask.child(program:format(sandbox.https, sandbox.token, sandbox.ca))
+        local function thrice(word) return (word .. " "):rep(3) end
+        assert.are.equal(thrice "tls" .. thrice "ok" .. thrice "ok" .. thrice "tls" .. thrice "tls" .. thrice "ok" ..
+            thrice "ok" .. thrice "tls" .. thrice "config" .. thrice "tls" .. thrice "ok", output)
+    end)
+
     it("is refused with a control character as options are", function()
         assert.is_truthy(child { KAPTURE_BASE_URL = sandbox.https, KAPTURE_TOKEN = "a\nb" }:find "^config: token")
         assert.is_truthy(child { KAPTURE_BASE_URL = "https://x\ny", KAPTURE_TOKEN = "a" }:find "^config: base_url")

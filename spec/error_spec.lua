@@ -247,6 +247,35 @@ describe("an error", function()
         assert.is_truthy(got.message:find "broken")
     end)
 
+    it("is its message to print, and to whoever raises it", function()
+        local err = fails("bad_request", 200, nil, answer '{"status":"failed","message":"No such thing"}').err
+        assert.are.equal("No such thing", tostring(err))
+        assert.are.equal("No such thing", tostring(err.failed[1]))
+        assert.is_truthy(ask.child([[
+            local kapture = require "kapture"
+            local _, message, err = kapture.get_ticket("a b", { token = "x", subdomain = "x" })
+            print(err)
+            print(tostring(err) == message, tostring(select(2, pcall(error, err))) == message)
+        ]]):find "^'a b' is not an id[^\n]*\ntrue\ttrue\n$")
+        for _, _, one in kapture.tickets("1", ask.opts(nil, answer '{"status":"failed","message":"No"}')) do
+            assert.are.equal("No", tostring(one))
+        end
+        for _, _, one in kapture.tickets("4041111111,a b", ask.opts()) do
+            assert.are.equal(one.message, tostring(one))
+        end
+        local got = ask("1,2", { partial = true, batch_size = 1 }, "badid,id=2")
+        assert.are.equal(got.info.failed[1].message, tostring(got.info.failed[1]))
+        -- what a caller does to it stays his
+        err.message = nil
+        assert.are.equal("kapture.error", tostring(err))
+        err.message = {}
+        assert.are.equal("kapture.error", tostring(err))
+        local client = kapture.new(ask.opts())
+        client:close()
+        local _, message, closed = client:get_ticket "1"
+        assert.are.equal(message, tostring(closed))
+    end)
+
     it("is plain data that cjson can write", function()
         local got = fails("bad_request", 200, nil, answer '{"status":"failed"}')
         assert.is_truthy(require "cjson".encode(got.err):find '"kind":"bad_request"')

@@ -65,6 +65,21 @@ describe("examples/", function()
     assert.truthy(text:find("404000000001: no such ticket", 1, true), text)
     assert.truthy(io.open(log):read("*l"):find "^%d+%-%d%d%-%d%dT%d%d:%d%d:%d%dZ\t713516551148\tPending$")
     assert.equal(77, select(2, run(command, { token = "wrong" })))
+    -- the token expires in the middle: what came is kept, and a person is asked for
+    local many = { "# tonight" }
+    for i = 1, 300 do
+      many[#many + 1] = i
+    end
+    local file = assert(io.open(ids, "w"))
+    file:write(table.concat(many, "\n"), "\n")
+    file:close()
+    file = assert(io.open(log, "w"))
+    file:close()
+    text, code = run(command, { base_url = sandbox.url "expired,ifid=290" })
+    assert.equal(77, code, text)
+    assert.truthy(io.open(log):read("*a"):find("\t1\t", 1, true))
+    assert.equal(75, (select(2, run(command, { base_url = sandbox.url "status,code=404,ifid=290" }))))
+    assert.equal(1, (select(2, run(command, { base_url = sandbox.url "status,code=404" }))))
     os.remove(ids)
     os.remove(log)
   end)
@@ -77,6 +92,11 @@ describe("examples/", function()
       "713516551148 assignedToName: Kapture Dev API&apos;s", "713516551148 priority: low",
       "713516551148 lastConvesationTime: 19-04-2024 14:19",
     }, lines(text))
+    -- Ctrl-C in the pause, which is when it mostly comes
+    local began = os.time()
+    text, code = run(("timeout -s INT 1 %s examples/watch.lua 30 713516551148"):format(lua))
+    assert.equal(124, code, text)
+    assert.is_true(os.time() - began < 15)
   end)
 
   for _, name in ipairs { "luv", "cqueues" } do

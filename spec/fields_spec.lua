@@ -240,9 +240,21 @@ describe("a ticket's id", function()
         has_id("123456789012345678901234567890", '{"task_details":{"ticketId":123456789012345678901234567890}}')
     end)
 
+    it("is an integer's digits, however it is written", function()
+        for text, digits in pairs {
+            ["713516551148.0"] = "713516551148", ["7.13516551148e11"] = "713516551148", ["1e3"] = "1000",
+            ["1E+3"] = "1000", ["12.50e1"] = "125", ["1200e-2"] = "12", ["0.00e5"] = "0", ["0.5e1"] = "5",
+            ["1e63"] = "1" .. ("0"):rep(63), [("9"):rep(64) .. ".0"] = ("9"):rep(64),
+            ["0." .. ("0"):rep(70) .. "1e71"] = "1",
+        } do
+            has_id(digits, '{"task_details":{"ticketId":' .. text .. "}}")
+        end
+    end)
+
     it("is none where it is of no use", function()
         for _, value in ipairs {
-            '""', "null", "true", "{}", "[]", '{"ticketId":"1"}', '["1"]', "-1", "1.5", "1e3",
+            '""', "null", "true", "{}", "[]", '{"ticketId":"1"}', '["1"]', "-1", "-0", "1.5", "1e64", "1e-1",
+            "12.5e0", "1e99999999999999999999", "1e-99999999999999999999", "0.1",
             '"' .. ("x"):rep(65) .. '"', ("9"):rep(65),
         } do
             has_id(nil, '{"task_details":{"ticketId":' .. value .. "}}")

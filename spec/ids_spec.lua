@@ -45,12 +45,70 @@ describe("ids", function()
     end)
 
     it("are no float that may have lost digits, and that is what it says", function()
-        for _, n in ipairs { 2 ^ 53 + 2, 1e18, 2 ^ 62 } do
-            local _, message, err = kapture.get_ticket(n, { base_url = sandbox.refused, token = "x" })
-            assert.are.equal("invalid_ids", err.kind)
-            assert.is_truthy(message:find "^'%d+' is a number too large to be exact", message)
+        for _, n in ipairs { 2 ^ 53, 2 ^ 53 + 2, 1e18, 2 ^ 62 } do
+            for _, ids in ipairs { n, { n }, { "1", n } } do
+                local _, message, err = kapture.get_ticket(ids, { base_url = sandbox.refused, token = "x" })
+                assert.are.equal("invalid_ids", err.kind)
+                assert.is_truthy(message:find("'%d+' is a number too large to be exact"), message)
+                assert.are.equal(("%.0f"):format(n), err.ids[1])
+            end
+            for _, _, err in kapture.tickets({ n }, { base_url = sandbox.refused, token = "x" }) do
+                assert.are.equal("invalid_ids", err.kind)
+            end
         end
+        assert.are.equal("9007199254740991", sent(2 ^ 53 - 1))
     end)
+
+    if integers then
+        it("are integers of 64 bits", function()
+            assert.are.equal("9007199254740992,9223372036854775807", sent { 9007199254740992, math.maxinteger })
+        end)
+    end
+
+    if abi == "luajit" then
+        local ffi = require "ffi"
+        local signed, unsigned = ffi.typeof "int64_t", ffi.typeof "uint64_t"
+        local large = signed(9007199254740992) + 1
+        local largest = unsigned(0) - 1
+
+        it("are 64-bit integers of LuaJIT's", function()
+            assert.are.equal("9007199254740993", sent(large))
+            assert.are.equal("18446744073709551615,9007199254740993,0,7",
+                sent { largest, large, unsigned(0), signed(7) })
+            local seen = {}
+            local list, i = { large, unsigned(5) }, 0
+            for _, source in ipairs { { large, unsigned(5) }, function() i = i + 1 return list[i] end } do
+                for id, ticket in kapture.tickets(source, ask.opts()) do
+                    seen[#seen + 1] = id .. (ticket and "" or "?")
+                end
+            end
+            assert.are.equal("9007199254740993,5,9007199254740993,5", table.concat(seen, ","))
+            for id in kapture.tickets(large, ask.opts()) do assert.are.equal("9007199254740993", id) end
+            local client = kapture.new(ask.opts())
+            assert.are.equal(1, #client:submit(large):wait(20))
+            client:close()
+        end)
+
+        it("are refused where such a one is negative", function()
+            for _, ids in ipairs { signed(-5), { signed(-5) } } do
+                assert.is_truthy(refused(ids).message:find("'-5LL' is not an id", 1, true))
+            end
+            for _, _, err in kapture.tickets(signed(-5), { base_url = sandbox.refused, token = "x" }) do
+                assert.are.equal("invalid_ids", err.kind)
+            end
+        end)
+
+        it("are no other cdata", function()
+            local strange = ffi.metatype("struct { int a; }", { __tostring = function() error "no" end })
+            local others = { ffi.new "int[2]", ffi.new("int", 3), ffi.new "void *", strange(), ffi.typeof "int" }
+            for _, value in ipairs(others) do
+                assert.has_error(function() kapture.get_ticket(value) end,
+                    "bad argument #1 to 'get_ticket' (string, integer or table of ids expected, got cdata)")
+                assert.has_error(function() kapture.tickets(value) end)
+                assert.is_truthy(refused { value }.message:find "is not an id")
+            end
+        end)
+    end
 
     if integers then
         it("are an integer of any size", function()

@@ -145,6 +145,40 @@ describe("kapture.luv", function()
         for _, kind in ipairs(kinds) do assert.equal("closed", kind) end
     end)
 
+    it("goes on after the loop's handles were closed over its head", function()
+        local function close_all()
+            uv.walk(function(handle)
+                if not handle:is_closing() then handle:close() end
+            end)
+        end
+        local client = luv.new(options())
+        local got = {}
+        local function note(name) return function(t, _, err) got[name] = t and #t or err.kind end end
+        client:get_ticket("1", nil, note "first")
+        close_all()
+        uv.run()
+        assert.is_nil(got.first)
+        client:get_ticket("2", nil, note "second") -- and the first comes with it
+        uv.run()
+        assert.same({ first = 1, second = 1 }, got)
+        -- from a callback, with other calls under way
+        got = {}
+        client:get_ticket("3", nil, function(t)
+            got.third = #t
+            close_all()
+            client:get_ticket("4", nil, note "fourth")
+        end)
+        client:get_ticket("5", { base_url = sandbox.url "delay,ms=300" }, note "fifth")
+        uv.run()
+        assert.same({ third = 1, fourth = 1, fifth = 1 }, got)
+        client:get_ticket("6", { base_url = sandbox.url "hang,s=20" }, note "sixth")
+        close_all()
+        client:close()
+        uv.run()
+        assert.equal("closed", got.sixth)
+        assert.is_false(uv.loop_alive())
+    end)
+
     it("lets callbacks call, cancel and close", function()
         local client, other = luv.new(options()), luv.new(options())
         local seen, handle = {}

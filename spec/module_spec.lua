@@ -5,6 +5,17 @@ local sandbox = require "spec.support.sandbox"
 
 local abi = os.getenv "ABI"
 
+-- Where require finds it.
+local file
+for template in package.cpath:gmatch "[^;]+" do
+    local name = template:gsub("?", "kapture")
+    local f = not file and io.open(name)
+    if f then
+        f:close()
+        file = name
+    end
+end
+
 describe("the module", function()
     it("has the documented names and no others", function()
         local names = {}
@@ -104,6 +115,61 @@ describe("the module", function()
             assert.are.equal("true\n", output)
         end)
     end
+
+    it("takes array_mt from cjson whichever of the two is required first", function()
+        -- a stand-in for one that has it, as Debian's has not: made when it is loaded
+        local cjson = [[
+            package.loaded.cjson, package.loaded["cjson.safe"] = nil, nil
+            local loaded = 0
+            package.preload.cjson = function()
+                loaded = loaded + 1
+                return { array_mt = {}, encode = function() end, null = {} }
+            end
+        ]]
+        for _, order in ipairs { "'kapture', 'cjson'", "'cjson', 'kapture'" } do
+            local output = ask.child(cjson .. ([[
+                for _, name in ipairs { %s } do require(name) end
+                local kapture, mt = require "kapture", require "cjson".array_mt
+                local opts = { base_url = %q, token = %q, ca_file = %q }
+                local tickets, info = assert(kapture.get_ticket("713516551148", opts))
+                print(kapture.array_mt == mt, getmetatable(tickets) == mt, getmetatable(info.missing) == mt,
+                    getmetatable(tickets[1].task_details.attachments) == mt, loaded)
+            ]]):format(order, sandbox.https, sandbox.token, sandbox.ca))
+            assert.are.equal("true\ttrue\ttrue\ttrue\t1\n", output, order)
+        end
+    end)
+
+    it("is none the worse for a cjson that is not there, or can't be loaded", function()
+        for what, after in pairs {
+            [("package.path, package.cpath = '', %q "):format(file)] = "false",
+            ['package.preload.cjson = function() error "broken" end'] = "false",
+            ["package.preload.cjson = function() error {} end"] = "false",
+            ["package.preload.cjson = function() return false end"] = "true",
+            ['local r = require function require(n) if n == "cjson" then error "no" end return r(n) end'] = "false",
+            -- one that wants us itself
+            ['package.preload.cjson = function() require "kapture" return { array_mt = {} } end'] = "true",
+        } do
+            local output, code = ask.child(what .. [[
+                local kapture = require "kapture"
+                print(type(kapture.array_mt), (pcall(require, "cjson")))
+            ]])
+            assert.are.equal("table\t" .. after .. "\n", output, what)
+            assert.are.equal(0, code)
+        end
+        -- and the reason is the loader's own, however often it is asked
+        local output = ask.child [[
+            package.preload.cjson = function() error "broken" end
+            require "kapture"
+            print(select(2, pcall(require, "cjson")))
+        ]]
+        assert.is_truthy(output:find "broken", output)
+        output = ask.child(([[
+            local load = package.loadlib(%q, "luaopen_kapture")
+            require = nil
+            print(type(load().array_mt))
+        ]]):format(file))
+        assert.are.equal("table\n", output)
+    end)
 
     it("has an array_mt of its own where cjson has none, or is none", function()
         for _, what in ipairs { "nil", "false", "1", "{}", "{ array_mt = 1 }" } do

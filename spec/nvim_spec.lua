@@ -43,7 +43,7 @@ local function run(name)
     return results, ended, output
 end
 
-for _, name in ipairs { "client", "view", "health", "screen", "picker" } do
+for _, name in ipairs { "client", "view", "windows", "large", "health", "screen", "picker" } do
     describe("Neovim, " .. name .. ":", function()
         local began = host.now()
         local results, ended, output = run(name)

@@ -290,6 +290,9 @@ describe("sandbox faults: another answer #once", function()
             ["message-string"] = '{"message":"Ticket fetched successfully.","status":"success"}',
             inline = one:sub(1, -2) .. ',"status":"success"}',
             Message = '{"Message":[' .. one .. '],"Status":"success"}',
+            data = '{"status":"success","data":[' .. one .. "]}",
+            mute = '{"message":[' .. one .. "]}",
+            error = '{"status":"error","message":[]}',
             customer = '{"Customer Details": "Customer details does not exist for this request","status": "failed"}',
         }
         for form, body in pairs(forms) do answers("envelope,form=" .. form, 200, body) end
@@ -318,6 +321,17 @@ describe("sandbox faults: another answer #once", function()
         assert.same({ "2" }, ids_of(answers("drop,id=1+3", 200, nil, "1,2,3").body))
         r = answers("numeric", 200)
         assert.truthy(r.body:find('"ticketId":' .. ID .. ",", 1, true))
+        r = answers("numeric,form=point", 200)
+        assert.truthy(r.body:find('"ticketId":' .. ID .. ".0,", 1, true))
+        r = answers("numeric,form=exponent", 200, nil, ID .. ",7")
+        assert.truthy(r.body:find('"ticketId":7.' .. ID:sub(2) .. "e11,", 1, true))
+        assert.truthy(r.body:find('"ticketId":7e0,', 1, true))
+        t = json.decode(answers("element,id=1+3", 200, nil, "1,2,3").body)
+        assert.equal(3, #t)
+        local failures = 0
+        for _, one in ipairs(t) do failures = failures + (one.status == "failed" and 1 or 0) end
+        assert.equal(2, failures)
+        answers("element,id=5,json=%5B%5D", 200, "[[]]", "5")
         assert.falsy(answers("noid", 200).body:find "ticketId")
         r = answers("field,name=big,value=9007199254740993", 200)
         assert.truthy(r.body:find('"task_details":{"big":9007199254740993,"date":', 1, true))

@@ -31,6 +31,20 @@ describe("kapture.ticket", function()
     assert.equal("a <b> &lt; 'c' \226\130\185 &unknown; &#xD800; &", t.note)
   end)
 
+  it("resolves numbers as browsers do: Windows-1252, and halves of a character", function()
+    for text, meant in pairs {
+      ["it&#146;s &#x93;so&#148; &#128;5 &#150; &#0153;"] = "it\226\128\153s \226\128\156so\226\128\157 "
+        .. "\226\130\1725 \226\128\147 \226\132\162",
+      ["&#55357;&#56832;&#65;&#xD83D;&#xDE00;"] = "\240\159\152\128A\240\159\152\128",
+      ["&#65;&#55357;&#56832;"] = "A\240\159\152\128",
+      ["&#56832;&#55357; &#55357;x &#xDE00;&#xD83D;"] = "&#56832;&#55357; &#55357;x &#xDE00;&#xD83D;",
+      ["&amp;#55357;&#56832;"] = "&#55357;&#56832;",
+      ["&#160;&#159;"] = "\194\160\197\184",
+    } do
+      assert.equal(meant, ticket.unescape(text))
+    end
+  end)
+
   it("makes the three date forms ISO 8601, and no epoch without a zone", function()
     local d = ticket.normalize(raw()).task_details
     assert.same({ text = "19-04-2024 14:19", iso = "2024-04-19T14:19:00" }, d.date)

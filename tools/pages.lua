@@ -52,6 +52,12 @@ local function bash()
 # bash completion for kapture; made by tools/pages.lua.
 _kapture() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= word
+    # --from=file comes as three words, or as two where nothing follows the sign
+    if [ "$cur" = = ]; then
+        cur=
+    elif [ "$prev" = = ]; then
+        prev=${COMP_WORDS[COMP_CWORD-2]}
+    fi
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in @COMMANDS_OR@) command=$word; break ;; esac
     done
@@ -107,9 +113,10 @@ local function zsh()
     end
     local doc = "[" .. escape(o.doc) .. "]" .. action
     if o.short then
-      return ("    '(%s %s)'{%s,%s}'%s' \\"):format(o.short, o.long, o.short, o.long, doc)
+      local long = o.long .. (o.takes_value and "=" or "")
+      return ("    '(%s %s)'{%s,%s}'%s' \\"):format(o.short, o.long, o.short, long, doc)
     end
-    return ("    '%s%s%s' \\"):format(o.many and "*" or "", o.long, doc)
+    return ("    '%s%s%s%s' \\"):format(o.many and "*" or "", o.long, o.takes_value and "=" or "", doc)
   end
   return ([[
 #compdef kapture
@@ -174,6 +181,13 @@ local function manual(old)
       o.short and "\\fB" .. roff(o.short) .. "\\fR, " or "", roff(o.long), value, roff(o.doc))
   end
   local function list(name)
+    if name == "examples" then
+      return each(options.commands, function(c)
+        return each(c.examples, function(example)
+          return (".TP\n\\fB%s\\fR\n%s"):format((roff(example[1]):gsub("'", "\\(aq")), roff(example[2]))
+        end)
+      end)
+    end
     for _, c in ipairs(options.commands) do
       if c.name == name then
         return each(options.of { options = c.options }, entry)

@@ -8,6 +8,7 @@
 #include "lua/result.h"
 #include "api/tickets.h"
 #include "lua/work.h"
+#include "net/ending.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -65,12 +66,23 @@ void kap_client_check_fork(kap_client *c)
     kap_engine_abandon(parents);
 }
 
+void kap_client_check_ending(kap_client *c)
+{
+    if (c->closed || !kap_ending_begun())
+        return;
+    kap_ending_pause();
+    kap_client_close(c);
+}
+
 kap_engine *kapL_client_engine(lua_State *L, kap_client *c)
 {
     kap_client_check_fork(c);
+    kap_client_check_ending(c);
     if (c->engine == NULL && !c->closed) {
         c->engine = kap_engine_new();
         if (c->engine == NULL)
+            kap_client_check_ending(c);
+        if (c->engine == NULL && !c->closed)
             kapL_nomem(L);
     }
     return c->engine;
@@ -83,7 +95,9 @@ void kap_client_close(kap_client *c)
     kap_client_check_fork(c);
     c->closed = true;
     while (c->requests != NULL)
-        kap_request_end(c->requests, KAP_KIND_CLOSED, "the client was closed");
+        kap_request_end(c->requests, KAP_KIND_CLOSED,
+                        kap_ending_begun() ? "the process is ending"
+                                           : "the client was closed");
     c->ended = c->ended_last = NULL;
     kap_client_drop_arrived(c);
     kap_engine_free(c->engine);

@@ -49,6 +49,9 @@ kap_client *kapL_client_check(lua_State *L, int idx);
  * whatever Lua can call: finalizers run in a child that only closes its state.
  */
 void kap_client_check_fork(kap_client *c);
+/* In a process that has begun to end (ending.h), closes the client. Comes
+ * wherever an engine is made, or a call goes on. */
+void kap_client_check_ending(kap_client *c);
 /* The engine, made where it is missing (raises: no memory). */
 kap_engine *kapL_client_engine(lua_State *L, kap_client *c);
 

@@ -22,7 +22,7 @@ static void push_key(lua_State *L, const kap_settings *s)
     free(base);
 #define OR_EMPTY(v) ((v) != NULL ? (v) : "\1")
     lua_pushfstring(L, "%s\n%s\n%s\n%s\n%s\n%s\n%d", head, OR_EMPTY(s->proxy),
-                    OR_EMPTY(s->ca_file), OR_EMPTY(s->ca_path),
+                    OR_EMPTY(kap_message_ca_file(s)), OR_EMPTY(s->ca_path),
                     OR_EMPTY(s->cert), OR_EMPTY(s->key), s->verify ? 1 : 0);
 #undef OR_EMPTY
 }

@@ -1,7 +1,9 @@
 /* luaopen_kapture: the module's table. A list of steps, nothing else. */
 #include "api/client.h"
+#include "api/command.h"
 #include "api/defaults.h"
 #include "lua/error.h"
+#include "net/ending.h"
 #include "kapture.h"
 #include "lua/options.h"
 #include "api/request.h"
@@ -25,6 +27,8 @@ static CURLcode curl_ready;
 static void start_curl(void)
 {
     curl_ready = curl_global_init(CURL_GLOBAL_ALL);
+    if (curl_ready == CURLE_OK && !kap_ending_watch())
+        curl_ready = CURLE_OUT_OF_MEMORY;
 }
 
 static int get_ticket(lua_State *L)
@@ -114,14 +118,62 @@ static bool array_mt_of(lua_State *L, int loaded, const char *module)
     return false;
 }
 
-/* Pushes the metatable of arrays: that of a lua-cjson loaded already, where it
- * has one, so that what it encodes is what was decoded; else our own. */
+static const char looking_key = 0;
+
+static int require_cjson(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "cjson");
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+/*
+ * Loads the module cjson, so that it does not matter which of the two a program
+ * requires first: lua-cjson makes its array_mt when it is loaded, and takes no
+ * other. A host without `require`, without such a module, or with one that can't be
+ * loaded, is none the worse for it.
+ */
+static void load_cjson(lua_State *L, int loaded)
+{
+    lua_getfield(L, loaded, "cjson");
+    kapL_rawgetp(L, LUA_REGISTRYINDEX, &looking_key);
+    bool pointless = !lua_isnil(L, -2) || lua_toboolean(L, -1);
+    lua_settop(L, loaded);
+    if (pointless) /* it is there, or it is what requires us just now */
+        return;
+    lua_pushboolean(L, 1);
+    kapL_rawsetp(L, LUA_REGISTRYINDEX, &looking_key);
+    lua_pushcfunction(L, require_cjson);
+    int status = lua_pcall(L, 0, 0, 0);
+    lua_pushnil(L);
+    kapL_rawsetp(L, LUA_REGISTRYINDEX, &looking_key);
+    if (status != 0) {
+        /* 5.1 notes that it tried; whoever wants it is to be told why not */
+        lua_pushnil(L);
+        lua_setfield(L, loaded, "cjson");
+    }
+    if (status == LUA_ERRMEM)
+        lua_error(L);
+    lua_settop(L, loaded);
+}
+
+/* Pushes the metatable of arrays: lua-cjson's, where there is one that has it, so
+ * that what it encodes is what was decoded; else our own. */
 static void make_array_mt(lua_State *L)
 {
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
     int loaded = lua_gettop(L);
-    if (!lua_istable(L, loaded) || (!array_mt_of(L, loaded, "cjson") &&
-                                    !array_mt_of(L, loaded, "cjson.safe")))
+    bool found = false;
+    if (lua_istable(L, loaded)) {
+        found = array_mt_of(L, loaded, "cjson") ||
+                array_mt_of(L, loaded, "cjson.safe");
+        if (!found) {
+            load_cjson(L, loaded);
+            found = array_mt_of(L, loaded, "cjson");
+        }
+    }
+    if (!found)
         lua_newtable(L);
     lua_pushvalue(L, -1);
     kapL_rawsetp(L, LUA_REGISTRYINDEX, &array_mt_key);
@@ -164,9 +216,11 @@ int luaopen_kapture(lua_State *L)
     if (curl_ready != CURLE_OK)
         return luaL_error(L, "kapture: libcurl can't be initialised: %s",
                           curl_easy_strerror(curl_ready));
+    kapL_error_register(L);
     kapL_client_register(L);
     kapL_request_register(L);
     kapL_tickets_register(L);
+    kapL_command_register(L);
     lua_createtable(L, 0, 8);
     int module = lua_gettop(L);
     /* its room is made now, so that no memory error can tear a pair in two */

@@ -30,7 +30,7 @@ int kapL_tickets_new(lua_State *L, int client, int source, int opts,
     kap_client *owner = lua_touserdata(L, client);
     int type = lua_type(L, source);
     if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TTABLE &&
-        type != LUA_TFUNCTION)
+        type != LUA_TFUNCTION && !kapL_ids_int64(L, source))
         kapL_argerror(L, arg, func,
                       "string, integer, table or function of ids expected, got "
                       "%s",
@@ -168,6 +168,7 @@ static void complain(lua_State *L)
 {
     int failure = lua_gettop(L);
     lua_newtable(L);
+    kapL_error_mark(L);
     lua_pushnil(L);
     while (lua_next(L, failure) != 0) {
         lua_pushvalue(L, -2);

@@ -37,8 +37,9 @@ static const kind_row kinds[KAP_KIND_COUNT] = {
                           "handshake as well; a body shorter than promised"},
     [KAP_KIND_TLS] = {"tls", false, "certificate, protocol version, alert"},
     [KAP_KIND_PROTOCOL] = {"protocol", false,
-                           "the answer is not what the service is documented "
-                           "to send"},
+                           "the answer, or what stands in it in place of a "
+                           "ticket, is not what the service is documented to "
+                           "send"},
     [KAP_KIND_TOO_LARGE] = {"too_large", false,
                             "a body over max_response_bytes, or nested over "
                             "1000 deep"},
@@ -67,7 +68,7 @@ void kap_failure_clear(kap_failure *f)
     f->attempts = 0;
     f->retry_after = -1;
     f->retryable = false;
-    f->deadline = false;
+    f->deadline = f->alone = false;
     f->body_len = 0;
     f->message[0] = '\0';
 }

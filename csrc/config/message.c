@@ -181,7 +181,7 @@ static bool check(const kap_settings *s, kap_failure *why)
         !usable("cookie", s->cookie, why) ||
         !usable("user_agent", s->user_agent, why) ||
         !usable("proxy", s->proxy, why) ||
-        !usable("ca_file", s->ca_file, why) ||
+        !usable("ca_file", kap_message_ca_file(s), why) ||
         !usable("ca_path", s->ca_path, why) || !usable("cert", s->cert, why) ||
         !usable("key", s->key, why))
         return false;
@@ -198,21 +198,31 @@ static bool check(const kap_settings *s, kap_failure *why)
 }
 
 /* The environment variables that these settings leave something to. */
-static const char *const environment[] = {"KAPTURE_BASE_URL",
-                                          "KAPTURE_SUBDOMAIN", "KAPTURE_TOKEN"};
+enum { BASE_URL, SUBDOMAIN, TOKEN, CA_FILE, VARIABLES };
+static const char *const environment[VARIABLES] = {"KAPTURE_BASE_URL",
+                                                   "KAPTURE_SUBDOMAIN",
+                                                   "KAPTURE_TOKEN",
+                                                   "KAPTURE_CA_FILE"};
 
 static const char *from_environment(const kap_settings *s, int i)
 {
-    bool open =
-        i == 2 ? s->token == NULL : s->base_url == NULL && s->subdomain == NULL;
+    bool open = i == TOKEN     ? s->token == NULL
+                : i == CA_FILE ? s->ca_file == NULL
+                               : s->base_url == NULL && s->subdomain == NULL;
     const char *value = open ? getenv(environment[i]) : NULL;
     return value != NULL ? value : "";
+}
+
+const char *kap_message_ca_file(const kap_settings *s)
+{
+    const char *value = from_environment(s, CA_FILE);
+    return *value != '\0' ? value : s->ca_file;
 }
 
 static bool remember_source(kap_message *m, kap_settings *s)
 {
     text t = {0};
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < VARIABLES; i++) {
         const char *value = from_environment(s, i);
         add(&t, value, strlen(value) + 1);
     }
@@ -227,7 +237,7 @@ bool kap_message_fits(const kap_message *m, const kap_settings *s)
     const char *then = m->environment;
     if (m->settings != s || s->token_function)
         return false;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < VARIABLES; i++) {
         if (strcmp(then, from_environment(s, i)) != 0)
             return false;
         then += strlen(then) + 1;
@@ -269,12 +279,15 @@ kap_message *kap_message_new(kap_settings *s, const char *token,
     if (token == NULL) {
         token = s->token;
         if (token == NULL && !s->token_function)
-            token = getenv("KAPTURE_TOKEN");
+            token = getenv(environment[TOKEN]);
         token_len = token != NULL ? strlen(token) : 0;
     }
     if (!take_token(m, token != NULL ? token : "", token_len, why))
         goto fail;
-    if (!build_headers(m, s) || !build_tail(m, s) || !remember_source(m, s)) {
+    const char *ca_file = kap_message_ca_file(s);
+    if ((ca_file != NULL &&
+         !kap_settings_string(&m->ca_file, ca_file, strlen(ca_file))) ||
+        !build_headers(m, s) || !build_tail(m, s) || !remember_source(m, s)) {
         kap_failure_set(why, KAP_KIND_NOMEM, "not enough memory");
         goto fail;
     }
@@ -300,6 +313,7 @@ void kap_message_unref(kap_message *m)
     curl_slist_free_all(m->headers);
     free(m->url);
     kap_wipe_free(m->token);
+    free(m->ca_file);
     kap_wipe_free(m->tail);
     kap_wipe(m->environment, m->environment_len); /* a token, maybe */
     free(m->environment);

@@ -23,6 +23,7 @@ typedef struct kap_message {
     bool secure;                /* https */
     struct curl_slist *headers; /* holds the token: wiped when freed */
     char *token;                /* as sent, without "Basic " */
+    char *ca_file;              /* the settings', or the environment's */
     char *tail;                 /* the body after the ids */
     size_t tail_len;
     kap_settings *settings; /* what it was made from... */
@@ -32,11 +33,14 @@ typedef struct kap_message {
 
 /*
  * From the settings and, where they leave something open, the environment
- * (KAPTURE_BASE_URL, KAPTURE_SUBDOMAIN, KAPTURE_TOKEN). `token`: what the
+ * (KAPTURE_BASE_URL, KAPTURE_SUBDOMAIN, KAPTURE_TOKEN, KAPTURE_CA_FILE). `token`: what the
  * token function gave, or NULL. NULL: *why says what (config, or nomem).
  */
 kap_message *kap_message_new(kap_settings *s, const char *token,
                              size_t token_len, kap_failure *why);
+/* The CA file that these settings, or the environment as it is now, name; NULL:
+ * neither does. */
+const char *kap_message_ca_file(const kap_settings *s);
 /* Whether making it anew from these settings would give the same. */
 bool kap_message_fits(const kap_message *m, const kap_settings *s);
 kap_message *kap_message_ref(kap_message *m);

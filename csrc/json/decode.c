@@ -213,7 +213,7 @@ static bool decode(lua_State *L, kap_decode *d, kap_member m)
 
 value:
     if (m.mark != MARK_NONE)
-        d->id_len = 0;
+        kap_enter_mark(d, m.mark, p);
     if (p < end && (*p == '{' || *p == '['))
         goto container;
     if (m.mark == MARK_ID || end - p < VALUE_ROOM)
@@ -410,10 +410,12 @@ bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f)
     kap_decode_place *place = &s->places[PLACE_TICKET];
     int field = KAP_FIELDS_ALL;
 
-    if (d->paused > 0)
+    if (d->paused > 0) {
         d->dirty = true; /* from here on it is not what was put aside */
-    else
+    } else {
         d->id_len = 0;
+        d->details = false;
+    }
     if (f != s->fields) {
         /* What was learned was learned for other fields. */
         memset(place, 0, sizeof *place);

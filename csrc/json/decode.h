@@ -38,6 +38,8 @@ typedef struct kap_decode {
     bool dirty;              /* inside a value: see above */
     char id[KAP_ID_MAX + 1]; /* kapL_decode_ticket: the last ticket's id... */
     size_t id_len;           /* ...or 0 where it has none that is usable */
+    bool details; /* kapL_decode_ticket: its task_details is an object, built or
+                   * not; without it, it is no ticket */
     unsigned depth; /* containers that the caller has open around the next
                      * value; they count towards KAP_DECODE_MAX_DEPTH */
     struct kap_decode_session *session;
@@ -132,8 +134,8 @@ void kapL_decode_end(lua_State *L, kap_decode *d);
 /* Each pushes one Lua value and returns true, or pushes nothing, sets d->error
  * and d->status and returns false. Each may raise "not enough memory". */
 bool kapL_decode_value(lua_State *L, kap_decode *d);
-/* As value, with only `f` built (NULL: all) and d->id set from the ticket's
- * task_details.ticketId, built or not. False with d->paused: it has pushed what
+/* As value, with only `f` built (NULL: all) and d->details and d->id set from the
+ * ticket's task_details and its ticketId, built or not. False with d->paused: it has pushed what
  * there is of it; with that on top of the stack again, call it again, with the
  * same f, in a later session. */
 bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f);

@@ -32,7 +32,7 @@ char *kap_skip_member(kap_decode *d, unsigned level, unsigned mark, char *p)
     bool plain;
 
     if (mark != MARK_NONE)
-        d->id_len = 0;
+        kap_enter_mark(d, mark, p);
     if (p < d->end && mark == MARK_ID && *p == '"') {
         q = kap_read_text(d, p, &len);
         if (q != NULL)

@@ -148,3 +148,50 @@ char *kap_number_read(char *p, char *end, kap_number *n, char **bad)
         n->real = -n->real;
     return p;
 }
+
+int64_t kap_number_digits(const char *p, const char *end, char *digits,
+                          size_t size, size_t *len)
+{
+    const char *const first = p;
+    int64_t zeros = 0, exponent = 0;
+    bool fraction = false;
+
+    *len = 0;
+    for (; p < end && (kap_is_digit(*p) || (*p == '.' && !fraction)); p++) {
+        if (*p == '.') {
+            fraction = true;
+            continue;
+        }
+        exponent -= fraction;
+        if (*p == '0') {
+            zeros += *len > 0;
+            continue;
+        }
+        if ((uint64_t)zeros >= size - *len)
+            return -1;
+        memset(digits + *len, '0', (size_t)zeros);
+        *len += (size_t)zeros;
+        digits[(*len)++] = *p;
+        zeros = 0;
+    }
+    if (p == first || p[-1] == '.')
+        return -1;
+    if (p < end && (*p == 'e' || *p == 'E')) {
+        bool down = ++p < end && *p == '-';
+
+        p += p < end && (*p == '-' || *p == '+');
+        const char *e = p;
+        while (p < end && kap_is_digit(*p))
+            p++;
+        if (p == e)
+            return -1;
+        exponent += down ? -exponent_of(e, p) : exponent_of(e, p);
+    }
+    if (p != end)
+        return -1;
+    if (*len == 0) { /* zero, whatever its exponent */
+        digits[(*len)++] = '0';
+        return 0;
+    }
+    return zeros + exponent >= 0 ? zeros + exponent : -1;
+}

@@ -71,9 +71,18 @@ __attribute__((cold)) void kapL_put_aside(lua_State *L, kap_decode *d,
 __attribute__((cold)) kap_decode_frame *
 kapL_take_up(lua_State *L, kap_decode *d, kap_decode_place *at);
 
+/* A member so marked begins at p: whatever an earlier one of its name said no
+ * longer counts. */
+static inline void kap_enter_mark(kap_decode *d, unsigned mark, const char *p)
+{
+    d->id_len = 0;
+    if (mark == MARK_DETAILS)
+        d->details = p < d->end && *p == '{';
+}
 /* d->id, where it is one that is usable. */
 void kap_take_id(kap_decode *d, const char *text, size_t len);
-/* A number serves as id when it is nothing but digits. */
+/* A number serves as id when it is an integer that is not negative, however it is
+ * written: its digits. */
 void kap_take_number_id(kap_decode *d, const char *p, const char *end);
 
 static inline bool kap_is_name(const char *name, size_t len, const char *wanted)

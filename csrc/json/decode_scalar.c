@@ -1,7 +1,15 @@
 /* Values without parts: texts, numbers, true, false, null; and ids. */
 #include "json/decode_parts.h"
 
-#define DOUBLE_EXACT (INT64_C(1) << 53)
+/* The integers that this Lua's numbers hold without loss; others are pushed as
+ * the text of their digits. */
+#if KAP_LUA_INTEGERS
+#define EXACT_MAX LUA_MAXINTEGER
+#define EXACT_MIN LUA_MININTEGER
+#else
+#define EXACT_MAX (INT64_C(1) << 53)
+#define EXACT_MIN (-EXACT_MAX)
+#endif
 
 void kap_take_id(kap_decode *d, const char *text, size_t len)
 {
@@ -15,37 +23,31 @@ void kap_take_id(kap_decode *d, const char *text, size_t len)
 
 void kap_take_number_id(kap_decode *d, const char *p, const char *end)
 {
-    const char *q = p;
+    char digits[KAP_ID_MAX];
+    size_t len = 0;
+    int64_t zeros = kap_number_digits(p, end, digits, sizeof digits, &len);
 
-    while (q < end && kap_is_digit(*q))
-        q++;
-    if (q == end)
-        kap_take_id(d, p, (size_t)(end - p));
+    d->id_len = 0;
+    if (zeros < 0 || (uint64_t)zeros > sizeof digits - len)
+        return;
+    memset(digits + len, '0', (size_t)zeros);
+    kap_take_id(d, digits, len + (size_t)zeros);
 }
 
 static void push_number(lua_State *L, const kap_number *n, const char *text,
                         const char *end)
 {
-#if KAP_LUA_INTEGERS
-    (void)text;
-    (void)end;
-    if (n->kind != KAP_NUMBER_INTEGER)
-        lua_pushnumber(L, (lua_Number)n->real);
-    else if (n->integer > LUA_MAXINTEGER || n->integer < LUA_MININTEGER)
-        lua_pushnumber(L, (lua_Number)n->integer);
-    else
-        kapL_push_integer(L, n->integer);
-#else
     if (n->kind == KAP_NUMBER_REAL)
         lua_pushnumber(L, (lua_Number)n->real);
-    else if (n->kind == KAP_NUMBER_BIG || n->integer > DOUBLE_EXACT ||
-             n->integer < -DOUBLE_EXACT)
+    else if (n->kind == KAP_NUMBER_BIG || n->integer > EXACT_MAX ||
+             n->integer < EXACT_MIN)
         lua_pushlstring(L, text, (size_t)(end - text));
+#if !KAP_LUA_INTEGERS
     else if (n->integer == 0 && n->negative)
         lua_pushnumber(L, -0.0);
+#endif
     else
         kapL_push_integer(L, n->integer);
-#endif
 }
 
 static bool is_literal(const char *p, const char *end, const char *literal)

@@ -286,4 +286,10 @@ typedef struct kap_number {
 /* The byte after the number at p, or NULL with *bad the byte that is wrong. */
 char *kap_number_read(char *p, char *end, kap_number *n, char **bad);
 
+/* Of an integer that is not negative, and takes all the text: its digits without
+ * the zeros at their end, at most `size` of them. How many zeros follow, or -1
+ * where it is something else. */
+int64_t kap_number_digits(const char *p, const char *end, char *digits,
+                          size_t size, size_t *len);
+
 #endif

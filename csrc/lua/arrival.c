@@ -33,7 +33,8 @@ static void place(lua_State *L, void *arg, const char *id, size_t len)
         lua_insert(L, -2);
         lua_rawseti(L, -2, (int)i + 1);
         lua_pop(L, 1);
-        c->state[i] = KAP_ID_GOT;
+        if (c->state[i] == KAP_ID_PENDING)
+            c->state[i] = KAP_ID_READ;
         p->b->guess = i + 1;
         return;
     }
@@ -45,13 +46,13 @@ static void roll_back(lua_State *L, kap_request *r, kap_batch *b, int table)
 {
     lua_rawgeti(L, table, KAP_REQUEST_TICKETS);
     for (uint32_t i = b->first; i < b->first + b->count; i++) {
-        if (r->call.state[i] != KAP_ID_GOT)
+        if (r->call.state[i] != KAP_ID_READ)
             continue;
-        r->call.state[i] = KAP_ID_PENDING;
         lua_pushnil(L);
         lua_rawseti(L, -2, (int)i + 1);
     }
     lua_pop(L, 1);
+    kap_call_unread(&r->call, b);
     if (r->extras > b->extras)
         r->extras = b->extras;
 }
@@ -211,9 +212,17 @@ static bool has_strangers_only(const kap_request *r, const kap_batch *b)
     if (r->extras <= b->extras)
         return false;
     for (uint32_t i = b->first; i < b->first + b->count; i++)
-        if (r->call.state[i] == KAP_ID_GOT)
+        if (r->call.state[i] == KAP_ID_READ)
             return false;
     return true;
+}
+
+/* A failure among the tickets is one of the ids that did not come: where all have,
+ * it is nobody's, unless it is of the token. A control has none of its own. */
+static bool has_all(const kap_batch *b, kap_response_result got)
+{
+    return got == KAP_RESPONSE_PARTLY && !kap_is_control(b) &&
+           b->failure.kind != KAP_KIND_AUTH && !kap_call_lacks(b->call, b);
 }
 
 /* False: more of it is left. */
@@ -221,14 +230,13 @@ static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
                    int table)
 {
     placing p = {r, b, table};
-    kap_failure f;
     if (b->response.phase == KAP_RESPONSE_NEW) {
         b->guess = b->first;
         b->extras = r->extras;
     }
     kap_response_result got =
         kapL_response(L, &b->response, b->transfer, table + 1, table, until,
-                      place, &p, &f);
+                      place, &p, &b->failure);
     if (b->call == NULL) {
         gone(b);
         return true;
@@ -241,13 +249,15 @@ static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
         conclude(L, r, b, table);
         return true;
     }
-    if (got == KAP_RESPONSE_TICKETS) {
+    if (got == KAP_RESPONSE_TICKETS || has_all(b, got)) {
         succeed(L, r, b, table);
-    } else {
-        roll_back(L, r, b, table);
-        b->failure = f;
-        fail(L, r, b, table);
+        return true;
     }
+    if (got == KAP_RESPONSE_PARTLY)
+        kap_call_partly(&r->call, b);
+    else
+        roll_back(L, r, b, table);
+    fail(L, r, b, table);
     return true;
 }
 

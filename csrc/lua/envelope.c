@@ -12,19 +12,21 @@ static bool raw_is(const char *at, const char *end, const char *word)
            curl_strnequal(at + 1, word, n);
 }
 
-static bool holds_objects(const char *at, const char *end)
+char kap_envelope_first(const char *at, const char *end)
 {
     at++;
     while (at < end &&
            (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
         at++;
-    return at < end && *at == '{';
+    return at < end ? *at : '\0';
 }
 
 static void look(kap_envelope *e, const char *key, char *value, const char *end)
 {
-    if (raw_is(key, end, "task_details") && *value == '{') {
-        e->ticket = true;
+    static const char details[] = "\"task_details\"";
+    if ((size_t)(end - key) >= sizeof details - 1 &&
+        memcmp(key, details, sizeof details - 1) == 0) {
+        e->ticket = *value == '{'; /* of two, the last */
     } else if (raw_is(key, end, "status")) {
         e->failed = raw_is(value, end, "failed");
         e->success = raw_is(value, end, "success");
@@ -32,8 +34,12 @@ static void look(kap_envelope *e, const char *key, char *value, const char *end)
         e->message = value;
     } else if (*value == '"' && e->words == NULL) {
         e->words = value;
-    } else if (*value == '[' && e->list == NULL && holds_objects(value, end)) {
-        e->list = value;
+    } else if (*value == '[') {
+        char first = kap_envelope_first(value, end);
+        if (first == '{' && e->list == NULL)
+            e->list = value;
+        if (first == ']' && e->empty == NULL)
+            e->empty = value;
     }
 }
 

@@ -9,12 +9,17 @@
 
 typedef struct kap_envelope {
     bool failed, success; /* its status; a ticket's own status is none */
-    bool ticket;          /* it is itself a ticket: has task_details */
+    bool ticket;          /* it is itself a ticket: task_details is an object */
     char *message;        /* the value of message or Message */
     char *words;          /* the first other string value */
     char *list;           /* the first other array that holds objects */
+    char *empty;          /* the first other array that holds nothing */
     char *end;            /* behind its closing brace */
 } kap_envelope;
+
+/* The first byte inside the array or object at `at`: its closing bracket where it
+ * is empty. */
+char kap_envelope_first(const char *at, const char *end);
 
 /* d is at the "{"; false: not JSON, d->error says where. */
 bool kap_envelope_read(kap_decode *d, kap_envelope *e);

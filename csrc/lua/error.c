@@ -28,9 +28,39 @@ void kapL_push_list(lua_State *L, int size, int array_mt)
     lua_setmetatable(L, -2);
 }
 
+#define ERROR_TYPE "kapture.error"
+
+/* print(err), error(err) and logs show the message. */
+static int error_tostring(lua_State *L)
+{
+    if (lua_istable(L, 1)) {
+        lua_pushliteral(L, "message");
+        lua_rawget(L, 1);
+        if (lua_type(L, -1) == LUA_TSTRING)
+            return 1;
+    }
+    lua_pushliteral(L, ERROR_TYPE);
+    return 1;
+}
+
+void kapL_error_register(lua_State *L)
+{
+    luaL_newmetatable(L, ERROR_TYPE);
+    lua_pushcfunction(L, error_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pop(L, 1);
+}
+
+void kapL_error_mark(lua_State *L)
+{
+    luaL_getmetatable(L, ERROR_TYPE);
+    lua_setmetatable(L, -2);
+}
+
 void kapL_push_failure(lua_State *L, const kap_failure *f)
 {
     lua_createtable(L, 0, 8);
+    kapL_error_mark(L);
     lua_pushstring(L, kap_kind_name(f->kind));
     lua_setfield(L, -2, "kind");
     lua_pushstring(L, f->message);

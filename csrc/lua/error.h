@@ -17,9 +17,14 @@ __attribute__((format(printf, 4, 5)))
 _Noreturn void
 kapL_argerror(lua_State *L, int arg, const char *func, const char *fmt, ...);
 
-/* Pushes {kind, message, status, retryable, attempts, retry_after, body};
+/* Pushes {kind, message, status, retryable, attempts, retry_after, body}, marked;
  * `ids` is set by the caller. */
 void kapL_push_failure(lua_State *L, const kap_failure *f);
+/* Gives the table on top of the stack the metatable of errors: tostring is its
+ * message. */
+void kapL_error_mark(lua_State *L);
+/* Once a state, before the first of them. */
+void kapL_error_register(lua_State *L);
 
 /* Pushes an empty list that stays a list when encoded as JSON. `array_mt` is
  * the stack index of the arrays' metatable. */

@@ -30,7 +30,8 @@ void kapL_event(lua_State *L, kap_request *r, const kap_batch *b,
     lua_pushstring(L, names[event]);
     lua_setfield(L, -2, "event");
     set_integer(L, "request", b->number);
-    kapL_push_ids(L, r, b->first, b->count);
+    kapL_push_ids(L, r, b->first, b->count,
+                  event == KAP_EVENT_REQUEST || event == KAP_EVENT_RESPONSE);
     if (kap_is_control(b)) {
         lua_pushstring(L, b->control);
         lua_rawseti(L, -2, 1);
@@ -62,7 +63,7 @@ void kapL_event_unsent(lua_State *L, kap_request *r)
     kap_call *c = &r->call;
     kap_batch b = {0};
     int top = lua_gettop(L), n = 0;
-    kapL_push_ids(L, r, 0, 0);
+    kapL_push_ids(L, r, 0, 0, false);
     for (uint32_t i = 0; i < c->ids.n; i++) {
         if (c->state[i] != KAP_ID_PENDING)
             continue;

@@ -113,12 +113,74 @@ static bool give_number(lua_State *L, int idx, kap_id_sink sink, void *arg)
         return sink(arg, &item);
     }
 #endif
-    /* beyond 2^53 a double no longer says which integer was meant */
-    if (v >= 0 && v == floor(v) && v <= 9007199254740992.0) {
+    /* from 2^53 on a double no longer says which integer was meant */
+    if (v >= 0 && v == floor(v) && v < 9007199254740992.0) {
         n = snprintf(text, sizeof text, "%.0f", v == 0 ? 0.0 : v);
         return give(text, (size_t)n, sink, arg);
     }
     return give_refused(v, sink, arg);
+}
+
+/* The type of LuaJIT's cdata, of which its C API knows nothing else. No other Lua
+ * has one of this number. */
+#define CDATA (LUA_TTHREAD + 2)
+
+/* Pushes what the cdata at idx is as text; NULL, and nothing, where it has none. */
+static const char *push_cdata_text(lua_State *L, int idx)
+{
+    idx = kapL_absindex(L, idx);
+    if (lua_type(L, idx) != CDATA || !luaL_getmetafield(L, idx, "__tostring"))
+        return NULL;
+    lua_pushvalue(L, idx);
+    int status =
+        lua_pcall(L, 1, 1, 0); /* its type may have a function of its own */
+    if (status == LUA_ERRMEM)
+        lua_error(L);
+    const char *text = status == 0 ? lua_tostring(L, -1) : NULL;
+    if (text == NULL)
+        lua_pop(L, 1);
+    return text;
+}
+
+/* How many digits begin the text of a 64-bit integer, "12LL" or "12ULL"; 0: it is
+ * not that of one. */
+static size_t int64_digits(const char *text)
+{
+    size_t n = strspn(text, "0123456789");
+    return strcmp(text + n, "LL") == 0 || strcmp(text + n, "ULL") == 0 ? n : 0;
+}
+
+bool kapL_ids_int64(lua_State *L, int idx)
+{
+    const char *text = push_cdata_text(L, idx);
+    if (text == NULL)
+        return false;
+    bool is = int64_digits(text + (*text == '-')) > 0;
+    lua_pop(L, 1);
+    return is;
+}
+
+/* A 64-bit integer of LuaJIT's in its digits; any other cdata is shown as what it
+ * is, without its address. */
+static bool give_cdata(lua_State *L, int idx, kap_id_sink sink, void *arg)
+{
+    kap_id_item item;
+    int top = lua_gettop(L);
+    const char *text = push_cdata_text(L, idx);
+    size_t n = text != NULL ? int64_digits(text) : 0;
+    bool ok;
+    if (n > 0) {
+        ok = give(text, n, sink, arg);
+    } else {
+        if (text == NULL)
+            text = "cdata";
+        const char *address = strstr(text, ": 0x");
+        show(&item, text,
+             address != NULL ? (size_t)(address - text) : strlen(text));
+        ok = sink(arg, &item);
+    }
+    lua_settop(L, top);
+    return ok;
 }
 
 bool kapL_ids_value(lua_State *L, int idx, bool blank_ok, kap_id_sink sink,
@@ -132,6 +194,7 @@ bool kapL_ids_value(lua_State *L, int idx, bool blank_ok, kap_id_sink sink,
         s = lua_tolstring(L, idx, &len);
         return give_string(s, len, blank_ok, sink, arg);
     case LUA_TNUMBER: return give_number(L, idx, sink, arg);
+    case CDATA: return give_cdata(L, idx, sink, arg);
     default:
         s = luaL_typename(L, idx);
         if (lua_isboolean(L, idx))
@@ -179,7 +242,10 @@ bool kapL_ids(lua_State *L, int idx, kap_idset *set, kap_failure *f,
 {
     collector c = {set, f, shown, 0};
     shown[0] = '\0';
-    switch (lua_type(L, idx)) {
+    int type = lua_type(L, idx);
+    if (type == CDATA && kapL_ids_int64(L, idx))
+        type = LUA_TNUMBER;
+    switch (type) {
     case LUA_TSTRING:
     case LUA_TNUMBER:
         if (!kapL_ids_value(L, idx, true, collect, &c))

@@ -1,4 +1,4 @@
-/* Ids from Lua: strings, integers and arrays of them. */
+/* Ids from Lua: strings, integers (LuaJIT's 64-bit ones, too), arrays of them. */
 #ifndef KAP_IDS_H
 #define KAP_IDS_H
 
@@ -22,6 +22,10 @@ typedef bool (*kap_id_sink)(void *arg, const kap_id_item *item);
  * string holds no ids (else it is an invalid one). False: the sink stopped. */
 bool kapL_ids_value(lua_State *L, int idx, bool blank_ok, kap_id_sink sink,
                     void *arg);
+
+/* Whether the value is one of LuaJIT's 64-bit integers, 12LL or 12ULL: not a number
+ * to Lua's C API, but one to whoever wrote it. */
+bool kapL_ids_int64(lua_State *L, int idx);
 
 /*
  * The ids argument at idx into `set`, in order. False: *f says why

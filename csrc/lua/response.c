@@ -47,21 +47,34 @@ static kap_kind kind_by_status(long status)
     }
 }
 
-/* The words that decide it; NULL: none. */
-static const char *kind_by_words(const kap_transfer *t, kap_kind *kind)
+/* A piece of a response that is no ticket: all of it, or an element of a list. */
+typedef struct piece {
+    const char *text;
+    size_t len;
+} piece;
+
+/* The words in it that decide it; NULL: none. */
+static const char *kind_by_words(const kap_transfer *t, piece of,
+                                 kap_kind *kind)
 {
-    size_t n = t->len < TELLING_WINDOW ? t->len : TELLING_WINDOW;
+    size_t n = of.len < TELLING_WINDOW ? of.len : TELLING_WINDOW;
     for (size_t i = 0; i < sizeof telling / sizeof *telling; i++) {
         /* a gateway's words don't turn one error status into another, but
          * a refused token is one under any status */
         if (t->status >= 400 && telling[i].kind != KAP_KIND_AUTH)
             continue;
-        if (contains(t->body, n, telling[i].words)) {
+        if (contains(of.text, n, telling[i].words)) {
             *kind = telling[i].kind;
             return telling[i].words;
         }
     }
     return NULL;
+}
+
+static bool is_refused_token(const kap_transfer *t, piece of)
+{
+    kap_kind kind;
+    return kind_by_words(t, of, &kind) != NULL && kind == KAP_KIND_AUTH;
 }
 
 /* Quotes the beginning of a body. */
@@ -201,13 +214,13 @@ static bool message_from(lua_State *L, kap_response *r, const kap_transfer *t,
 
 /* A failure by status or by a "failed" envelope, with the service's words. */
 static kap_response_result refuse(lua_State *L, kap_response *r,
-                                  const kap_transfer *t, kap_envelope *e,
-                                  kap_failure *f)
+                                  const kap_transfer *t, piece of,
+                                  kap_envelope *e, kap_failure *f)
 {
     kap_kind kind = kind_by_status(t->status);
     if (t->status < 400)
         kind = KAP_KIND_BAD_REQUEST;
-    const char *said = kind_by_words(t, &kind);
+    const char *said = kind_by_words(t, of, &kind);
     f->kind = kind;
     f->retryable =
         kind != KAP_KIND_AUTH && (kap_transfer_passes(t->status) ||
@@ -246,31 +259,103 @@ static kap_response_result no_answer(kap_failure *f, const char *what)
     return unknown(f, what);
 }
 
+/* JSON that is neither tickets nor a failure in the service's way; with its words,
+ * where it has any. */
+static kap_response_result unexplained(lua_State *L, kap_response *r,
+                                       const kap_transfer *t, kap_envelope *e,
+                                       const char *what, kap_failure *f)
+{
+    char said[KAP_MESSAGE_MAX];
+    if (e == NULL || (!message_from(L, r, t, e->message, f) &&
+                      !message_from(L, r, t, e->words, f)))
+        return unknown(f, what);
+    memcpy(said, f->message, sizeof said);
+    kap_failure_set(f, KAP_KIND_PROTOCOL, "%s: %.200s", what, said);
+    return KAP_RESPONSE_FAILED;
+}
+
+/*
+ * What becomes of the ids whose tickets did not come, decided here alone. The
+ * service does not know them if this request succeeded by its own word: a list of
+ * tickets and of nothing else, or an envelope whose status is "success". Whatever
+ * else it may be, it is no reason to call an id missing: they have failed.
+ */
+static kap_response_result verdict(kap_response *r, kap_failure *f)
+{
+    if (r->success && !r->faulty)
+        return KAP_RESPONSE_TICKETS;
+    if (!r->faulty)
+        kap_failure_set(f, KAP_KIND_PROTOCOL,
+                        "the response does not say that it is a success");
+    f->alone = true;
+    return KAP_RESPONSE_PARTLY;
+}
+
+/* A list in which the token was refused is that, whatever follows in it. */
+static kap_response_result broken(kap_response *r, kap_failure *f)
+{
+    if (r->faulty && f->kind == KAP_KIND_AUTH)
+        return KAP_RESPONSE_FAILED;
+    kap_failure_clear(f);
+    return not_json(r, f);
+}
+
 static kap_response_result finish(kap_response *r, kap_failure *f)
 {
     if (r->rest != NULL)
         r->decode.p = r->rest;
     if (kap_decode_peek(&r->decode) >= 0) {
         kap_decode_fail(&r->decode, "something follows the end");
-        return not_json(r, f);
+        return broken(r, f);
     }
     r->phase = KAP_RESPONSE_DONE;
-    return KAP_RESPONSE_TICKETS;
+    return verdict(r, f);
 }
 
 /* Where tickets go, and for how long. */
 typedef struct course {
+    const kap_transfer *transfer;
     const kap_fields *fields;
     kapL_ticket_sink sink;
     void *arg;
     int aside;
 } course;
 
+/* Of several elements that are no tickets, the one that tells most: a refused
+ * token, then what the service calls a failure, then the first. */
+static void note(kap_response *r, kap_failure *f, const kap_failure *one)
+{
+    if (!r->faulty ||
+        (one->kind == KAP_KIND_AUTH && f->kind != KAP_KIND_AUTH) ||
+        (one->kind != KAP_KIND_PROTOCOL && f->kind == KAP_KIND_PROTOCOL))
+        *f = *one;
+    r->faulty = true;
+}
+
+#define NO_TICKET "the response is a list of something else than tickets"
+
+/* The element `of`, which is no ticket; `e`, or NULL: what it says. */
+static void note_element(lua_State *L, kap_response *r, const course *to,
+                         piece of, kap_envelope *e, kap_failure *f)
+{
+    const kap_transfer *t = to->transfer;
+    kap_failure one;
+    kap_failure_clear(&one);
+    r->decode.dirty = true; /* its words are unescaped in place */
+    if ((e != NULL && e->failed) || is_refused_token(t, of))
+        refuse(L, r, t, of, e, &one);
+    else
+        unexplained(L, r, t, e, NO_TICKET, &one);
+    r->decode.dirty = false;
+    note(r, f, &one);
+}
+
 /* One ticket, or what is left of it. */
 static kap_response_result one_ticket(lua_State *L, kap_response *r,
                                       const course *to, kap_failure *f)
 {
     kap_decode *d = &r->decode;
+    const char *start = d->p;
     if (d->paused > 0) {
         kapL_rawgetp(L, to->aside, r);
         lua_pushnil(L);
@@ -278,11 +363,17 @@ static kap_response_result one_ticket(lua_State *L, kap_response *r,
     }
     if (!kapL_decode_ticket(L, d, to->fields)) {
         if (d->paused == 0)
-            return not_json(r, f);
+            return broken(r, f);
         d->dirty = true; /* should there be no memory to keep it */
         kapL_rawsetp(L, to->aside, r);
         d->dirty = false;
         return KAP_RESPONSE_AGAIN;
+    }
+    if (!d->details) {
+        const piece of = {start, (size_t)(d->p - start)};
+        lua_pop(L, 1);
+        note_element(L, r, to, of, NULL, f);
+        return KAP_RESPONSE_TICKETS;
     }
     d->dirty = true; /* off the text, and not yet in its place */
     to->sink(L, to->arg, d->id, d->id_len);
@@ -296,6 +387,83 @@ static kap_response_result single(lua_State *L, kap_response *r,
     r->phase = KAP_RESPONSE_SINGLE;
     kap_response_result result = one_ticket(L, r, to, f);
     return result == KAP_RESPONSE_TICKETS ? finish(r, f) : result;
+}
+
+/* Whether the object at d->p begins as tickets do. Only decoding tells whether it
+ * is one; but most are, and are not to be read twice. */
+static bool begins_as_ticket(kap_decode *d)
+{
+    static const char *const names[] = {"additional_info", "history",
+                                        "task_details", "conversation_type"};
+    char *start = d->p;
+    bool so = false;
+    kap_decode_take(d);
+    if (kap_decode_peek(d) == '"') {
+        size_t left = (size_t)(d->end - d->p);
+        for (size_t i = 0; i < sizeof names / sizeof *names && !so; i++) {
+            size_t n = strlen(names[i]);
+            so = left > n + 2 && d->p[n + 1] == '"' &&
+                 memcmp(d->p + 1, names[i], n) == 0;
+            if (so)
+                d->p += n + 2;
+        }
+        so = so && kap_decode_peek(d) == ':';
+        if (so) {
+            kap_decode_take(d);
+            so = kap_decode_peek(d) == '{';
+        }
+    }
+    d->p = start;
+    return so;
+}
+
+/* An element that is an object: a ticket, or what the service says instead. */
+static kap_response_result one_object(lua_State *L, kap_response *r,
+                                      const course *to, kap_failure *f)
+{
+    kap_decode *d = &r->decode;
+    char *start = d->p;
+    kap_envelope e;
+    if (d->paused > 0 || begins_as_ticket(d))
+        return one_ticket(L, r, to, f);
+    unsigned depth = d->depth;
+    if (!kap_envelope_read(d, &e)) {
+        d->p = start; /* decoding says more exactly what is wrong */
+        d->depth = depth;
+        d->status = KAP_JSON_OK;
+        return one_ticket(L, r, to, f);
+    }
+    const piece of = {start, (size_t)(e.end - start)};
+    if (e.ticket || !(e.failed || e.message != NULL ||
+                      is_refused_token(to->transfer, of))) {
+        /* (decoding checks it all: skipping does not) */
+        d->p = start;
+        return one_ticket(L, r, to, f);
+    }
+    note_element(L, r, to, of, &e, f);
+    d->p = e.end;
+    return KAP_RESPONSE_TICKETS;
+}
+
+/* An element that is none, c being its first byte: never a ticket. False: it is no
+ * JSON either. */
+static bool one_other(lua_State *L, kap_response *r, const course *to, int c,
+                      kap_failure *f)
+{
+    kap_decode *d = &r->decode;
+    kap_envelope e = {0};
+    char *start = d->p;
+    /* skipping does not check numbers and words; decoding does */
+    if (c == '[' || c == '"' ? !kap_decode_skip(d) : !kapL_decode_value(L, d))
+        return false;
+    char *end = d->p;
+    if (c == '"')
+        e.message = start;
+    else if (c != '[')
+        lua_pop(L, 1);
+    note_element(L, r, to, (piece){start, (size_t)(end - start)}, &e, f);
+    d->p = end;
+    return d->status == KAP_JSON_OK;
 }
 
 /* The next byte where an element or the end has to be; the comma is behind. */
@@ -322,60 +490,76 @@ static kap_response_result elements(lua_State *L, kap_response *r,
     for (;;) {
         int c = d->paused > 0 ? '{' : next_element(r);
         if (d->status != KAP_JSON_OK)
-            return not_json(r, f);
+            return broken(r, f);
         if (c == ']') {
             kap_decode_take(d);
             return finish(r, f);
         }
-        if (c != '{') {
-            if (c < 0) {
-                kap_decode_fail(d, "a ticket expected");
-                return not_json(r, f);
-            }
-            /* skipping does not check numbers and words; decoding does */
-            if (c == '[' ? !kap_decode_skip(d) : !kapL_decode_value(L, d))
-                return not_json(r, f);
-            return unknown(f, "the response is a list of something else than "
-                              "tickets");
+        if (c < 0) {
+            kap_decode_fail(d, "a ticket expected");
+            return broken(r, f);
         }
-        kap_response_result result = one_ticket(L, r, to, f);
-        if (result != KAP_RESPONSE_TICKETS)
-            return result;
+        if (c == '{') {
+            kap_response_result result = one_object(L, r, to, f);
+            if (result != KAP_RESPONSE_TICKETS)
+                return result;
+        } else if (!one_other(L, r, to, c, f)) {
+            return broken(r, f);
+        }
         r->more = true;
         if (kap_now() >= d->until)
             return KAP_RESPONSE_AGAIN;
     }
 }
 
-/* Words, not tickets. */
-static bool is_list_of_strings(kap_decode *d, char *list)
+/* The list of tickets that an envelope has, or NULL. Where nothing else says what
+ * it holds, a success with an empty list is one of no tickets. */
+static char *list_of(kap_response *r, const kap_envelope *e)
 {
-    d->p = list;
-    kap_decode_take(d);
-    return kap_decode_peek(d) == '"';
+    char *message = e->message;
+    if (message != NULL && *message != '[')
+        message = NULL;
+    if (!e->success)
+        return message;
+    if (message != NULL && kap_envelope_first(message, r->decode.end) != ']')
+        return message;
+    if (e->list != NULL)
+        return e->list;
+    return message != NULL ? message : e->empty;
+}
+
+static kap_response_result list(lua_State *L, kap_response *r, const course *to,
+                                char *at, unsigned depth, kap_failure *f)
+{
+    r->decode.p = at + 1;
+    r->decode.depth = depth;
+    r->phase = KAP_RESPONSE_ELEMENTS;
+    return elements(L, r, to, f);
 }
 
 /* The object form: finds the tickets in it, or what it says instead. */
 static kap_response_result object(lua_State *L, kap_response *r,
-                                  const kap_transfer *t, const course *to,
-                                  kap_failure *f)
+                                  const course *to, kap_failure *f)
 {
+    const kap_transfer *t = to->transfer;
+    const piece all = {t->body, t->len};
     kap_envelope e;
     char *start = r->decode.p;
     if (!kap_envelope_read(&r->decode, &e))
-        return t->status >= 400 ? refuse(L, r, t, NULL, f) : not_json(r, f);
+        return t->status >= 400 ? refuse(L, r, t, all, NULL, f)
+                                : not_json(r, f);
     r->rest = e.end;
+    r->success = e.success;
     if (t->status >= 400 || (e.failed && !e.ticket))
-        return refuse(L, r, t, &e, f);
-    char *list = e.message != NULL && *e.message == '[' ? e.message
-                 : e.success                            ? e.list
-                                                        : NULL;
-    if (!e.ticket && list != NULL && !is_list_of_strings(&r->decode, list)) {
-        r->decode.p = list + 1;
-        r->decode.depth = 2;
-        r->phase = KAP_RESPONSE_ELEMENTS;
-        return elements(L, r, to, f);
-    }
+        return refuse(L, r, t, all, &e, f);
+    char *tickets = e.ticket ? NULL : list_of(r, &e);
+    char first =
+        tickets != NULL ? kap_envelope_first(tickets, r->decode.end) : '\0';
+    if (first == '"' ||
+        (first == ']' && (!e.success || is_refused_token(t, all))))
+        tickets = NULL; /* words, or none */
+    if (tickets != NULL)
+        return list(L, r, to, tickets, 2, f);
     if (!e.ticket && e.message != NULL && *e.message == '{') {
         kap_envelope inner;
         r->decode.p = e.message;
@@ -392,18 +576,16 @@ static kap_response_result object(lua_State *L, kap_response *r,
         r->decode.p = start;
         return single(L, r, to, f);
     }
-    kap_kind kind;
-    if (kind_by_words(t, &kind) && kind == KAP_KIND_AUTH)
-        return refuse(L, r, t, &e, f);
-    const char *what = e.success
+    if (is_refused_token(t, all))
+        return refuse(L, r, t, all, &e, f);
+    if (e.success && e.message != NULL && *e.message == '{' &&
+        kap_envelope_first(e.message, r->decode.end) == '}')
+        return finish(r, f); /* where the one ticket would be, there is none */
+    return unexplained(L, r, t, &e,
+                       e.success
                            ? "the response says success and holds no tickets"
-                           : "the response is JSON of no known shape";
-    if (!message_from(L, r, t, e.message, f))
-        return unknown(f, what);
-    char words[KAP_MESSAGE_MAX];
-    memcpy(words, f->message, sizeof words);
-    kap_failure_set(f, KAP_KIND_PROTOCOL, "%s: %.200s", what, words);
-    return KAP_RESPONSE_FAILED;
+                           : "the response is JSON of no known shape",
+                       f);
 }
 
 static void begin(kap_response *r, kap_transfer *t)
@@ -418,11 +600,11 @@ static void begin(kap_response *r, kap_transfer *t)
 }
 
 static kap_response_result first_look(lua_State *L, kap_response *r,
-                                      kap_transfer *t, const course *to,
-                                      kap_failure *f)
+                                      const course *to, kap_failure *f)
 {
+    const kap_transfer *t = to->transfer;
+    const piece all = {t->body, t->len};
     int c = kap_decode_peek(&r->decode);
-    kap_kind kind;
     if (t->status >= 300 && t->status < 400) {
         kap_failure_set(f, KAP_KIND_PROTOCOL,
                         "HTTP %ld: a redirect, which is never followed",
@@ -430,24 +612,26 @@ static kap_response_result first_look(lua_State *L, kap_response *r,
         return KAP_RESPONSE_FAILED;
     }
     if (c == '{')
-        return object(L, r, t, to, f);
-    if (t->status >= 400)
-        return refuse(L, r, t, NULL, f);
+        return object(L, r, to, f);
+    if (t->status >= 400) {
+        kap_envelope e = {0};
+        e.message = c == '[' ? r->decode.p : NULL;
+        bool whole = e.message != NULL && kap_decode_skip(&r->decode);
+        return refuse(L, r, t, all, whole ? &e : NULL, f);
+    }
     if (t->status < 200) {
         kap_failure_set(f, KAP_KIND_PROTOCOL, "HTTP %ld is no answer",
                         t->status);
         return KAP_RESPONSE_FAILED;
     }
     if (c == '[') {
-        kap_decode_take(&r->decode);
-        r->decode.depth = 1;
-        r->phase = KAP_RESPONSE_ELEMENTS;
-        return elements(L, r, to, f);
+        r->success = true;
+        return list(L, r, to, r->decode.p, 1, f);
     }
     if (c < 0)
         return no_answer(f, "the response is empty");
-    if (kind_by_words(t, &kind) && kind == KAP_KIND_AUTH)
-        return refuse(L, r, t, NULL, f);
+    if (is_refused_token(t, all))
+        return refuse(L, r, t, all, NULL, f);
     if (c == '<' || t->html)
         return no_answer(f, "the response is an HTML page, not JSON");
     if (!kapL_decode_value(L, &r->decode))
@@ -466,23 +650,26 @@ kap_response_result kapL_response(lua_State *L, kap_response *r,
 {
     kap_decode_session session;
     kap_response_result result;
-    const course to = {t->settings->fields, sink, arg, kapL_absindex(L, aside)};
+    const course to = {t, t->settings->fields, sink, arg,
+                       kapL_absindex(L, aside)};
     if (r->phase ==
         KAP_RESPONSE_DONE) /* and then its event could not be made */
-        return KAP_RESPONSE_TICKETS;
-    if (r->phase == KAP_RESPONSE_NEW)
+        return verdict(r, f);
+    if (r->phase == KAP_RESPONSE_NEW) {
         begin(r, t);
+        kap_failure_clear(f);
+    }
     r->decode.until = until;
-    kap_failure_clear(f);
     kapL_decode_begin(L, &r->decode, &session, array_mt);
     if (r->phase == KAP_RESPONSE_NEW)
-        result = first_look(L, r, t, &to, f);
+        result = first_look(L, r, &to, f);
     else if (r->phase == KAP_RESPONSE_SINGLE)
         result = single(L, r, &to, f);
     else
         result = elements(L, r, &to, f);
     kapL_decode_end(L, &r->decode);
-    if (result == KAP_RESPONSE_FAILED)
+    t->faulty = r->faulty;
+    if (result == KAP_RESPONSE_FAILED || result == KAP_RESPONSE_PARTLY)
         describe(r, t, f);
     return result;
 }

@@ -4,7 +4,8 @@
  * Shapes the service is known to send (service's own page and its siblings):
  * a JSON array of tickets; {"status": "success", "message": [tickets]} and
  * variants of it; {"message": "words", "status": "failed"} under any HTTP
- * status, also with "Message", "Status" or no message key at all.
+ * status, also with "Message", "Status" or no message key at all. In an array,
+ * what is no ticket is read as if it were the whole response.
  */
 #ifndef KAP_RESPONSE_H
 #define KAP_RESPONSE_H
@@ -27,15 +28,20 @@ typedef enum {
 typedef struct kap_response {
     kap_response_phase phase;
     kap_decode decode;
-    bool more;  /* an element has been read: "," or "]" comes next */
-    char *rest; /* where the envelope ends; NULL: the array is all */
+    bool more;    /* an element has been read: "," or "]" comes next */
+    bool success; /* the service's own word: see verdict */
+    bool faulty;  /* an element was no ticket: *f says what it was */
+    char *rest;   /* where the envelope ends; NULL: the array is all */
     size_t head_len;
     char head[KAP_RESPONSE_HEAD]; /* as it came: decoding changes the body */
 } kap_response;
 
 typedef enum {
     KAP_RESPONSE_AGAIN,   /* time is up: call again */
-    KAP_RESPONSE_TICKETS, /* all of them have been handed over */
+    KAP_RESPONSE_TICKETS, /* all of them have been handed over: what is not
+                           * among them, the service does not know */
+    KAP_RESPONSE_PARTLY,  /* what was handed over counts; *f says why the others
+                           * have failed */
     KAP_RESPONSE_FAILED   /* *f says why; tickets handed over do not count */
 } kap_response_result;
 
@@ -47,8 +53,8 @@ typedef void (*kapL_ticket_sink)(lua_State *L, void *arg, const char *id,
  * Decodes until all is done or kap_now() reaches `until`, at least one ticket
  * or KAP_DECODE_STRIDE bytes a call. `array_mt`: stack index of the arrays'
  * metatable; `aside`: of a table where it may keep, under r's address, a ticket
- * that it will go on with. `r` is zeroed before the first call. May raise Lua
- * errors; see kap_decode.dirty.
+ * that it will go on with. `r` is zeroed before the first call, and `f` is the
+ * same in all. May raise Lua errors; see kap_decode.dirty.
  */
 kap_response_result kapL_response(lua_State *L, kap_response *r,
                                   kap_transfer *t, int array_mt, int aside,

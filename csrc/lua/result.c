@@ -36,13 +36,21 @@ static void push_list(lua_State *L, int size)
     lua_remove(L, -2);
 }
 
-void kapL_push_ids(lua_State *L, const kap_request *r, uint32_t first,
-                   uint32_t count)
+static bool has_come(const kap_request *r, uint32_t i)
 {
+    return r->call.state[i] == KAP_ID_GOT || r->call.state[i] == KAP_ID_READ;
+}
+
+void kapL_push_ids(lua_State *L, const kap_request *r, uint32_t first,
+                   uint32_t count, bool asked)
+{
+    int n = 0;
     push_list(L, (int)count);
-    for (uint32_t i = 0; i < count; i++) {
-        kapL_push_id(L, r, first + i);
-        lua_rawseti(L, -2, (int)i + 1);
+    for (uint32_t i = first; i < first + count; i++) {
+        if (has_come(r, i) && !(asked && r->call.state[i] == KAP_ID_READ))
+            continue;
+        kapL_push_id(L, r, i);
+        lua_rawseti(L, -2, ++n);
     }
 }
 
@@ -50,7 +58,7 @@ void kapL_push_error(lua_State *L, const kap_request *r, const kap_failure *f,
                      uint32_t first, uint32_t count)
 {
     kapL_push_failure(L, f);
-    kapL_push_ids(L, r, first, count);
+    kapL_push_ids(L, r, first, count, false);
     lua_setfield(L, -2, "ids");
 }
 
@@ -84,6 +92,8 @@ void kapL_result_fail(lua_State *L, kap_request *r, uint32_t first,
                       uint32_t count, int at)
 {
     for (uint32_t i = first; i < first + count; i++) {
+        if (has_come(r, i))
+            continue;
         lua_pushvalue(L, at);
         lua_rawseti(L, at + 1, (int)i + 1);
     }
@@ -361,6 +371,7 @@ static void push_call_error(lua_State *L, kap_request *r, int table)
         kapL_push_failure(L, &c->stop);
     } else {
         lua_createtable(L, 0, 11);
+        kapL_error_mark(L);
         lua_rawgeti(L, table, KAP_REQUEST_FAILURES);
         if (lua_istable(L, -1)) /* else a finalizer has built all this */
             push_first(L);

@@ -6,9 +6,10 @@
 
 /* Pushes the i-th id. */
 void kapL_push_id(lua_State *L, const kap_request *r, uint32_t i);
-/* Pushes ids[first .. first+count) as a list of strings. */
+/* Pushes ids[first .. first+count) as a list of strings, without those whose
+ * tickets have come; `asked`: but with those in the response being read. */
 void kapL_push_ids(lua_State *L, const kap_request *r, uint32_t first,
-                   uint32_t count);
+                   uint32_t count, bool asked);
 
 /* Pushes a failure's error table with these ids of the call. */
 void kapL_push_error(lua_State *L, const kap_request *r, const kap_failure *f,

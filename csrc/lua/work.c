@@ -202,6 +202,7 @@ void kapL_client_work(lua_State *L, int idx, double until)
 {
     kap_client *c = lua_touserdata(L, idx);
     kap_client_check_fork(c);
+    kap_client_check_ending(c);
     if (c->starved)
         feed_starved(L, idx, c);
     /* taken note of even where the call that it was for is gone: while it

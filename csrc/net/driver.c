@@ -1,6 +1,7 @@
 #include "net/driver.h"
 
 #include "base/clock.h"
+#include "net/ending.h"
 
 #include <errno.h>
 #include <math.h>
@@ -300,7 +301,9 @@ static void reap(kap_engine *e)
         kap_transfer_finish(t, code);
         if (t->outcome == KAP_OUTCOME_RESPONSE)
             e->latency = t->elapsed;
-        if (kap_transfer_may_refuse(t))
+        /* a list of tickets is searched only where something waits to be sent */
+        if (kap_transfer_may_refuse(t) ||
+            (t->lane->waiting.n > 0 && kap_transfer_names_refusal(t)))
             kap_lane_hold(t);
         if (t->http2 && !e->http2) {
             e->http2 = true;
@@ -391,7 +394,8 @@ double kap_driver_turn(kap_engine *e, bool busy)
             reap(e);
         wake_due(e);
         expire(e, kap_now(), &due);
-        if (e->queue.active.n == before || e->queue.ring == NULL)
+        if (e->queue.active.n == before || e->queue.ring == NULL ||
+            kap_ending_calls())
             return due;
     }
 }

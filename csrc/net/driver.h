@@ -10,6 +10,8 @@
 #include "net/notify.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
 
 /* How long the driver sleeps when nothing is due: it is woken for all else. */
 #define KAP_IDLE_SECONDS 60.0
@@ -35,7 +37,14 @@ struct kap_engine {
     /* the caller's */
     bool threaded;
     pthread_t thread;
-    kap_engine *abandoned; /* another one, see kap_engine_abandon */
+
+    /* ending.c's, for which `threaded`, `thread` and `multi` change only in its
+     * lock */
+    kap_engine *prev, *next;
+    pid_t pid;
+    bool claimed;
+    atomic_bool inside; /* somebody is in libcurl for it: */
+    _Atomic(pthread_t) driver;
 };
 
 /*

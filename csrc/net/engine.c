@@ -1,6 +1,7 @@
 #include "net/driver.h"
 
 #include "base/clock.h"
+#include "net/ending.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@ static bool is_out_of_descriptors(void)
 
 kap_engine *kap_engine_new(void)
 {
-    kap_engine *e = calloc(1, sizeof *e);
+    kap_engine *e = kap_ending_begun() ? NULL : calloc(1, sizeof *e);
     if (e == NULL)
         return NULL;
     kap_notify_init(&e->notify);
@@ -32,7 +33,7 @@ kap_engine *kap_engine_new(void)
     /* else the driver tries again when there is something to send */
     if ((e->multi != NULL || is_out_of_descriptors()) &&
         kap_handles_init(&e->handles) &&
-        pthread_mutex_init(&e->lock, NULL) == 0)
+        pthread_mutex_init(&e->lock, NULL) == 0 && kap_ending_add(e))
         return e;
     kap_handles_free(&e->handles);
     if (e->multi != NULL)
@@ -67,10 +68,11 @@ static void *engine_main(void *arg)
 {
     kap_engine *e = arg;
     bool stop = false;
-    while (!stop) {
+    while (!stop && kap_ending_enter(e)) {
         double wait = kap_driver_turn(e, false) - kap_now();
         if (!kap_driver_poll(e, wait))
             poll(NULL, 0, 10); /* should it go on so: not as fast as it can */
+        kap_ending_leave(e);
         pthread_mutex_lock(&e->lock);
         stop = e->stop;
         pthread_mutex_unlock(&e->lock);
@@ -78,17 +80,12 @@ static void *engine_main(void *arg)
     return NULL;
 }
 
-bool kap_engine_start(kap_engine *e, const char **why)
+/* In kap_ending_lock. */
+static bool start_thread(kap_engine *e, const char **why)
 {
     sigset_t all, before;
-    if (e->threaded)
-        return true;
     if (!can_wake(e)) {
         *why = strerror(EMFILE);
-        return false;
-    }
-    if (!e->notify.distant && kap_engine_fd(e) < 0) {
-        *why = strerror(errno);
         return false;
     }
     /* The host's signals are the host's: the thread takes none of them. */
@@ -107,9 +104,26 @@ bool kap_engine_start(kap_engine *e, const char **why)
     return true;
 }
 
+bool kap_engine_start(kap_engine *e, const char **why)
+{
+    if (e->threaded)
+        return true;
+    if (!e->notify.distant && kap_engine_fd(e) < 0) {
+        *why = strerror(errno);
+        return false;
+    }
+    if (!kap_ending_lock()) {
+        *why = "the process is ending";
+        return false;
+    }
+    bool ok = start_thread(e, why);
+    kap_ending_unlock();
+    return ok;
+}
+
 void kap_engine_free(kap_engine *e)
 {
-    if (e == NULL)
+    if (e == NULL || !kap_ending_claim(e))
         return;
     if (e->threaded) {
         pthread_mutex_lock(&e->lock);
@@ -124,18 +138,14 @@ void kap_engine_free(kap_engine *e)
     kap_sockets_free(&e->handles.shared.sockets); /* now all are closed */
     kap_notify_close(&e->notify);
     pthread_mutex_destroy(&e->lock);
+    kap_ending_remove(e);
     free(e);
 }
 
 void kap_engine_abandon(kap_engine *e)
 {
-    /* Kept, or a leak checker in the child would call it lost: it can't be
-     * freed, the thread that is gone may have held the lock, or libcurl. */
-    static _Atomic(kap_engine *) abandoned;
-    if (e == NULL)
-        return;
-    kap_notify_abandon(&e->notify);
-    e->abandoned = atomic_exchange(&abandoned, e);
+    if (e != NULL)
+        kap_notify_abandon(&e->notify);
 }
 
 /* transfers ---------------------------------------------------------------- */
@@ -170,8 +180,10 @@ void kap_engine_cancel(kap_engine *e, kap_transfer *t)
         kap_driver_discard(t);
     else if (e->threaded)
         curl_multi_wakeup(e->multi);
-    else
+    else if (kap_ending_enter(e)) {
         kap_driver_absorb(e);
+        kap_ending_leave(e);
+    }
 }
 
 kap_transfer *kap_engine_take(kap_engine *e)
@@ -213,12 +225,15 @@ bool kap_engine_ready(kap_engine *e)
 
 static void wait_inline(kap_engine *e, double until)
 {
-    for (;;) {
+    bool over = false;
+    while (!over && kap_ending_enter(e)) {
         double due = kap_driver_turn(e, false), now = kap_now();
-        if (kap_engine_ready(e) || now >= until)
-            return;
-        kap_driver_poll(e, (due < until ? due : until) - now);
-        e->last_turn = kap_now();
+        over = kap_engine_ready(e) || now >= until;
+        if (!over) {
+            kap_driver_poll(e, (due < until ? due : until) - now);
+            e->last_turn = kap_now();
+        }
+        kap_ending_leave(e);
     }
 }
 
@@ -227,7 +242,7 @@ static void wait_threaded(kap_engine *e, double until)
     /* With a peer there is none, and nobody waits here but by mistake. */
     struct pollfd p = {.fd = e->notify.reader, .events = POLLIN};
     double longest = p.fd < 0 ? 0.002 : KAP_IDLE_SECONDS;
-    while (!kap_engine_ready(e)) {
+    while (!kap_engine_ready(e) && !kap_ending_begun()) {
         double left = until - kap_now();
         if (left <= 0)
             return;
@@ -243,10 +258,11 @@ static void wait_threaded(kap_engine *e, double until)
 
 void kap_engine_turn(kap_engine *e, bool busy)
 {
-    if (e->threaded)
+    if (e->threaded || !kap_ending_enter(e))
         return;
     kap_driver_turn(e, busy);
     e->last_turn = kap_now();
+    kap_ending_leave(e);
 }
 
 bool kap_engine_needs_turns(const kap_engine *e)

@@ -15,9 +15,10 @@
 
 typedef struct kap_engine kap_engine;
 
-/* NULL: no memory. */
+/* NULL: no memory, or the process is ending: see ending.h. */
 kap_engine *kap_engine_new(void);
-/* Ends and frees all it has; joins the thread. NULL is fine. */
+/* Ends and frees all it has; joins the thread. NULL is fine. While the process
+ * ends, all stays as it is. */
 void kap_engine_free(kap_engine *e);
 /* In a forked child: forgets the parent's engine. Only the notification's
  * descriptors are closed; all else, libcurl's sockets included, stays as it is

@@ -1,5 +1,8 @@
 #include "net/handles.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 /*
  * Before 8.1.1, libcurl keeps a pointer to the last response's last header in a
  * handle that is used again (curl's pull request 11103): a response whose first
@@ -31,6 +34,7 @@ static void drop(kap_handle *h)
 {
     curl_easy_cleanup(h->easy);
     kap_settings_unref(h->settings);
+    free(h->ca_file);
 }
 
 void kap_handles_free(kap_handles *h)
@@ -42,6 +46,13 @@ void kap_handles_free(kap_handles *h)
     h->shared.sessions = NULL;
 }
 
+static bool serves(const kap_handle *h, const kap_transfer *t)
+{
+    const char *a = h->ca_file, *b = t->message->ca_file;
+    return h->settings == t->settings && h->secure == t->message->secure &&
+           (a == b || (a != NULL && b != NULL && strcmp(a, b) == 0));
+}
+
 /* One that served these settings before, if there is one. */
 static kap_handle pick(kap_handles *h, const kap_transfer *t)
 {
@@ -51,12 +62,11 @@ static kap_handle pick(kap_handles *h, const kap_transfer *t)
         return one;
     }
     int i = h->n - 1;
-    while (i > 0 && (h->kept[i].settings != t->settings ||
-                     h->kept[i].secure != t->message->secure))
+    while (i > 0 && !serves(&h->kept[i], t))
         i--;
     one = h->kept[i];
     h->kept[i] = h->kept[--h->n];
-    if (one.settings != t->settings || one.secure != t->message->secure) {
+    if (!serves(&one, t)) {
         curl_easy_reset(one.easy);
         kap_settings_unref(one.settings);
         one.settings = NULL;
@@ -74,6 +84,7 @@ bool kap_handles_equip(kap_handles *h, kap_transfer *t)
     bool ready = kap_transfer_prepare(t, one.easy, one.settings, &h->shared);
     if (ready) {
         kap_settings_unref(one.settings);
+        free(one.ca_file);
     } else {
         t->easy = NULL;
         drop(&one);
@@ -83,12 +94,15 @@ bool kap_handles_equip(kap_handles *h, kap_transfer *t)
 
 void kap_handles_return(kap_handles *h, kap_transfer *t, bool whole)
 {
-    kap_handle one = {t->easy, NULL, t->message->secure};
+    kap_handle one = {t->easy, NULL, NULL, t->message->secure};
+    const char *ca_file = t->message->ca_file;
     t->easy = NULL;
     if (!whole || !h->reuse || h->n == KAP_HANDLES_KEPT ||
         curl_easy_setopt(one.easy, CURLOPT_ERRORBUFFER, NULL) != CURLE_OK ||
         curl_easy_setopt(one.easy, CURLOPT_HTTPHEADER, NULL) != CURLE_OK ||
-        curl_easy_setopt(one.easy, CURLOPT_POSTFIELDS, NULL) != CURLE_OK) {
+        curl_easy_setopt(one.easy, CURLOPT_POSTFIELDS, NULL) != CURLE_OK ||
+        (ca_file != NULL &&
+         !kap_settings_string(&one.ca_file, ca_file, strlen(ca_file)))) {
         drop(&one);
     } else {
         one.settings = kap_settings_ref(t->settings);

@@ -13,6 +13,7 @@
 typedef struct kap_handle {
     CURL *easy;
     kap_settings *settings;
+    char *ca_file; /* the message's: settings may leave it to the environment */
     bool secure;
 } kap_handle;
 

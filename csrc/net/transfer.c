@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 kap_transfer *kap_transfer_new(kap_message *m, kap_settings *s, char *post,
                                size_t post_len)
@@ -32,8 +33,8 @@ void kap_transfer_free(kap_transfer *t)
     kap_settings_unref(t->settings);
     free(t->post);
     /* whoever refuses a token may repeat it */
-    if (t->body != NULL &&
-        (t->outcome != KAP_OUTCOME_RESPONSE || kap_transfer_may_refuse(t)))
+    if (t->body != NULL && (t->outcome != KAP_OUTCOME_RESPONSE || t->faulty ||
+                            kap_transfer_may_refuse(t)))
         kap_wipe(t->body, t->len);
     free(t->body);
     free(t);
@@ -138,15 +139,69 @@ void kap_transfer_rewind(kap_transfer *t)
     t->error[0] = '\0';
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* Whether [p, end) is a list whose first element begins as tickets do, with a member
+ * that holds another, and whose last ends so. What refuses a token does not: it is
+ * words. */
+static bool looks_like_tickets(const char *p, const char *end)
+{
+    static const char open[] = "[{\"", close[] = "]}}";
+    for (const char *c = open; *c != '\0'; c++) {
+        while (p < end && is_blank(*p))
+            p++;
+        if (p == end || *p++ != *c)
+            return false;
+    }
+    while (p < end && *p != '"')
+        p++;
+    p++;
+    while (p < end && (is_blank(*p) || *p == ':'))
+        p++;
+    if (p >= end || *p != '{')
+        return false;
+    for (const char *c = close; *c != '\0'; c++) {
+        while (end > p && is_blank(end[-1]))
+            end--;
+        if (end == p || *--end != *c)
+            return false;
+    }
+    return true;
+}
+
 bool kap_transfer_may_refuse(const kap_transfer *t)
 {
-    size_t i = 0;
     if (t->outcome != KAP_OUTCOME_RESPONSE)
         return false;
-    if (t->status >= 400)
-        return true;
-    while (i < t->len && (t->body[i] == ' ' || t->body[i] == '\n' ||
-                          t->body[i] == '\r' || t->body[i] == '\t'))
-        i++;
-    return i == t->len || t->body[i] != '[';
+    return t->status >= 400 || t->len == 0 ||
+           !looks_like_tickets(t->body, t->body + t->len);
+}
+
+bool kap_transfer_names_refusal(const kap_transfer *t)
+{
+    /* a rare letter in each: memchr is far quicker than any other search */
+    static const struct {
+        const char *words;
+        char letter;
+        size_t at;
+    } names[] = {{"Auth Key", 'K', 5},
+                 {"AuthKey", 'K', 4},
+                 {"APIExpired", 'x', 4}};
+    const char *end = t->body + t->len;
+    if (t->outcome != KAP_OUTCOME_RESPONSE || t->len == 0)
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t n = strlen(names[i].words), at = names[i].at;
+        const char *p = t->body;
+        while ((p = memchr(p, names[i].letter, (size_t)(end - p))) != NULL) {
+            if ((size_t)(p - t->body) >= at && (size_t)(end - p) >= n - at &&
+                memcmp(p - at, names[i].words, n) == 0)
+                return true;
+            p++;
+        }
+    }
+    return false;
 }

@@ -61,6 +61,7 @@ typedef struct kap_transfer {
     bool running;
     atomic_bool cancelled; /* set under the engine's lock */
     bool holding;          /* its lane: see kap_lane_hold */
+    bool faulty;           /* a failure was found among its tickets */
     double submitted;      /* to the engine */
     double began;          /* valid once it has started */
     double expires;        /* where it was extended, the engine watches this */
@@ -112,9 +113,12 @@ void kap_transfer_extend(kap_transfer *t, double seconds);
 /* Reads the result off t->easy after libcurl said it is done. */
 void kap_transfer_finish(kap_transfer *t, CURLcode code);
 
-/* Whether a response may say that the token is refused: any but a list of
- * tickets may. */
+/* Whether a response may say that the token is refused, at a first look: any may but
+ * a list that begins and ends with a ticket. */
 bool kap_transfer_may_refuse(const kap_transfer *t);
+/* Whether its body has the vendor's names for that anywhere, in a ticket's text, say:
+ * response.c finds out what they mean. */
+bool kap_transfer_names_refusal(const kap_transfer *t);
 
 /* Whether a response of this status may be followed by another one a moment
  * later: HTTP's own of that kind, and those of gateways that did not reach the

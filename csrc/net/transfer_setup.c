@@ -5,6 +5,7 @@
 #include "net/transfer.h"
 
 #include "base/clock.h"
+#include "net/ending.h"
 #include "kapture.h"
 
 #include <fcntl.h>
@@ -138,6 +139,7 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
 {
     kap_transfer *t = arg;
     (void)purpose;
+    kap_ending_gate(); /* here after the name was resolved, before any TLS */
 #ifdef SOCK_CLOEXEC
     curl_socket_t fd =
         socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
@@ -180,16 +182,16 @@ static int on_request(void *arg, char *to, char *from, int to_port,
             return rc_;                                         \
     } while (0)
 
-static CURLcode set_tls(CURL *easy, const kap_settings *s,
+static CURLcode set_tls(CURL *easy, const kap_settings *s, const char *ca_file,
                         const kap_shared *shared)
 {
     SET(CURLOPT_SSL_VERIFYPEER, s->verify ? 1L : 0L);
     SET(CURLOPT_SSL_VERIFYHOST, s->verify ? 2L : 0L);
-    if (s->ca_file != NULL)
-        SET(CURLOPT_CAINFO, s->ca_file);
+    if (ca_file != NULL)
+        SET(CURLOPT_CAINFO, ca_file);
     if (s->ca_path != NULL)
         SET(CURLOPT_CAPATH, s->ca_path);
-    else if (s->ca_file != NULL || shared->ca_file)
+    else if (ca_file != NULL || shared->ca_file)
         /* With a directory set, libcurl can't cache the parsed CA file and
          * parses it anew, 20 ms, for each connection. */
         SET(CURLOPT_CAPATH, (char *)NULL);
@@ -214,9 +216,10 @@ static CURLcode set_proxy(CURL *easy, const kap_settings *s, bool secure)
 }
 
 /* What stays the same for every request with these settings. */
-static CURLcode set_fixed(CURL *easy, const kap_settings *s, bool secure,
-                          const kap_shared *shared)
+static CURLcode set_fixed(CURL *easy, const kap_settings *s,
+                          const kap_message *m, const kap_shared *shared)
 {
+    const bool secure = m->secure;
     CURLcode rc;
 #if LIBCURL_VERSION_NUM >= 0x075500
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
@@ -247,7 +250,7 @@ static CURLcode set_fixed(CURL *easy, const kap_settings *s, bool secure,
     SET(CURLOPT_CLOSESOCKETFUNCTION, kap_sockets_close);
     if (s->max_response_bytes < (size_t)INT64_MAX)
         SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)s->max_response_bytes);
-    rc = set_tls(easy, s, shared);
+    rc = set_tls(easy, s, m->ca_file, shared);
     return rc != CURLE_OK ? rc : set_proxy(easy, s, secure);
 }
 
@@ -297,7 +300,7 @@ bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
     t->easy = easy;
     t->sockets = &shared->sockets;
     if (served != t->settings) {
-        rc = set_fixed(easy, t->settings, t->message->secure, shared);
+        rc = set_fixed(easy, t->settings, t->message, shared);
         if (rc == CURLE_OK)
             rc = curl_easy_setopt(easy, CURLOPT_SHARE, shared->sessions);
     }

@@ -70,6 +70,38 @@ static void take_out(kap_call *c, kap_batch *b)
     b->prev = b->next = NULL;
 }
 
+static void replace_state(kap_call *c, const kap_batch *b, kap_id_state old,
+                          kap_id_state new)
+{
+    for (uint32_t i = b->first; i < b->first + b->count; i++)
+        if (c->state[i] == old)
+            c->state[i] = (unsigned char)new;
+}
+
+/* What was read of its response is there to stay. */
+static void keep_read(kap_call *c, const kap_batch *b)
+{
+    replace_state(c, b, KAP_ID_READ, KAP_ID_GOT);
+}
+
+void kap_call_unread(kap_call *c, const kap_batch *b)
+{
+    replace_state(c, b, KAP_ID_READ, KAP_ID_PENDING);
+}
+
+bool kap_call_lacks(const kap_call *c, const kap_batch *b)
+{
+    return memchr(c->state + b->first, KAP_ID_PENDING, b->count) != NULL;
+}
+
+void kap_call_trim(const kap_call *c, uint32_t *first, uint32_t *count)
+{
+    while (*count > 0 && c->state[*first] != KAP_ID_PENDING)
+        ++*first, --*count;
+    while (*count > 0 && c->state[*first + *count - 1] != KAP_ID_PENDING)
+        --*count;
+}
+
 void kap_batch_free(kap_batch *b)
 {
     if (b->transfer != NULL && b->transfer->holding)
@@ -82,6 +114,7 @@ void kap_batch_free(kap_batch *b)
 void kap_call_drop(kap_call *c, kap_batch *b, kap_engine *e)
 {
     take_out(c, b);
+    keep_read(c, b);
     kap_evidence_heard(c->evidence, b);
     kap_evidence_unpark(c->evidence, b);
     if (c->control == b)
@@ -129,13 +162,37 @@ void kap_call_free(kap_call *c, kap_engine *e)
     c->state = NULL;
 }
 
+/* The body for those of b's ids that are pending, to be freed; NULL: no memory. */
+static char *pending_body(const kap_call *c, const kap_batch *b, size_t *len)
+{
+    const char *ids = kap_idset_span(&c->ids, b->first, b->count, len);
+    if (memchr(c->state + b->first, KAP_ID_GOT, b->count) == NULL)
+        return kap_message_body(c->message, ids, len);
+    char *list = malloc(*len + 1); /* some have come: fewer than the span has */
+    if (list == NULL)
+        return NULL;
+    *len = 0;
+    for (uint32_t i = b->first; i < b->first + b->count; i++) {
+        size_t n;
+        const char *id = kap_idset_get(&c->ids, i, &n);
+        if (c->state[i] != KAP_ID_PENDING)
+            continue;
+        if (*len > 0)
+            list[(*len)++] = ',';
+        memcpy(list + *len, id, n);
+        *len += n;
+    }
+    char *body = kap_message_body(c->message, list, len);
+    free(list);
+    return body;
+}
+
 static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
 {
     size_t len = strlen(b->control);
-    const char *ids = b->control;
-    if (!kap_is_control(b))
-        ids = kap_idset_span(&c->ids, b->first, b->count, &len);
-    char *post = kap_message_body(c->message, ids, &len);
+    char *post = kap_is_control(b)
+                     ? kap_message_body(c->message, b->control, &len)
+                     : pending_body(c, b, &len);
     kap_transfer *t = kap_transfer_new(c->message, c->settings, post, len);
     if (t == NULL)
         return false;
@@ -306,6 +363,13 @@ static bool waits(const kap_call *c, const kap_batch *b)
     return b->probe && !b->released && !kap_evidence_healthy(c->evidence);
 }
 
+/* Whether it is to be taken apart, where that is wanted. */
+static bool isolates(const kap_failure *f)
+{
+    return f->alone ? !kap_kind_ends_call(f->kind)
+                    : kap_isolates(f->kind, f->status);
+}
+
 /* After at least so many seconds; *delay becomes how many. */
 static bool may_retry(kap_call *c, kap_batch *b, double least, double *delay)
 {
@@ -317,8 +381,7 @@ static bool may_retry(kap_call *c, kap_batch *b, double least, double *delay)
         return false;
     /* A half goes on to be halved: only the last one left deserves to be
      * tried again. */
-    if (b->half && (b->count > 1 || waits(c, b)) && s->isolate &&
-        kap_isolates(f->kind, f->status))
+    if (b->half && (b->count > 1 || waits(c, b)) && s->isolate && isolates(f))
         return false;
     *delay = kap_backoff(s->backoff, s->max_backoff, b->attempts,
                          kap_random(c->random));
@@ -356,7 +419,7 @@ static kap_next decide(kap_call *c, kap_batch *b, double *delay)
         return KAP_NEXT_FAIL;
     if (kap_is_control(b))
         kap_evidence_control_failed(c->evidence);
-    if (kap_is_control(b) || !kap_isolates(f->kind, f->status))
+    if (kap_is_control(b) || !isolates(f))
         return KAP_NEXT_FAIL;
     if (!b->released)
         kap_evidence_failure(c->evidence, (unsigned)b->attempts, b->probe);
@@ -419,6 +482,9 @@ static void drop_transfer(kap_batch *b)
 void kap_call_retry(kap_batch *b, double delay)
 {
     b->call->changes++;
+    keep_read(b->call, b);
+    if (b->count > 0)
+        kap_call_trim(b->call, &b->first, &b->count);
     drop_transfer(b);
     b->not_before = delay > 0 ? kap_now() + delay : 0;
     b->state = KAP_BATCH_READY;
@@ -435,6 +501,7 @@ void kap_call_refetch(kap_batch *b)
 void kap_call_park(kap_batch *b)
 {
     b->call->changes++;
+    keep_read(b->call, b);
     kap_evidence_park(b->call->evidence, b);
     drop_transfer(b);
     b->state = KAP_BATCH_PARKED;
@@ -442,12 +509,27 @@ void kap_call_park(kap_batch *b)
 
 void kap_call_fail(kap_call *c, kap_batch *b)
 {
-    memset(c->state + b->first, KAP_ID_FAILED, b->count);
+    replace_state(c, b, KAP_ID_PENDING, KAP_ID_FAILED);
     drop_transfer(b);
     b->state = KAP_BATCH_PARKED;
     kap_call_drop(c, b, NULL);
 }
 
+void kap_call_partly(kap_call *c, const kap_batch *b)
+{
+    for (uint32_t i = b->first; i < b->first + b->count; i++) {
+        size_t len;
+        if (c->state[i] != KAP_ID_READ)
+            continue;
+        const char *id = kap_idset_get(&c->ids, i, &len);
+        c->successes++;
+        kap_evidence_success(c->evidence, id, len);
+        return;
+    }
+}
+
+/* The only one that makes ids missing: response.c has found that the service itself
+ * calls the request a success. */
 void kap_call_succeed(kap_call *c, kap_batch *b)
 {
     const char *id = NULL;

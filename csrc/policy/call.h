@@ -15,6 +15,7 @@
 
 typedef enum {
     KAP_ID_PENDING,
+    KAP_ID_READ, /* its ticket is in the response that is being read */
     KAP_ID_GOT,
     KAP_ID_MISSING,
     KAP_ID_FAILED
@@ -37,7 +38,8 @@ typedef enum {
 struct kap_call;
 
 /* A request of the contract: ids that go on the wire together, through all
- * their attempts. */
+ * their attempts. Of a range of the call's ids, those that are pending: an answer
+ * may bring some, and the next attempt, or the halves, ask for the others. */
 typedef struct kap_batch {
     struct kap_batch *prev, *next;  /* in its call */
     struct kap_batch *next_arrived; /* in the client's list */
@@ -127,6 +129,15 @@ void kap_call_retry(kap_batch *b, double delay);
 void kap_call_park(kap_batch *b);
 void kap_call_fail(kap_call *c, kap_batch *b);
 void kap_call_succeed(kap_call *c, kap_batch *b);
+/* Its tickets that were read count, though it has failed for the others: the
+ * service answers. */
+void kap_call_partly(kap_call *c, const kap_batch *b);
+/* Whether it has ids that are pending. */
+bool kap_call_lacks(const kap_call *c, const kap_batch *b);
+/* What was read of its response does not count. */
+void kap_call_unread(kap_call *c, const kap_batch *b);
+/* Drops ids that have come from both ends of a range. */
+void kap_call_trim(const kap_call *c, uint32_t *first, uint32_t *count);
 /* Fetches it anew, as if it had never been sent: its body was lost here. */
 void kap_call_refetch(kap_batch *b);
 

@@ -283,24 +283,36 @@ bool kap_call_ask(kap_call *c)
     return true;
 }
 
+/* A batch for what is pending of so many ids of b's range, behind `after`. */
+static kap_batch *add_part(kap_call *c, const kap_batch *b, uint32_t first,
+                           uint32_t count, kap_batch *after)
+{
+    kap_call_trim(c, &first, &count);
+    kap_batch *part = kap_call_add(c, first, count, after);
+    if (part == NULL)
+        return NULL;
+    part->half = true;
+    part->http1 = b->http1;
+    part->deadline = b->deadline;
+    part->not_before = b->not_before;
+    part->probe = !kap_evidence_healthy(c->evidence);
+    return part;
+}
+
 bool kap_call_split(kap_call *c, kap_batch *b)
 {
     kap_evidence *e = c->evidence;
-    uint32_t left = (b->count + 1) / 2;
-    kap_batch *one = kap_call_add(c, b->first, left, b);
-    kap_batch *two =
-        one == NULL ? NULL
-                    : kap_call_add(c, b->first + left, b->count - left, one);
-    if (two == NULL) {
-        if (one != NULL)
-            kap_call_drop(c, one, NULL);
+    uint32_t first = b->first, count = b->count;
+    kap_call_trim(c, &first,
+                  &count); /* both ends are pending: so are the parts' */
+    uint32_t left = (count + 1) / 2;
+    kap_batch *one = add_part(c, b, first, left, b);
+    if (one == NULL)
+        return false;
+    if (count > 1 && add_part(c, b, first + left, count - left, one) == NULL) {
+        kap_call_drop(c, one, NULL);
         return false;
     }
-    one->half = two->half = true;
-    one->http1 = two->http1 = b->http1;
-    one->deadline = two->deadline = b->deadline;
-    one->not_before = two->not_before = b->not_before;
-    one->probe = two->probe = !kap_evidence_healthy(e);
     e->small_next = one->probe && !e->small_next;
     if (one->probe && b->whole)
         e->looked++;

@@ -83,7 +83,8 @@ kap_parked kap_call_unpark(struct kap_call *c, struct kap_batch **batch);
 /* Sends a control. False: no memory, and nothing has changed. */
 bool kap_call_ask(struct kap_call *c);
 
-/* In halves, in its place. False: no memory, and nothing has changed. */
+/* In halves, in its place, without the ids that have come; one that is left stands
+ * alone. False: no memory, and nothing has changed. */
 bool kap_call_split(struct kap_call *c, struct kap_batch *b);
 
 /* Another of the iterator's calls may look from now on. */

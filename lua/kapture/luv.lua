@@ -101,7 +101,7 @@ function Client:on_readable()
     self.defer(function()
         if self.poll ~= poll then return end
         local ok, e = pcall(self.turn, self)
-        if self.poll == poll then self:start_watching() end
+        if self.poll == poll and self:watch() then self:start_watching() end
         if not ok then error(e, 0) end
     end)
 end
@@ -111,9 +111,11 @@ function Client:start_watching()
 end
 
 --- The watcher exists while calls are pending: an idle client costs the loop
---- nothing, and can be collected. False: there is none to be had.
+--- nothing, and can be collected. One that somebody else has closed, with
+--- `uv.walk` say, is replaced: libuv aborts a process that starts it again.
+--- False: there is none to be had.
 function Client:watch()
-    if self.poll then return true end
+    if self.poll and not self.poll:is_closing() then return true end
     local fd = self.inner:fd()
     self.poll = fd and self.uv.new_poll(fd) or nil
     if not self.poll then return false end

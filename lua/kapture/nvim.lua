@@ -14,15 +14,45 @@ local M = {}
 ---@type table
 M.options = {}
 
----@type kapture.luv.Client|nil
+-- In a ticket's buffer, by what they do.
+local KEYS = { close = "q", refresh = "R", follow = "<CR>" }
+
+--- The keys in tickets' buffers: one, a list of them, or false for none.
+---@type table<string, string|string[]|false>
+M.keys = vim.deepcopy(KEYS)
+
+---@type kapture.nvim.Client|nil
 local shared
+
+--- The latest message that was cut, whole: `:checkhealth kapture` shows it.
+---@type string|nil
+M.cut = nil
+
+-- Where vim.notify is Neovim's own, text that does not fit beside the ruler makes
+-- everybody press a key.
+local function fitted(message)
+    local room = vim.v.echospace
+    local source = debug.getinfo(vim.notify, "S").source
+    -- Neovim's own Lua is compiled in, since 0.12 without its name.
+    if not (source:find "^@?vim/" or source:find "^=?%?$") then return message end
+    if vim.fn.strdisplaywidth(message) <= room then return message end
+    M.cut = message
+    local hint = " … (:Kapture health)"
+    local n = vim.fn.strchars(message)
+    local start
+    repeat
+        start = vim.fn.strcharpart(message, 0, n)
+        n = n - math.max(1, math.floor((vim.fn.strdisplaywidth(start .. hint) - room) / 2))
+    until n <= 0 or vim.fn.strdisplaywidth(start .. hint) <= room
+    return start .. hint
+end
 
 --- Says it in one line, whatever it is.
 ---@param message string
 ---@param level integer|nil of vim.log.levels
 function M.notify(message, level)
-    message = tostring(message):gsub("%s*[\r\n]+%s*", " ")
-    vim.notify("kapture: " .. message, level or vim.log.levels.ERROR, { title = "kapture" })
+    message = "kapture: " .. tostring(message):gsub("[\r\n]+%s*", " ")
+    vim.notify(fitted(message), level or vim.log.levels.ERROR, { title = "kapture" })
 end
 
 --- Where this plugin is installed.
@@ -45,41 +75,108 @@ function M.module()
         tostring(module):match "^[^\n]*" .. " " .. (tostring(module):match "\n%s*([^\n]*)" or ""))
 end
 
---- A client whose callbacks, hooks and token function run on the main loop.
+--- Where an option comes from, and its value: `setup`, or the environment.
+---@param option string
+---@param variable string
+---@return string|nil where
+---@return any value
+function M.source_of(option, variable)
+    local value = M.options[option]
+    if value ~= nil then return type(value) == "function" and "a function" or "setup()", value end
+    local env = vim.env[variable]
+    if env and env ~= "" then return "$" .. variable, env end
+end
+
+--- What has to be configured before any call can be made, or nil.
+---@return string|nil
+function M.absent()
+    if not M.source_of("token", "KAPTURE_TOKEN") then
+        return "no token: set $KAPTURE_TOKEN, or give setup() a token"
+    elseif not (M.source_of("base_url", "KAPTURE_BASE_URL") or M.source_of("subdomain", "KAPTURE_SUBDOMAIN")) then
+        return "no account: set $KAPTURE_SUBDOMAIN, or give setup() a subdomain"
+    end
+end
+
+--- A client whose callbacks, hooks and token function run on the main loop,
+--- wherever its calls are made.
 ---@param opts kapture.Options|nil as for `kapture.new`, over what `setup` was given
----@return kapture.luv.Client
+---@return kapture.nvim.Client
 function M.new(opts)
-    local merged = vim.tbl_extend("force", M.options, opts or {})
-    local client = require("kapture.luv").new_for(merged, vim.schedule)
+    if opts ~= nil and type(opts) ~= "table" then
+        error(("bad argument #1 to 'new' (table expected, got %s)"):format(type(opts)), 2)
+    end
+    local client = require("kapture.nvim.client").new(vim.tbl_extend("force", M.options, opts or {}), 2)
     return client
 end
 
---- Optional: defaults for the command and for `new`.
----@param opts kapture.Options|nil options of `kapture.new`: subdomain, token (a function, say), timeout ...
+-- The words for options that `kapture.new` does not take.
+local function mistake_in(options)
+    if next(options) == nil then return nil end -- no need to load the module
+    local module = M.module()
+    if not module then return nil end -- said where it is needed
+    local ok, client = pcall(module.new, options)
+    if ok then
+        client:close()
+        return nil
+    end
+    return "setup: " .. tostring(client):gsub("^.-bad argument #1 to 'new' %((.*)%)$", "%1")
+end
+
+local function mistake_in_keys(keys)
+    if keys == nil or keys == false then return nil end
+    if type(keys) ~= "table" then return "setup: 'keys' is a table, or false" end
+    for action, key in pairs(keys) do
+        if KEYS[action] == nil then
+            return ("setup: 'keys' has %s; there are close, refresh and follow"):format(vim.inspect(action))
+        elseif key ~= false and type(key) ~= "string" and type(key) ~= "table" then
+            return ("setup: keys.%s is a string, a list of strings, or false"):format(action)
+        end
+    end
+end
+
+--- Optional: defaults for the command and for `new`. What it can't take it says,
+--- in one line: an error would end the user's init.lua there.
+---@param opts kapture.Options|nil options of `kapture.new`: subdomain, token (a function, say), timeout ...; and
+--- `keys`, those in tickets' buffers
 function M.setup(opts)
     if opts ~= nil and type(opts) ~= "table" then
         error(("bad argument #1 to 'setup' (table expected, got %s)"):format(type(opts)), 2)
     end
-    M.options = vim.deepcopy(opts or {})
+    local options = vim.tbl_extend("force", {}, opts or {})
+    local keys = options.keys
+    options.keys = nil
+    M.options = options
+    M.keys = vim.deepcopy(KEYS)
+    local mistake = mistake_in_keys(keys)
+    if mistake then
+        M.notify(mistake)
+    elseif keys ~= nil then
+        for action in pairs(KEYS) do
+            if keys == false then
+                M.keys[action] = false
+            elseif keys[action] ~= nil then
+                M.keys[action] = keys[action]
+            end
+        end
+    end
     if shared then shared:close() end
     shared = nil
+    mistake = mistake_in(options)
+    if mistake then M.notify(mistake) end
 end
 
---- The client behind the command.
----@return kapture.luv.Client|nil
+--- The client behind the command, or nil and why there is none.
+---@return kapture.nvim.Client|nil
+---@return string|nil
 function M.client()
     if shared then return shared end
     local module, message = M.module()
-    if not module then
-        M.notify(message)
-        return nil
-    end
-    local ok, client = pcall(M.new)
-    if not ok then
-        M.notify((tostring(client):gsub("^.-bad argument #1 to 'new' ", "setup: ")))
-        return nil
-    end
-    shared = client
+    if not module then return nil, message end
+    local mistake = mistake_in(M.options)
+    if mistake then return nil, mistake end
+    local options = vim.tbl_extend("force", {}, M.options)
+    options.fields, options.raw = nil, nil -- a ticket is shown whole
+    shared = require("kapture.nvim.client").new(options, 2)
     return shared
 end
 

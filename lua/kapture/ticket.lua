@@ -26,6 +26,9 @@
 local M = {}
 
 local null = require("kapture").null
+-- What stands for it in tickets of kapture.nvim.
+local vim = rawget(_G, "vim")
+local vim_null = vim and vim.NIL or null
 
 -- Not \u: 5.1 and LuaJIT have no utf8 library.
 local function utf8_char(code)
@@ -59,6 +62,27 @@ local entities = {
   rupee = utf8_char(0x20B9), pound = utf8_char(0xA3), deg = utf8_char(0xB0),
 }
 
+-- Windows-1252, which is meant where a number names a C1 control: mail programs
+-- write it, and HTML's own rules read it so. Five of them are nothing there.
+local windows = {
+  [0x80] = 0x20AC, [0x82] = 0x201A, [0x83] = 0x0192, [0x84] = 0x201E, [0x85] = 0x2026, [0x86] = 0x2020,
+  [0x87] = 0x2021, [0x88] = 0x02C6, [0x89] = 0x2030, [0x8A] = 0x0160, [0x8B] = 0x2039, [0x8C] = 0x0152,
+  [0x8E] = 0x017D, [0x91] = 0x2018, [0x92] = 0x2019, [0x93] = 0x201C, [0x94] = 0x201D, [0x95] = 0x2022,
+  [0x96] = 0x2013, [0x97] = 0x2014, [0x98] = 0x02DC, [0x99] = 0x2122, [0x9A] = 0x0161, [0x9B] = 0x203A,
+  [0x9C] = 0x0153, [0x9E] = 0x017E, [0x9F] = 0x0178,
+}
+
+-- An emoji as Java and JavaScript have it, in two halves.
+local function joined(base)
+  return function(first, second)
+    local high, low = tonumber(first, base) - 0xD800, tonumber(second, base) - 0xDC00
+    if high >= 0 and high < 0x400 and low >= 0 and low < 0x400 then
+      return utf8_char(0x10000 + high * 0x400 + low)
+    end
+  end
+end
+local joined_decimal, joined_hex = joined(10), joined(16)
+
 local function entity(name)
   local digits = name:match("^#0*(%d+)$")
   local code = digits and tonumber(digits)
@@ -67,6 +91,7 @@ local function entity(name)
     code = digits and #digits <= 6 and tonumber(digits, 16)
   end
   if code then
+    code = windows[code] or code
     local surrogate = code >= 0xD800 and code <= 0xDFFF
     return code > 0 and code <= 0x10FFFF and not surrogate and utf8_char(code) or nil
   end
@@ -80,6 +105,10 @@ end
 function M.unescape(text)
   if not text:find("&", 1, true) then
     return text
+  end
+  if text:find("&#", 1, true) then
+    text = text:gsub("&#0*(5[56]%d%d%d);&#0*(5[67]%d%d%d);", joined_decimal)
+    text = text:gsub("&#[xX]0*([dD]%x%x%x);&#[xX]0*([dD]%x%x%x);", joined_hex)
   end
   return (text:gsub("&(#?%w+);", entity))
 end
@@ -209,7 +238,7 @@ end
 local copy
 
 local function convert(key, value, zone)
-  if value == null or value == "" then
+  if value == null or value == vim_null or value == "" then
     return nil
   elseif type(value) == "table" then
     return copy(value, zone)

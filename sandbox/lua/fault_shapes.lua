@@ -49,11 +49,32 @@ M.drop = {
     end,
 }
 
+-- An id of digits as JSON may write the number.
+local number_forms = {
+    plain = function(id) return id end,
+    point = function(id) return id .. ".0" end,
+    exponent = function(id) return id:sub(1, 1) .. (#id > 1 and "." .. id:sub(2) or "") .. "e" .. #id - 1 end,
+}
+
 M.numeric = {
-    doc = "ticketId comes as a number",
-    list = function(_, _, resp)
+    doc = "ticketId comes as a number; form plain, point (1234.0) or exponent (1.234e3)",
+    params = { form = "plain" },
+    list = function(_, p, resp)
+        local write = number_forms[p.form] or number_forms.plain
         for i, text in ipairs(resp.tickets) do
-            resp.tickets[i] = text:gsub('"ticketId":"(%d+)"', '"ticketId":%1', 1)
+            resp.tickets[i] = text:gsub('"ticketId":"(%d+)"', function(id) return '"ticketId":' .. write(id) end, 1)
+        end
+    end,
+}
+
+M.element = {
+    doc = "in place of these ids' tickets (joined by +) stands json, percent-encoded: one that could not be read, say",
+    params = { id = "", json = '{"message":"The ticket can not be read","status":"failed"}' },
+    list = function(_, p, resp)
+        for id in p.id:gmatch "[^+]+" do
+            for i, text in ipairs(resp.tickets) do
+                if text:find('"ticketId":"' .. id .. '"', 1, true) then resp.tickets[i] = p.json end
+            end
         end
     end,
 }
@@ -81,7 +102,8 @@ M.noid = {
 
 M.envelope = {
     doc = "success in form array, success, message-array, message-object (one ticket), message-string (no ticket), " ..
-        "message-json, inline (one ticket), Message or customer (a failure)",
+        "message-json, inline (one ticket), data, Message; or none: customer (a failure), error (no tickets), " ..
+        "mute (tickets without a status)",
     params = { form = "success" },
     list = function(_, p, resp)
         local form, n = p.form, #resp.tickets
@@ -100,6 +122,12 @@ M.envelope = {
                 return '{"message":' .. array .. ',"status":"success"}'
             elseif form == "Message" then
                 return '{"Message":' .. array .. ',"Status":"success"}'
+            elseif form == "data" then
+                return '{"status":"success","data":' .. array .. "}"
+            elseif form == "error" then
+                return '{"status":"error","message":[]}'
+            elseif form == "mute" then
+                return '{"message":' .. array .. "}"
             elseif form == "customer" then
                 return service.failed_body("", "customer")
             end

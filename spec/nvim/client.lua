@@ -41,6 +41,122 @@ return function(T)
         client:close()
     end)
 
+    -- One call made in a libuv callback, where Neovim's API may not be called.
+    local function from_a_callback(f)
+        local timer, done = uv.new_timer(), nil
+        timer:start(1, 0, function()
+            timer:close()
+            local ok, why = pcall(function()
+                assert(vim.in_fast_event())
+                f()
+            end)
+            done = { ok, why }
+        end)
+        wait(function() return done end, "the timer")
+        if not done[1] then error(done[2], 2) end
+    end
+
+    test("may be called from a libuv callback: token, hook and callback come on the main loop", function()
+        local seen, asked, cancelled = {}, 0, nil
+        local function on_main(what)
+            return function(...)
+                assert(not vim.in_fast_event())
+                vim.fn.line "."
+                seen[#seen + 1] = what
+                return ...
+            end
+        end
+        from_a_callback(function()
+            local client = nvim.new {
+                token = function()
+                    asked = asked + #vim.fn.getline(1, 1)
+                    return sandbox.token
+                end,
+                hook = on_main "hook",
+            }
+            local ids = { "713516551148" }
+            client:get_ticket(ids, nil, function(tickets)
+                on_main "callback"()
+                asked = asked + 10 * #tickets
+            end)
+            ids[1] = "1"
+            -- a mistake is raised where it is made
+            local ok, why = pcall(function() client:get_ticket("1", { timout = 1 }, print) end)
+            eq(false, ok)
+            assert(why:find "client%.lua:%d+: bad argument #2 to 'get_ticket' %(unknown option", why)
+            -- one that is cancelled before it could start, and one that can't be
+            client:get_ticket("1", nil, function(_, _, err) cancelled = err.kind end).cancel()
+            client:get_ticket("a b", nil, function(_, _, err) seen.kind = err.kind end)
+        end)
+        wait(function() return asked > 10 and cancelled and seen.kind end, "the callbacks")
+        eq({ "cancelled", "invalid_ids" }, { cancelled, seen.kind })
+        assert(vim.tbl_contains(seen, "hook") and vim.tbl_contains(seen, "callback"))
+        -- the hook hears of what is cancelled and closed in there, too
+        seen = {}
+        local client = nvim.new { hook = on_main "hook" }
+        local handle = client:get_ticket("1", { base_url = sandbox.url "hang,s=30" }, on_main "callback")
+        from_a_callback(function() handle.cancel() end)
+        wait(function() return vim.tbl_contains(seen, "callback") end)
+        client:get_ticket("1", { base_url = sandbox.url "hang,s=30" }, on_main "closed")
+        from_a_callback(function() client:close() end)
+        wait(function() return vim.tbl_contains(seen, "closed") end)
+        T.hasnt(vim.v.errmsg .. vim.api.nvim_exec("messages", true), "E5560")
+    end)
+
+    test("raises a caller's mistake at the caller's line", function()
+        for _, call in ipairs {
+            function() nvim.new { timout = 1 } end, function() nvim.new "x" end,
+            function() nvim.new():get_ticket("1", { timout = 1 }, print) end,
+            function() nvim.new():get_ticket("1", nil) end,
+        } do
+            local ok, why = pcall(call)
+            eq(false, ok)
+            assert(why:find "^[^\n]*spec/nvim/client%.lua:%d+: bad argument #%d to '[%w_]+' ", why)
+        end
+    end)
+
+    test("a ticket goes through Neovim's own functions", function()
+        local value = '[null,{"a":null,"b":[],"c":{}},[[null]],1.5,true,"\\u0001",""]'
+        local url = sandbox.url("field,name=extra,value=" .. value:gsub("[^%w]", function(c)
+            return ("%%%02X"):format(c:byte())
+        end))
+        local ticket
+        nvim.new():get_ticket("713516551148", { base_url = url }, function(tickets) ticket = tickets[1] end)
+        wait(function() return ticket end)
+        local extra = ticket.task_details.extra
+        eq({ true, true, true }, { extra[1] == vim.NIL, extra[2].a == vim.NIL, extra[3][1][1] == vim.NIL })
+        local function same(copy, what)
+            local plain = vim.json.decode(vim.json.encode(ticket))
+            if not vim.deep_equal(plain, copy) then error(what .. vim.inspect(copy)) end
+        end
+        T.has(vim.json.encode(ticket), '"additional_info":{}')
+        T.has(vim.json.encode(ticket), '"attachments":[]')
+        T.has(vim.json.encode(extra[2]), '"a":null')
+        local again = vim.json.decode(vim.json.encode(ticket))
+        eq(true, vim.deep_equal(again, ticket))
+        same(vim.fn.json_decode(vim.fn.json_encode(ticket)), "json_encode: ")
+        T.has(vim.fn.json_encode(ticket), '"additional_info": {}')
+        if pcall(vim.deepcopy, vim.NIL) then same(vim.deepcopy(ticket), "deepcopy: ") end
+        local pack = vim.mpack
+        same(pack.decode and pack.decode(pack.encode(ticket)) or pack.unpack(pack.pack(ticket)), "mpack: ")
+        vim.b.ticket = ticket
+        same(vim.b.ticket, "vim.b: ")
+        same(vim.tbl_deep_extend("force", {}, ticket), "tbl_deep_extend: ")
+        same(vim.fn.msgpackparse(vim.fn.msgpackdump { vim.b.ticket })[1], "msgpackdump: ")
+        assert(#vim.inspect(ticket) > 100)
+        eq(nil, require("kapture.ticket").normalize(ticket).task_details.extra[2].a)
+    end)
+
+    test("so does one that came beside a failure", function()
+        local known, lost = sandbox.id(1), sandbox.id(2)
+        local url = sandbox.url("field,name=extra,value=null", "badid,status=400,id=" .. lost)
+        local failure
+        local function arrived(_, _, err) failure = err end
+        nvim.new():get_ticket({ known, lost }, { base_url = url, batch_size = 1 }, arrived)
+        wait(function() return failure end)
+        eq({ 1, true }, { #failure.tickets, failure.tickets[1].task_details.extra == vim.NIL })
+    end)
+
     test("fetches 200 tickets in 200 calls", function()
         local client, n, wrong = nvim.new { concurrency = 16 }, 0, 0
         for i = 1, 200 do

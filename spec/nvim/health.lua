@@ -39,11 +39,39 @@ return function(T)
         T.setup { base_url = sandbox.refused }
         has(check(), "network: ")
         T.setup { base_url = sandbox.unknownca }
-        has(check(), "tls: ")
+        text = check()
+        has(text, "tls: ")
+        has(text, "private authority")
+        has(text, "KAPTURE_CA_FILE")
         T.setup { base_url = sandbox.url "html" }
         has(check(), "answers HTTP 502")
         T.setup { timout = 1 }
         has(check(), "unknown option 'timout'")
+    end)
+
+    test("waits two seconds for a service that hangs, and no longer", function()
+        T.setup { base_url = sandbox.url "hang,s=30" }
+        local uv = vim.uv or vim.loop
+        local began = uv.hrtime()
+        local text = check()
+        local seconds = (uv.hrtime() - began) / 1e9
+        has(text, "no answer within 2 s")
+        assert(seconds < 4, seconds) -- a machine may be loaded
+    end)
+
+    test("shows authority, proxy and verify, and no password", function()
+        local text = check()
+        has(text, "ca_file: " .. sandbox.ca .. ", from setup()")
+        has(text, "proxy: none")
+        has(text, "verify: certificates are checked")
+        vim.env.https_proxy = "http://me:secret@localhost:1"
+        T.setup { ca_file = "/nowhere.pem", verify = false }
+        text = check()
+        vim.env.https_proxy = nil
+        has(text, "proxy: http://***@localhost:1, from $https_proxy")
+        has(text, "ca_file: /nowhere.pem, from setup(), can't be read")
+        has(text, "verify: false")
+        hasnt(text, "secret")
     end)
 
     test("takes the environment", function()
@@ -80,7 +108,7 @@ return function(T)
     test("has a help page without dead links", function()
         local doc = vim.env.KAPTURE_NVIM_RTP .. "/doc"
         vim.cmd("helptags " .. doc)
-        vim.o.modeline = true -- newer ones have it off for root
+        vim.o.modeline = true -- Neovim 0.10 knows a help page by it, and is without it as root
         vim.cmd "help kapture"
         eq("kapture.txt", vim.fn.expand "%:t")
         eq("help", vim.bo.filetype)

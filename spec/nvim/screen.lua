@@ -21,19 +21,36 @@ return function(T)
         vim.fn.chansend(job, vim.api.nvim_replace_termcodes(keys, true, true, true))
     end
 
-    local function start(faults)
+    local function start(faults, more)
+        more = more or {}
         vim.o.columns, vim.o.lines = 100, 40
         vim.cmd "enew"
         buf = vim.api.nvim_get_current_buf()
-        job = vim.fn.termopen({
+        job = vim.fn.termopen(vim.list_extend({
             vim.v.progpath, "-n", "-i", "NONE", "-u", "NORC", "--cmd", "set rtp^=" .. vim.o.runtimepath,
-            "--cmd", "set nomore shortmess+=I",
-        }, { env = {
-            KAPTURE_BASE_URL = faults and sandbox.url(faults) or sandbox.https, KAPTURE_TOKEN = sandbox.token,
-            SSL_CERT_FILE = sandbox.ca, CURL_CA_BUNDLE = sandbox.ca, NVIM = "",
+            "--cmd", "set nomore shortmess+=I", "--cmd",
+            ("lua require('kapture.nvim').setup { ca_file = '%s', retries = 0 }"):format(sandbox.ca),
+        }, more), { env = {
+            KAPTURE_BASE_URL = faults and sandbox.url(faults) or sandbox.https,
+            KAPTURE_TOKEN = more.token or sandbox.token, NVIM = "",
+            SSL_CERT_FILE = sandbox.ca, CURL_CA_BUNDLE = sandbox.ca,
         } })
-        sees "~"
-        type_keys((":lua require('kapture.nvim').setup { ca_file = '%s', retries = 0 }<CR>"):format(sandbox.ca))
+        sees(more.sees or "~")
+    end
+
+    -- Nothing waits for a key, and nothing has gone wrong.
+    local function calm()
+        type_keys ":echo 6*7<CR>"
+        sees("42", 5)
+        for _, part in ipairs { "Press ENTER", "Error ", "E5108", "stack traceback" } do
+            eq(nil, screen():find(part, 1, true))
+        end
+        type_keys ":messages<CR>"
+        vim.wait(200)
+        for _, part in ipairs { "Error ", "E5108", "E86", "W10", "stack traceback" } do
+            if screen():find(part, 1, true) then error(part .. " in :messages\n" .. screen(), 2) end
+        end
+        type_keys "<CR>"
     end
 
     local function stop()
@@ -90,6 +107,82 @@ return function(T)
         type_keys "2<CR>"
         sees "kapture://713000000002"
         sees "Status"
+        stop()
+    end)
+
+    test("without a token: one line that fits, once", function()
+        start(nil, { token = "" })
+        type_keys ":Kapture 713516551148<CR>"
+        sees "no token: set $KAPTURE_TOKEN"
+        eq(nil, screen():find("nginx", 1, true))
+        calm()
+        type_keys ":Kapture 713516551148 713000000002<CR>"
+        sees "kapture: no token: set $KAPTURE_TOKEN, or give setup() a token"
+        eq(nil, screen():find("Press ENTER", 1, true))
+        stop()
+    end)
+
+    test("a message that does not fit is cut, and whole in :Kapture health", function()
+        start()
+        type_keys ":lua require('kapture.nvim').notify('begin ' .. ('words '):rep(40) .. 'end')<CR>"
+        sees "kapture: begin words"
+        sees "… (:Kapture health)"
+        eq(nil, screen():find("Press ENTER", 1, true))
+        type_keys ":Kapture health<CR>"
+        sees "token: present"
+        type_keys ":call search('words end')<CR>"
+        sees "words end"
+        stop()
+    end)
+
+    test("a ticket named on the command line, by a start-up that waits and one that only reads", function()
+        start("delay,ms=200", { "kapture://713516551148", "-R", "-c", "lua vim.wait(1000)", sees = "TEST 1" })
+        calm()
+        type_keys "R"
+        sees "fetching"
+        gone "fetching"
+        calm()
+        has(screen(), "TEST 1")
+        stop()
+    end)
+
+    test("q closes splits of a ticket, loaded or not, with nothing to be heard", function()
+        start "delay,ms=400"
+        for _, waits in ipairs { 0, 1 } do
+            type_keys ":Kapture 713516551148<CR>"
+            if waits == 1 then sees "TEST 1" else sees "Fetching" end
+            type_keys ":split<CR>"
+            vim.wait(100)
+            type_keys "q"
+            vim.wait(100)
+            type_keys "q"
+            gone "kapture://"
+            calm()
+        end
+        stop()
+    end)
+
+    test("a list that arrives in the command-line window waits for its end", function()
+        start "delay,ms=700"
+        type_keys ":Kapture 713516551148 713000000002<CR>q:"
+        sees "[Command Line]"
+        vim.wait(1500)
+        eq(nil, screen():find("E11", 1, true))
+        has(screen(), "[Command Line]")
+        type_keys ":quit<CR>"
+        sees "Type number"
+        type_keys "2<CR>"
+        sees "kapture://713000000002"
+        sees "Status"
+        calm()
+        -- and so does a ticket
+        type_keys ":Kapture refresh<CR>:<C-f>"
+        sees "[Command Line]"
+        vim.wait(1500)
+        type_keys ":quit<CR>"
+        gone "[Command Line]"
+        gone "fetching"
+        calm()
         stop()
     end)
 

@@ -83,7 +83,7 @@ return function(T)
             wait(function() return ticket end)
             local page = require("kapture.nvim.render").ticket(ticket)
             for _, line in ipairs(page.lines) do assert(not line:find "[\n%z]", line) end
-            eq(#page.lines, #page.levels)
+            for _, fold in ipairs(page.folds) do assert(fold.first < fold.last and fold.last <= #page.lines) end
         end
     end)
 
@@ -138,8 +138,8 @@ return function(T)
         eq({}, T.notified)
     end)
 
-    test("leaving the buffer cancels, coming back fetches", function()
-        for _, way in ipairs { "wincmd w", "quit", "enew", "bwipeout" } do
+    test("a fetch ends with its buffer, not with the focus", function()
+        for _, way in ipairs { "quit", "enew", "bwipeout" } do
             local key = sandbox.key()
             T.setup { base_url = sandbox.url("hang,s=30", { key = key }) }
             cmd("Kapture " .. SAMPLE)
@@ -147,19 +147,30 @@ return function(T)
             wait(function() return sandbox.stats(key).inflight == 1 end, "the request to arrive")
             cmd(way)
             wait(function() return sandbox.requests(key)[1] end, "the request to be gone: " .. way, 5)
-            if way == "wincmd w" then
-                has(T.text(buf), "Cancelled")
-                T.setup()
-                cmd "wincmd w"
-                eq(buf, api.nvim_get_current_buf())
-                shown "TEST 1"
-            else
-                wait(function() return not api.nvim_buf_is_valid(buf) end)
-            end
+            wait(function() return not api.nvim_buf_is_valid(buf) end)
             cmd "silent! only! | enew"
         end
         vim.wait(100)
         eq({}, T.notified) -- whoever leaves need not be told
+    end)
+
+    test("three in a row all arrive, while one is somewhere else", function()
+        T.setup { base_url = sandbox.url "delay,ms=700" }
+        local home, bufs = api.nvim_get_current_win(), {}
+        for i = 1, 3 do
+            cmd("Kapture " .. sandbox.id(i))
+            bufs[i] = api.nvim_get_current_buf()
+        end
+        api.nvim_set_current_win(home)
+        for i = 1, 3 do
+            wait(function() return T.text(bufs[i]):find("Raw fields", 1, true) end, "ticket " .. i)
+            has(T.lines(bufs[i])[1], sandbox.id(i))
+            wait(function()
+                return api.nvim_win_call(vim.fn.bufwinid(bufs[i]), function() return vim.fn.foldclosed "$" ~= -1 end)
+            end, "the raw fields to be folded")
+        end
+        eq(home, api.nvim_get_current_win())
+        eq({}, T.notified)
     end)
 
     test(":Kapture cancel ends it", function()
@@ -244,17 +255,28 @@ return function(T)
         shown "713000000007"
     end)
 
-    test("says in one line what went wrong", function()
+    test("says in one line what went wrong, and once", function()
         local function failing(options, part)
             T.setup(options)
-            T.notified = {}
             cmd("Kapture! " .. SAMPLE)
+            shown(part)
+            eq({ SAMPLE, "", "", "R tries again, q closes." },
+                { T.lines()[1], T.lines()[2], T.lines()[4], T.lines()[5] })
+            hasnt(T.text(), sandbox.token)
+            -- beside a ticket that is there, it is a notification
+            T.setup()
+            press "R"
+            shown "TEST 1"
+            eq({}, T.notified)
+            T.setup(options)
+            press "R"
             notified(part)
             eq(1, #T.notified)
             eq(nil, T.notified[1].message:find "\n")
             eq(vim.log.levels.ERROR, T.notified[1].level)
-            has(T.text(), part)
-            hasnt(T.text() .. T.notified[1].message, sandbox.token)
+            has(T.text(), "TEST 1")
+            hasnt(T.notified[1].message, sandbox.token)
+            T.notified = {}
             cmd "enew!"
         end
         failing({ token = "wrong-token-of-mine" }, "auth: Invalid Auth Key")
@@ -265,15 +287,19 @@ return function(T)
         failing({ base_url = sandbox.url "echo-token" }, "server: ")
         T.setup()
         cmd "Kapture! 404123456789"
-        notified "does not know this ticket"
+        shown "does not know this ticket"
+        eq({}, T.notified)
         T.setup { base_url = sandbox.url "outage" }
         cmd(("Kapture %s %s"):format(sandbox.id(1), SAMPLE))
         notified "server: "
         cmd "Kapture a;b"
         notified "is no ticket id"
+        T.notified = {}
         T.setup { timout = 3 }
+        eq("kapture: setup: unknown option 'timout', did you mean 'timeout'?", T.notified[1].message)
         cmd("Kapture " .. SAMPLE)
-        notified "unknown option 'timout'"
+        shown "setup: unknown option 'timout'"
+        eq(1, #T.notified)
     end)
 
     test("completes subcommands, recent ids and those on the screen", function()
@@ -289,12 +315,12 @@ return function(T)
     end)
 
     test("leaves a window's options to its other buffers", function()
-        vim.wo.foldmethod = "manual"
+        vim.wo.foldmethod, vim.wo.wrap = "marker", false
         cmd("Kapture! " .. SAMPLE)
         shown "TEST 1"
-        eq("expr", vim.wo.foldmethod)
+        eq({ "manual", true }, { vim.wo.foldmethod, vim.wo.wrap })
         cmd "enew"
-        eq("manual", vim.wo.foldmethod)
+        eq({ "marker", false }, { vim.wo.foldmethod, vim.wo.wrap })
     end)
 
     test("goes to a ticket that is on the screen, and obeys :vertical and :tab", function()

@@ -30,11 +30,18 @@ local function overlay(opts, nearer)
   end
 end
 
+--- The configuration file that counts.
+---@param args table as the parser left it
+---@return string|nil
+function M.path(args)
+  return args.config or config.default_path()
+end
+
 ---@param args table as the parser left it
 ---@return table|nil opts for kapture.new and its calls
 ---@return string|nil why
 function M.options(args)
-  local path = args.config or config.default_path()
+  local path = M.path(args)
   local opts, profile = {}, {}
   if path then
     local common, own, absent = config.read(path, args.profile)

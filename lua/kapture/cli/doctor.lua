@@ -39,11 +39,22 @@ local function proxies()
   return table.concat(names, ", ")
 end
 
+-- print() says nothing of a disk that is full.
+local function line(text)
+  local written, why = io.stdout:write(text .. "\n")
+  if written then
+    written, why = io.stdout:flush()
+  end
+  if not written then
+    error({ output = why or "write error" }, 0)
+  end
+end
+
 function M.run(args)
   local healthy = true
   local function say(ok, what, detail)
     healthy = healthy and ok
-    print((ok and "ok    " or "WRONG ") .. what .. ": " .. terminal.plain(detail))
+    line((ok and "ok    " or "WRONG ") .. what .. ": " .. terminal.plain(detail))
   end
   local v = kapture.version()
   say(true, "module", ("kapture %s for Lua %s"):format(v.kapture, v.abi))
@@ -59,8 +70,19 @@ function M.run(args)
   local profile = args.profile and (", profile " .. args.profile) or ""
   say(true, "configuration", file_exists(path) and path .. profile or ("none (%s)"):format(path or "no HOME"))
   local account = opts.base_url or opts.subdomain
-  say(account ~= nil, "account", account and account:gsub("//[^/@]*@", "//***@")
-    or "none: set KAPTURE_SUBDOMAIN, or subdomain in the configuration file")
+  local shown = account and account:gsub("//[^/@]*@", "//***@")
+  local is_label = opts.base_url or account and #account <= 63 and account:find "^%w[%w-]*$" and not account:find "%-$"
+  if is_label or not account then
+    say(account ~= nil, "account", opts.base_url and shown or account and ("https://%s.kapturecrm.com"):format(account)
+      or "none: set KAPTURE_SUBDOMAIN, or subdomain in the configuration file")
+  else
+    local name = account:match "^https?://([%w-]+)%.kapturecrm%.com/*$" or account:match "^([%w-]+)%.kapturecrm%.com$"
+    say(false, "account", ("subdomain is '%s': %s"):format(shown,
+      name and ("only '%s' is wanted there"):format(name)
+      or account:find("://", 1, true) and "that is an address: give it as base_url"
+      or "one DNS label expected, the part before .kapturecrm.com"))
+    return exit.FAILED
+  end
   say(opts.token ~= nil, "token", opts.token and "present"
     or "none: set KAPTURE_TOKEN, or token in the configuration file")
   if opts.ca_file and not file_exists(opts.ca_file) then
@@ -81,8 +103,13 @@ function M.run(args)
     return healthy and exit.OK or exit.FAILED
   end
   say(false, "service", err.kind .. ": " .. info)
-  if advice[err.kind] then
-    print("      " .. advice[err.kind])
+  local help = advice[err.kind]
+  if err.kind == "network" and info:lower():find("resolve", 1, true) then
+    help = "there is no host of that name: check the spelling of " .. (opts.base_url and "base_url" or "subdomain")
+      .. ", or this machine's DNS"
+  end
+  if help then
+    line("      " .. help)
   end
   return exit.of(err)
 end

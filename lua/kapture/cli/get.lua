@@ -5,33 +5,47 @@ local connection = require "kapture.cli.connection"
 local exit = require "kapture.cli.exit"
 local output = require "kapture.cli.output"
 local project = require "kapture.cli.project"
+local roles = require "kapture.cli.roles"
 local source = require "kapture.cli.source"
+local system = require "kapture.cli.system"
 local terminal = require "kapture.cli.terminal"
 local where = require "kapture.cli.where"
 
 local M = {}
 
 -- Counts ids, shows the first few of them and writes all of them to a file if
--- there is one: there may be millions.
+-- there is one, each as soon as it is known: there may be millions, and a signal
+-- may end the run.
 local SHOWN = 20
 
 local function collector(path)
   local file, why
-  if path then
+  if path == "-" then
+    local stdout = system.writer(1) -- not the tickets' own, which counts them
+    file = {
+      write = function(_, text)
+        return stdout(text)
+      end,
+      close = function()
+        return true
+      end,
+    }
+  elseif path then
     file, why = io.open(path, "w")
     if not file then
       return nil, why
     end
+    file:setvbuf "no"
   end
   local shown = {}
-  local self = { n = 0 }
+  local self = { n = 0, writes = file ~= nil }
   function self.add(id)
     self.n = self.n + 1
     if #shown < SHOWN then
       shown[#shown + 1] = #id > 64 and id:sub(1, 64) .. "..." or id
     end
     if file and not why then
-      local written, reason = file:write(id, "\n")
+      local written, reason = file:write(id .. "\n")
       why = not written and reason or nil
     end
   end
@@ -51,8 +65,8 @@ end
 
 local function paths_of(text)
   local list = {}
-  for word in text:gmatch "[^,]+" do
-    local path = word:match "^%s*(.-)%s*$"
+  for part in text:gmatch "[^,]+" do
+    local path = part:match "^%s*(.-)%s*$"
     if path ~= "" then
       list[#list + 1] = path
     end
@@ -60,8 +74,42 @@ local function paths_of(text)
   return #list > 0 and list or nil
 end
 
--- What the arguments ask for; nil and what is wrong with them.
-local function prepare(args)
+-- What is read and what is written, for roles.clash.
+local function parts(args, opts)
+  local inputs, outputs = {}, {}
+  local function add(list, name, path, more)
+    if path and path ~= "" then
+      local part = { name = name, path = path }
+      for key, value in pairs(more or {}) do
+        part[key] = value
+      end
+      list[#list + 1] = part
+    end
+  end
+  local stdin = args.from and source.is_stdin(args.from)
+  for _, id in ipairs(args.ids) do
+    stdin = stdin or id == "-"
+  end
+  add(inputs, "standard input", stdin and 0, { ids = true })
+  if not (args.from and source.is_stdin(args.from)) then
+    add(inputs, "--from", args.from, { ids = true })
+  end
+  add(inputs, "--resume", args.resume, { appends = true })
+  add(inputs, "the configuration file", connection.path(args))
+  for _, name in ipairs { "ca_file", "cert", "key" } do
+    add(inputs, name, opts[name])
+  end
+  for _, name in ipairs { "missing", "failed" } do
+    add(outputs, "--" .. name, args[name] ~= "-" and args[name])
+  end
+  add(outputs, "standard output", 1, { stream = true })
+  add(outputs, "standard error", 2, { stream = true })
+  return inputs, outputs
+end
+
+-- What the arguments ask for; nil and what is wrong with them. Nothing is written
+-- to, and no file emptied, before all of it is known to be right.
+local function prepare(args, form)
   local job, why = {}
   job.opts, why = connection.options(args)
   if not job.opts then
@@ -70,11 +118,17 @@ local function prepare(args)
   -- the iterator has each id's own outcome: what a call does with it is ours
   job.partial = args.partial or job.opts.partial
   job.opts.partial = nil
+  if (args.plain and form ~= "csv" and form ~= "table") or (args.excel and form ~= "csv") then
+    return nil, (args.excel and "--excel" or "--plain") .. " is for -o csv"
+  elseif form == "json" and (args.missing == "-" or args.failed == "-") then
+    return nil, "standard output has the JSON array: name a file for the ids"
+  end
   if args.where then
     job.keep, why = where.compile(args.where)
     if not job.keep then
       return nil, "--where: " .. why
     end
+    job.unknown_names = why
   end
   if args.fields then
     job.columns = paths_of(args.fields)
@@ -83,16 +137,23 @@ local function prepare(args)
     elseif job.keep then -- an expression may look at any field
       job.project = project.compile(job.columns)
     else
-      job.opts.fields = job.columns
+      job.opts.fields = project.all(job.columns)
     end
+    job.unknown_columns = { (table.unpack or unpack)(job.columns) } -- luacheck: ignore 113
+  end
+  job.client = kapture.new(job.opts)
+  if #args.ids == 0 and not args.from then
+    return nil, "no ids given: name some, or - for standard input (see kapture get --help)"
+  end
+  local inputs, outputs = parts(args, job.opts)
+  local clash = roles.clash(inputs, outputs)
+  if clash then
+    return nil, clash
   end
   local skip
   skip, why = source.already(args.resume)
   if not skip then
     return nil, "--resume: " .. why
-  end
-  if #args.ids == 0 and not args.from then
-    return nil, "no ids given: name some, or - for standard input (see kapture get --help)"
   end
   job.ids, why = source.new(args.ids, args.from, skip)
   if not job.ids then
@@ -102,6 +163,11 @@ local function prepare(args)
   if not job.missing then
     return nil, why
   end
+  -- two names that neither had a file may have one now
+  clash = args.missing and args.failed and roles.clash({}, outputs)
+  if clash then
+    return nil, clash
+  end
   job.failed, why = collector(args.failed)
   if not job.failed then
     return nil, why
@@ -110,35 +176,63 @@ local function prepare(args)
   return job
 end
 
--- One round for each id. The error of the first that failed, and how many ids
--- there were.
-local function fetch(job, writer, bar)
-  local first, asked = nil, 0
-  for id, ticket, err in kapture.tickets(job.ids.next, job.opts) do
-    asked = asked + 1
-    bar.step()
-    if ticket then
-      local wanted, why = true, nil
-      if job.keep then
-        wanted, why = job.keep(ticket)
-      end
-      if why then
-        error({ where = ("%s (ticket %s)"):format(why, id) }, 0)
-      elseif wanted then
-        writer:ticket(job.project and job.project(ticket) or ticket)
-      end
-    elseif err.kind == "missing" then
-      job.missing.add(id)
-    else
-      first = first or err
-      local into = err.kind == "invalid_ids" and job.invalid or job.failed
-      into.add(id)
+-- Paths that led nowhere so far.
+local function note_columns(job, ticket)
+  local list = job.unknown_columns
+  for i = list and #list or 0, 1, -1 do
+    if project.has(ticket, list[i]) then
+      table.remove(list, i)
     end
   end
-  return first, asked
 end
 
-local function report(job, args, complain, first, asked)
+-- After these nothing more is asked for.
+local final = { auth = true, config = true, closed = true }
+
+-- One round for each id; `tally` has the error of the first that failed, and how
+-- many ids and tickets there were.
+local function fetch(job, writer, bar, tally)
+  local over = false
+  repeat
+    for id, ticket, err in job.client:tickets(job.ids.next) do
+      tally.asked = tally.asked + 1
+      bar.step()
+      if ticket then
+        tally.tickets = tally.tickets + 1
+        note_columns(job, ticket)
+        local wanted, why = true, nil
+        if job.keep then
+          wanted, why = job.keep(ticket)
+        end
+        if why then
+          error({ where = ("%s (ticket %s)"):format(why, id) }, 0)
+        elseif wanted then
+          writer:ticket(job.project and job.project(ticket) or ticket)
+        end
+      elseif err.kind == "missing" then
+        job.missing.add(id)
+      else
+        if final[err.kind] and not over then
+          over, tally.first = true, err
+        end
+        tally.first = tally.first or err
+        local into = err.kind == "invalid_ids" and job.invalid or job.failed
+        into.add(id)
+      end
+    end
+  until over or job.ids.ended()
+  -- Those that nobody came to ask for are to be asked for again, too.
+  while over and job.failed.writes and not job.ids.ended() do
+    local id = job.ids.next()
+    if id then
+      tally.asked = tally.asked + 1
+      job.failed.add(id)
+    end
+  end
+  tally.over = over
+end
+
+local function report(job, args, complain, tally)
   local code = exit.OK
   if job.missing.n > 0 and not args.quiet then
     complain(job.missing.n, " not known to the service: ", job.missing.list())
@@ -149,10 +243,24 @@ local function report(job, args, complain, first, asked)
   if job.failed.n > 0 then
     complain(job.failed.n, " failed: ", job.failed.list())
   end
+  if tally.tickets > 0 then
+    for option, names in pairs {
+      ["--where"] = job.unknown_names and job.unknown_names() or {},
+      ["--fields"] = job.unknown_columns or {},
+    } do
+      if #names > 0 then
+        complain(option, ": no ticket had ", table.concat(names, ", "))
+      end
+    end
+  end
+  local first = tally.first
   if first then
     complain(first.kind, ": ", first.message)
     code = exit.of(first)
-    if job.partial and code == exit.FAILED and job.failed.n + job.invalid.n < asked then
+    if tally.over and not job.ids.ended() then
+      complain "ids after that were not asked for (--failed writes them to a file)"
+    end
+    if job.partial and code == exit.FAILED and not tally.over and job.failed.n + job.invalid.n < tally.asked then
       code = exit.OK
     end
   end
@@ -167,47 +275,55 @@ local function report(job, args, complain, first, asked)
 end
 
 function M.run(args, complain)
-  local job, why = prepare(args)
-  if not job then
-    complain(why)
-    return exit.MISUSED
-  end
   local tty = terminal.is(1)
   local form = args.output or (tty and "table" or "ndjson")
+  local job, why = prepare(args, form)
+  if not job then
+    if why ~= "" then
+      complain(why)
+    end
+    return exit.MISUSED
+  end
   -- A line of progress may stand between lines of output, not within one.
   local whole_lines = form == "table" or form == "ndjson"
-  local shows = not args.quiet and terminal.is(2) and (whole_lines or not tty)
+  local shows = not args.quiet and terminal.is(2) and terminal.can_repaint() and (whole_lines or not tty)
   local bar = terminal.progress(shows, shows and job.ids.total() or nil)
-  local function out(...)
+  local stdout = system.writer(1)
+  local function out(text)
+    if not text then
+      return stdout()
+    end
     if tty then
       bar.clear()
     end
-    local ok, reason = io.stdout:write(...)
+    local ok, reason = stdout(text)
     if not ok then
       error({ output = reason }, 0)
     end
   end
-  local writer = output.new(form, out, job.columns, tty and terminal.width() or math.huge)
-  local ok, first, asked = pcall(fetch, job, writer, bar)
+  local writer = output.new(form, out, job.columns, {
+    width = tty and terminal.width() or math.huge,
+    plain = args.plain,
+    excel = args.excel,
+  })
+  local tally = { asked = 0, tickets = 0 }
+  local ok, failure = pcall(fetch, job, writer, bar, tally)
   bar.clear()
   if not ok then
-    io.stdout:flush()
-    if type(first) == "table" and first.where then
-      complain("--where: ", first.where)
-      return exit.FAILED
+    if type(failure) ~= "table" or not failure.output then
+      pcall(writer.finish, writer) -- the first failure is the one to be told
     end
-    if tostring(first):find "interrupted!" and args.output ~= "json" then
+    if type(failure) == "table" and failure.where then
+      complain("--where: ", failure.where)
+      return exit.FAILED
+    elseif tostring(failure):find("interrupted!", 1, true) then
       complain(("interrupted; %s"):format(args.resume and "the same command goes on from here"
         or "what was written is complete up to there"))
     end
-    error(first, 0)
+    error(failure, 0)
   end
   writer:finish()
-  local flushed, reason = io.stdout:flush()
-  if not flushed then
-    error({ output = reason or "write error" }, 0)
-  end
-  return report(job, args, complain, first, asked)
+  return report(job, args, complain, tally)
 end
 
 return M

@@ -7,6 +7,7 @@ local M = {}
 ---@field name string the option of the call; on the command line with dashes
 ---@field type "string"|"number"|"boolean" what the configuration file takes
 ---@field doc string
+---@field default string|nil in words, where none is given
 ---@field complete "file"|"directory"|string[]|nil what a shell offers for its value
 ---@field config_only boolean|nil not on the command line, where others could see it
 ---@field flag string|nil the flag that gives the other value
@@ -17,8 +18,10 @@ local M = {}
 --- What goes into a call, in the order of README.
 ---@type kapture.cli.option[]
 M.connection = {
-  { name = "subdomain", type = "string", doc = "The account's subdomain of kapturecrm.com." },
-  { name = "base_url", type = "string", doc = "Scheme, host, port and path prefix instead of the subdomain." },
+  { name = "subdomain", type = "string", doc = "The account's subdomain of kapturecrm.com.",
+    default = "$KAPTURE_SUBDOMAIN" },
+  { name = "base_url", type = "string", doc = "Scheme, host, port and path prefix instead of the subdomain.",
+    default = "$KAPTURE_BASE_URL" },
   { name = "token", type = "string", doc = "The token as issued.", config_only = true },
   { name = "cookie", type = "string", doc = "A Cookie header's value.", config_only = true },
   { name = "conversation_type", type = "string", doc = "Body field: all, notes, chat.",
@@ -31,52 +34,71 @@ M.connection = {
   { name = "create", type = "string", doc = "Body field, passed on." },
   { name = "resolved", type = "string", doc = "Body field, passed on." },
   { name = "include_emailbody", type = "string", doc = "Body field, passed on." },
-  { name = "timeout", type = "number", doc = "Seconds for one attempt." },
-  { name = "connect_timeout", type = "number", doc = "Seconds for connecting." },
-  { name = "deadline", type = "number", doc = "Seconds for each batch, retries included." },
-  { name = "retries", type = "number", doc = "Extra attempts for a request." },
-  { name = "backoff", type = "number", doc = "Seconds: base of the pause before a retry." },
-  { name = "max_backoff", type = "number", doc = "Seconds: the longest such pause." },
-  { name = "batch_size", type = "number", doc = "Ids in a request." },
-  { name = "concurrency", type = "number", doc = "Requests in flight." },
-  { name = "rate", type = "number", doc = "Requests a second, at most." },
+  { name = "timeout", type = "number", doc = "Seconds for one attempt.",
+    default = "30" },
+  { name = "connect_timeout", type = "number", doc = "Seconds for connecting.",
+    default = "10" },
+  { name = "deadline", type = "number", doc = "Seconds for each batch, retries included.",
+    default = "120" },
+  { name = "retries", type = "number", doc = "Extra attempts for a request.",
+    default = "2" },
+  { name = "backoff", type = "number", doc = "Seconds: base of the pause before a retry.",
+    default = "0.5" },
+  { name = "max_backoff", type = "number", doc = "Seconds: the longest such pause.",
+    default = "20" },
+  { name = "batch_size", type = "number", doc = "Ids in a request.",
+    default = "50" },
+  { name = "concurrency", type = "number", doc = "Requests in flight.",
+    default = "4" },
+  { name = "rate", type = "number", doc = "Requests a second, at most.",
+    default = "no limit" },
   { name = "isolate", type = "boolean", doc = "Do not halve a request that the service refuses.",
     flag = "--no-isolate" },
-  { name = "max_response_bytes", type = "number", doc = "Bytes of a response, at most." },
+  { name = "max_response_bytes", type = "number", doc = "Bytes of a response, at most.",
+    default = "67108864 (64 MiB)" },
   { name = "compression", type = "boolean", doc = "Do not ask for a compressed response.",
     flag = "--no-compression" },
   { name = "verify", type = "boolean", doc = "Do not check the server's certificate.", flag = "--insecure" },
-  { name = "ca_file", type = "string", doc = "A file of CA certificates.", complete = "file" },
+  { name = "ca_file", type = "string", doc = "A file of CA certificates.",
+    default = "$KAPTURE_CA_FILE or the system's", complete = "file" },
   { name = "ca_path", type = "string", doc = "A directory of CA certificates.", complete = "directory" },
   { name = "cert", type = "string", doc = "A client certificate.", complete = "file" },
   { name = "key", type = "string", doc = "Its private key.", complete = "file" },
-  { name = "proxy", type = "string", doc = "A proxy's URL." },
-  { name = "user_agent", type = "string", doc = "The User-Agent header." },
+  { name = "proxy", type = "string", doc = "A proxy's URL.",
+    default = "the environment's" },
+  { name = "user_agent", type = "string", doc = "The User-Agent header.",
+    default = "kapture and its version" },
 }
 
 -- Where the connection's options come from.
 local where_from = {
   { name = "profile", argname = "<name>", doc = "Section of the configuration file." },
   { name = "config", argname = "<file>", complete = "file",
-    doc = "Configuration file; $XDG_CONFIG_HOME/kapture/config unless given." },
+    doc = "Configuration file.", default = "$XDG_CONFIG_HOME/kapture/config" },
   { name = "header", argname = "<name: value>", many = true, doc = "One more request header; may come again." },
 }
 
 local get = {
   { name = "from", short = "-f", argname = "<file>", complete = "file",
-    doc = "Read ids from a file too, a line each." },
+    doc = "Read ids from a file too, a line each; - is standard input, and # begins a comment." },
   { name = "output", short = "-o", argname = "<form>", choices = true,
-    complete = { "table", "json", "ndjson", "csv" }, doc = "table, json, ndjson or csv." },
+    complete = { "table", "json", "ndjson", "csv" }, doc = "table, json, ndjson or csv.",
+    default = "table on a terminal and ndjson elsewhere" },
   { name = "fields", argname = "<paths>",
-    doc = "Paths such as task_details.ticketId, separated by commas: only these are fetched and shown." },
+    doc = "Names such as ticketId, or paths such as additional_info.x.y, with commas between: only these are fetched "
+      .. "and shown." },
+  { name = "plain", is_flag = true, doc = "CSV with HTML entities resolved." },
+  { name = "excel", is_flag = true,
+    doc = "CSV for a spreadsheet: with a byte order mark, and an apostrophe before what it would run as a formula." },
   { name = "where", argname = "<expression>",
     doc = "Only tickets for which this Lua expression over their fields is true." },
   { name = "resume", argname = "<file>", complete = "file",
-    doc = "Skip the ids that are in this NDJSON file already." },
+    doc = "Skip the ids that are in this NDJSON file already; they are kept in memory, some 200 bytes each." },
   { name = "missing", argname = "<file>", complete = "file",
-    doc = "Write the ids that the service does not know there." },
+    doc = "Write the ids that the service does not know there; - is standard output." },
   { name = "failed", argname = "<file>", complete = "file",
-    doc = "Write the ids whose requests failed there." },
+    doc = "Write the ids whose requests failed there, and after a refused token those not asked for; - is standard "
+      .. "output." },
   { name = "partial", is_flag = true, doc = "Exit with 0 although some requests failed." },
   { name = "quiet", short = "-q", is_flag = true, doc = "No progress and no list of missing ids." },
 }
@@ -90,9 +112,21 @@ local sandbox = {
 
 --- The commands, each with the options that are its own.
 M.commands = {
-  { name = "get", doc = "Fetch tickets.", options = get, connects = true, takes_ids = true },
-  { name = "doctor", doc = "Say what is wrong with a setup.", options = {}, connects = true },
-  { name = "sandbox", doc = "A stand-in for the service on this machine, until Ctrl-C.", options = sandbox },
+  { name = "get", doc = "Fetch tickets.", options = get, connects = true, takes_ids = true, examples = {
+    { "kapture get 713516551148", "one ticket, for people" },
+    { "kapture get -f ids.txt -o csv --fields ticketId,status,title > tickets.csv", "three columns of many" },
+    { [[kapture get - --where 'status == "Pending"' < ids.txt]], "those that an expression holds for" },
+    { "kapture get -f ids.txt -o ndjson --resume done.ndjson >> done.ndjson",
+      "once more, for the rest of an interrupted run" },
+    { "kapture get -f ids.txt --failed again.txt > some.ndjson",
+      "then -f again.txt, with another file after --failed" },
+  } },
+  { name = "doctor", doc = "Say what is wrong with a setup.", options = {}, connects = true, examples = {
+    { "kapture doctor --profile test", "of one section of the configuration file" },
+  } },
+  { name = "sandbox", doc = "A stand-in for the service on this machine, until Ctrl-C.", options = sandbox, examples = {
+    { "kapture sandbox -- kapture get 713516551148", "a ticket without an account" },
+  } },
 }
 
 function M.dashed(name)
@@ -109,7 +143,7 @@ function M.of(command)
     list[#list + 1] = {
       long = o.flag or M.dashed(o.name),
       short = o.short,
-      doc = o.doc,
+      doc = o.default and ("%s; %s unless given."):format(o.doc:gsub("%.$", ""), o.default) or o.doc,
       argname = o.argname or "<value>",
       complete = o.complete,
       choices = o.choices,

@@ -1,7 +1,8 @@
 --- The forms in which tickets are written: table, json, ndjson, csv.
 
 local json = require "kapture.cli.json"
-local split = require("kapture.cli.project").split
+local at = require("kapture.cli.project").at
+local fit = require("kapture.cli.system").fit
 local unescape = require("kapture.ticket").unescape
 
 local M = {}
@@ -10,16 +11,6 @@ local default_columns = {
   "task_details.ticketId", "task_details.status", "task_details.priority",
   "task_details.assignedToName", "task_details.date", "task_details.title",
 }
-
-local function at(value, path)
-  for _, name in ipairs(split(path)) do
-    if type(value) ~= "table" then
-      return nil
-    end
-    value = value[name]
-  end
-  return value
-end
 
 local function cell(value)
   if value == nil or value == require("kapture").null then
@@ -39,69 +30,74 @@ local function heading(path)
   return path:match "[^.]+$"
 end
 
--- Bytes of the first n characters of UTF-8 text.
-local function cut(text, n)
-  local count, i = 0, 1
-  while i <= #text do
-    if count == n then
-      return text:sub(1, i - 1), true
-    end
-    local next_start = text:find("[^\128-\191]", i + 1)
-    i = next_start or #text + 1
-    count = count + 1
-  end
-  return text, false
+local function width(text)
+  return text:find "[\128-\255]" and select(2, fit(text, math.huge)) or #text
 end
 
-local function width(text)
-  local _, continuation = text:gsub("[\128-\191]", "")
-  return #text - continuation
+-- The text in so many columns, with an ellipsis where it is longer; its width.
+local function shorten(text, room)
+  local bytes, columns = fit(text, room)
+  if bytes == #text then
+    return text, columns
+  elseif room > 1 then
+    bytes, columns = fit(text, room - 1)
+    return text:sub(1, bytes) .. "\226\128\166", columns + 1
+  end
+  return text:sub(1, bytes), columns
 end
 
 ---@class kapture.cli.writer
 ---@field ticket fun(self, ticket: table)
----@field finish fun(self)
+---@field finish fun(self) also after an interruption: what was written is whole then
 
 local writers = {}
 
 function writers.ndjson(out)
   return {
     ticket = function(_, ticket)
-      out(json.encode(ticket), "\n")
+      out(json.encode(ticket) .. "\n")
     end,
     finish = function() end,
   }
 end
 
+-- `out` counts what it has written, so that an interruption can't come between
+-- the two.
 function writers.json(out)
-  local first = true
   return {
     ticket = function(_, ticket)
-      out(first and "[\n" or ",\n", json.encode(ticket, true))
-      first = false
+      out((out() == 0 and "[\n" or ",\n") .. json.encode(ticket, true))
     end,
     finish = function()
-      out(first and "[]\n" or "\n]\n")
+      out(out() == 0 and "[]\n" or "\n]\n")
     end,
   }
 end
 
-function writers.csv(out, columns)
+-- What a spreadsheet would take for a formula: OWASP's list. A number may be
+-- negative. The apostrophe is what people type there for a text.
+local function disarm(text)
+  if text:find "^[=+@\t\r-]" and not text:find "^-%d+%.?%d*$" then
+    return "'" .. text
+  end
+  return text
+end
+
+function writers.csv(out, columns, opts)
   columns = columns or default_columns
   local function quote(text)
     return text:find '[",\r\n]' and '"' .. text:gsub('"', '""') .. '"' or text
   end
   local function line(cells)
+    local quoted = {}
     for i, text in ipairs(cells) do
-      cells[i] = quote(text)
+      quoted[i] = quote(opts.excel and disarm(text) or text)
     end
-    out(table.concat(cells, ","), "\r\n")
+    return table.concat(quoted, ",") .. "\r\n"
   end
-  local started = false
   local function start()
-    if not started then
-      line { (table.unpack or unpack)(columns) } -- luacheck: ignore 113
-      started = true
+    if out() == 0 then
+      out((opts.excel and "\239\187\191" or "") .. line(columns))
     end
   end
   return {
@@ -109,9 +105,10 @@ function writers.csv(out, columns)
       start()
       local cells = {}
       for i, path in ipairs(columns) do
-        cells[i] = cell(at(ticket, path))
+        local text = cell(at(ticket, path))
+        cells[i] = opts.plain and unescape(text) or text
       end
-      line(cells)
+      out(line(cells))
     end,
     finish = start,
   }
@@ -120,25 +117,23 @@ end
 -- A table needs the widths of all its rows: of many, those of the first screen.
 local SAMPLE = 200
 
-function writers.table(out, columns, terminal_width)
+function writers.table(out, columns, opts)
+  local terminal_width = opts.width
   columns = columns or default_columns
   local rows, widths, started = {}, {}, false
-  local function print_row(row)
+  local function row_of(row)
     local parts, left = {}, terminal_width
     for i, text in ipairs(row) do
       local room = math.min(widths[i], left)
-      local shown, shortened = cut(text, room)
-      if shortened and room > 1 then
-        shown = cut(text, room - 1) .. "\226\128\166"
-      end
+      local shown, taken = shorten(text, room)
       local last = i == #row or left - room - 2 <= 0
-      parts[#parts + 1] = last and shown or shown .. (" "):rep(room - width(shown))
+      parts[#parts + 1] = last and shown or shown .. (" "):rep(room - taken)
       left = left - room - 2
       if last then
         break
       end
     end
-    out((table.concat(parts, "  "):gsub("%s+$", "")), "\n")
+    return (table.concat(parts, "  "):gsub("%s+$", "")) .. "\n"
   end
   local function flush()
     if not started then
@@ -152,13 +147,12 @@ function writers.table(out, columns, terminal_width)
           widths[i] = math.min(math.max(widths[i], width(text)), 60)
         end
       end
-      print_row(head)
+      out(row_of(head))
       started = true
     end
-    for _, row in ipairs(rows) do
-      print_row(row)
+    while rows[1] do
+      out(row_of(table.remove(rows, 1)))
     end
-    rows = {}
   end
   return {
     ticket = function(_, ticket)
@@ -175,12 +169,12 @@ function writers.table(out, columns, terminal_width)
   }
 end
 
---- A writer of this form. `out` is given strings; `columns` are paths.
+--- A writer of this form. `out` is given a string, or none: then it says how many
+--- it was given so far. `columns` are paths.
+---@param opts { width: number, plain: boolean|nil, excel: boolean|nil }
 ---@return kapture.cli.writer
-function M.new(form, out, columns, terminal_width)
-  return writers[form](out, columns, terminal_width or math.huge)
+function M.new(form, out, columns, opts)
+  return writers[form](out, columns, opts)
 end
-
-M.at = at
 
 return M

@@ -2,12 +2,11 @@
 --- installed; with a command, for as long as that runs.
 
 local exit = require "kapture.cli.exit"
+local shell = require "kapture.cli.shell"
 
 local M = {}
 
-local function quoted(text)
-  return "'" .. text:gsub("'", [['\'']]) .. "'"
-end
+local quoted = shell.quoted
 
 local function exists(path)
   local file = io.open(path, "r")
@@ -70,12 +69,7 @@ function M.run(args, complain)
       add "--faults"
     end
   end
-  -- 5.1 gives the status of wait(2); later ones and LuaJIT may, too
-  local ok, how, code = os.execute(table.concat(words, " "))
-  if type(ok) == "number" then
-    return ok >= 256 and math.floor(ok / 256) or (ok == 0 and exit.OK or exit.MISUSED)
-  end
-  return ok and exit.OK or (how == "exit" and code or exit.MISUSED)
+  return shell.status(table.concat(words, " ")) or exit.MISUSED
 end
 
 return M

@@ -1,18 +1,22 @@
 --- What the command knows of a terminal, and the progress it shows on one.
 
+local system = require "kapture.cli.system"
+
 local M = {}
 
----@param fd integer
-function M.is(fd)
-  local ok = os.execute("test -t " .. fd)
-  return ok == true or ok == 0
+M.is = system.is_terminal
+
+--- Whether it can move back to a line's beginning and clear the rest.
+function M.can_repaint()
+  local name = os.getenv "TERM"
+  return name ~= nil and name ~= "" and name ~= "dumb"
 end
 
 ---@return integer columns
 function M.width()
   local columns = tonumber(os.getenv "COLUMNS" or "")
   if not columns then
-    local pipe = io.popen "stty size </dev/tty 2>/dev/null"
+    local pipe = io.popen "{ stty size </dev/tty; } 2>/dev/null"
     columns = pipe and tonumber((pipe:read "*l" or ""):match " (%d+)$" or "")
     if pipe then
       pipe:close()

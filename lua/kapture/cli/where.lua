@@ -90,10 +90,42 @@ local function without_strings(code)
   return table.concat(out)
 end
 
---- Compiles an expression; nil and the reason if it is none.
+local words = {}
+for word in ("and break do else elseif end false for function goto if in local nil not or repeat return then true "
+  .. "until while"):gmatch "%a+" do
+  words[word] = true
+end
+
+-- The fields it names, as lists of names: what stands behind a bracket or is a
+-- key of a table is none.
+local function names_in(bare)
+  local list = {}
+  local text = " " .. bare:gsub("%.%.+", " ") .. " "
+  for before, path, after in text:gmatch "([^%w_])%f[%a_]([%a_][%w_%.]*)()" do
+    local first = path:match "^[^.]+"
+    if before ~= "." and before ~= ":" and not words[first] and not text:find("^%s*=[^=]", after) then
+      list[#list + 1] = path
+    end
+  end
+  return list
+end
+
+local function has(env, path)
+  local value = env
+  for name in path:gmatch "[^.]+" do
+    if type(value) ~= "table" then
+      return false
+    end
+    value = value[name]
+  end
+  return value ~= nil
+end
+
+--- Compiles an expression; nil and the reason if it is none. The second function
+--- gives the names in it that no ticket had so far.
 ---@param code string
 ---@return (fun(ticket: table): boolean|nil, string|nil)|nil
----@return string|nil
+---@return string|(fun(): string[])
 function M.compile(code)
   if code:find("\27", 1, true) then
     return nil, "it is not text"
@@ -113,7 +145,8 @@ function M.compile(code)
   elseif bare:find "%f[%w_]function%f[^%w_]" then
     return nil, "functions are not allowed in it"
   end
-  return function(ticket)
+  local unknown = names_in(bare)
+  local function keep(ticket)
     for key in pairs(env) do
       env[key] = nil
     end
@@ -127,11 +160,19 @@ function M.compile(code)
       env[key] = value
     end
     env.ticket = ticket
+    for i = #unknown, 1, -1 do
+      if has(env, unknown[i]) then
+        table.remove(unknown, i)
+      end
+    end
     local ok, result = caged(f)
     if not ok then
       return nil, (tostring(result):gsub("^[^%s:]*:%d+: ", ""))
     end
     return result and true or false
+  end
+  return keep, function()
+    return unknown
   end
 end
 

@@ -1,52 +1,132 @@
 --- A ticket as lines of a buffer, with what to fold and what to highlight. Pure:
---- it touches no buffer.
+--- it touches no buffer. A ticket may be of any size and hold any text: the work
+--- can be done in slices (kapture.nvim.slices), and one line of it is one line.
 
 local unescape = require("kapture.ticket").unescape
 local null = require("kapture").null
+local tick = require("kapture.nvim.slices").tick
 
 local M = {}
 
+---@class kapture.nvim.Fold
+---@field first integer its heading's line
+---@field last integer
+---@field closed boolean|nil to begin with
+---@field name string
+
 ---@class kapture.nvim.Page
 ---@field lines string[]
----@field levels table<integer, string> foldexpr's answer by line
----@field marks {[1]: integer, [2]: integer, [3]: integer, [4]: string}[] line, first and last byte (from 0), group
----@field closed integer[] lines whose fold is closed to begin with
+---@field folds kapture.nvim.Fold[]
+---@field marks (integer|string)[] of each four in a row: line, first byte and the one behind (from 0), group; one
+--- table, since a hundred thousand are more than the garbage collector takes in its stride
 
 local Page = {}
 Page.__index = Page
 
 local function new_page()
-    return setmetatable({ lines = {}, levels = {}, marks = {}, closed = {}, level = 0 }, Page)
+    return setmetatable({ lines = {}, folds = {}, marks = {} }, Page)
+end
+
+-- Bytes that are worked on at a time.
+local PIECE = 32768
+-- Neovim lays out a line as a whole, however much of it is on the screen.
+local LONGEST_LINE = 100000
+-- A label that is longer has its value behind it, not in the column.
+local WIDEST_LABEL = 32
+
+local function is_null(value)
+    return value == nil or value == null or value == vim.NIL
+end
+
+-- Where to cut text before `stop`: not inside of an entity, nor of a character.
+local function cut_before(text, from, stop)
+    local cut = stop
+    local entity = text:sub(math.max(from, cut - 40), cut):match "()&[^;%s]*$"
+    if entity then cut = math.max(from, cut - 40) + entity - 2 end
+    while cut > from and (text:byte(cut + 1) or 0) >= 0x80 and text:byte(cut + 1) < 0xC0 do cut = cut - 1 end
+    return cut > from and cut or stop
+end
+
+-- Each piece of a text through f.
+local function by_pieces(text, f)
+    tick(16 + #text / 16)
+    if #text <= PIECE then return f(text) end
+    local pieces, from = {}, 1
+    while from <= #text do
+        local stop = #text
+        if stop - from >= PIECE then stop = cut_before(text, from, from + PIECE - 1) end
+        pieces[#pieces + 1] = f(text:sub(from, stop))
+        tick(PIECE / 16)
+        from = stop + 1
+    end
+    return table.concat(pieces)
+end
+
+-- Entities resolved, and no byte left that would do something to a screen.
+local function readable_piece(text)
+    return (unescape(text):gsub("\r", ""):gsub("[%z\1-\8\11-\31\127]", "?"))
+end
+
+local function readable(text)
+    return by_pieces(text, readable_piece)
 end
 
 -- One line of text becomes one line of the buffer, whatever is in it.
-local function plain(text)
-    return (text:gsub("\r", ""):gsub("[%z\1-\8\11-\31\127]", "?"))
+local function one_line(text)
+    return by_pieces(text, function(piece) return (readable_piece(piece):gsub("\n+%s*", " ")) end)
+end
+
+-- What is longer than a line may be ends with its length.
+local function shortened(text)
+    if #text <= LONGEST_LINE then return text end
+    return ("%s … (%d bytes)"):format(text:sub(1, cut_before(text, 1, LONGEST_LINE)), #text)
+end
+
+-- A name is not escaped.
+local function plain_name(name)
+    return shortened((tostring(name):gsub("[%c\127]+", " ")))
 end
 
 function Page:line(text, group, from, to)
     local n = #self.lines + 1
     self.lines[n] = text
-    self.levels[n] = tostring(self.level)
-    if group then self.marks[#self.marks + 1] = { n, from or 0, to or #text, group } end
+    if group then
+        local marks, m = self.marks, #self.marks
+        marks[m + 1], marks[m + 2], marks[m + 3], marks[m + 4] = n, from or 0, to or #text, group
+    end
+    tick(32 + #text / 16)
     return n
 end
 
 --- Text that may have several lines, each behind this indent.
 function Page:text(indent, text)
-    text = plain(unescape(text))
-    for line in (text .. "\n"):gmatch "(.-)\n" do self:line(indent .. line) end
+    text = readable(text)
+    local from, newline = 1, 0
+    while from <= #text + 1 do
+        if newline < from then newline = text:find("\n", from, true) or #text + 1 end
+        local last, after = newline - 1, newline + 1
+        if last - from >= LONGEST_LINE then -- it goes on in the next line
+            last = cut_before(text, from, from + LONGEST_LINE - 1)
+            after = last + 1
+        end
+        self:line(indent .. text:sub(from, last))
+        from = after
+    end
 end
 
---- Opens a fold with this heading; runs f inside; leaves no empty section.
-function Page:section(heading, group, f, closed)
-    if self.level == 0 and self.lines[#self.lines] ~= "" then self:line "" end
-    self.level = self.level + 1
-    local n = self:line(heading, group)
-    self.levels[n] = ">" .. self.level
+--- A fold with this heading, and in it what f adds; nothing where that is nothing.
+function Page:section(heading, f, closed)
+    local before, marked = #self.lines, #self.marks
+    if self.lines[before] ~= "" then self:line "" end
+    local first = self:line(heading, "KaptureSection")
     f()
-    self.level = self.level - 1
-    if closed then self.closed[#self.closed + 1] = n end
+    if #self.lines == first then
+        for i = #self.marks, marked + 1, -1 do self.marks[i] = nil end
+        for i = first, before + 1, -1 do self.lines[i] = nil end
+        return
+    end
+    local name = heading:gsub(" %(%d+%)$", "")
+    self.folds[#self.folds + 1] = { first = first, last = #self.lines, closed = closed, name = name }
 end
 
 local function is_text(value)
@@ -54,60 +134,117 @@ local function is_text(value)
 end
 
 local function shown(value)
-    if value == nil or value == null or value == "" then return nil end
-    if type(value) == "table" then return nil end
+    if is_null(value) or value == "" or type(value) == "table" then return nil end
     if type(value) == "number" and value == math.floor(value) and math.abs(value) < 1e15 then
         return ("%d"):format(value)
     end
-    return (plain(unescape(tostring(value))):gsub("%s*\n%s*", " "))
+    return shortened(one_line(tostring(value)))
+end
+
+local function by_name(a, b)
+    if type(a) == type(b) then return a < b end
+    return type(a) == "number"
+end
+
+-- table.sort can't be left in the middle: short runs of it, and these merged.
+local RUN = 1024
+
+local function merged(keys, width)
+    local out, n = {}, #keys
+    for from = 1, n, 2 * width do
+        local left, middle = from, math.min(from + width, n + 1)
+        local right, stop = middle, math.min(from + 2 * width, n + 1)
+        for _ = from, stop - 1 do
+            if right >= stop or (left < middle and not by_name(keys[right], keys[left])) then
+                out[#out + 1], left = keys[left], left + 1
+            else
+                out[#out + 1], right = keys[right], right + 1
+            end
+            tick(4)
+        end
+    end
+    return out
 end
 
 local function sorted_keys(t)
     local keys = {}
-    for k in pairs(t) do keys[#keys + 1] = k end
-    table.sort(keys, function(a, b)
-        if type(a) == type(b) then return a < b end
-        return type(a) == "number"
-    end)
+    for k in pairs(t) do
+        keys[#keys + 1] = k
+        tick(4)
+    end
+    if #keys <= RUN then
+        table.sort(keys, by_name)
+        return keys
+    end
+    for from = 1, #keys, RUN do
+        local run = {}
+        for i = from, math.min(from + RUN - 1, #keys) do run[#run + 1] = keys[i] end
+        table.sort(run, by_name)
+        for i, key in ipairs(run) do keys[from + i - 1] = key end
+        tick(16 * RUN)
+    end
+    local width = RUN
+    while width < #keys do
+        keys = merged(keys, width)
+        width = 2 * width
+    end
     return keys
 end
 
-function Page:fields(indent, list)
-    local width = 0
-    for _, field in ipairs(list) do width = math.max(width, vim.fn.strdisplaywidth(field[1])) end
-    for _, field in ipairs(list) do
-        local pad = (" "):rep(width - vim.fn.strdisplaywidth(field[1]) + 2)
-        self:line(indent .. field[1] .. pad .. field[2], "KaptureLabel", #indent, #indent + #field[1])
+local function width_of(label)
+    if label:find "[\128-\255]" then return vim.fn.strdisplaywidth(label) end
+    return #label
+end
+
+function Page:fields(indent, labels, values)
+    local widths, column = {}, 0
+    for i, label in ipairs(labels) do
+        widths[i] = width_of(label)
+        if widths[i] <= WIDEST_LABEL then column = math.max(column, widths[i]) end
+        tick(8)
+    end
+    for i, label in ipairs(labels) do
+        local pad = (" "):rep(math.max(column - widths[i], 0) + 2)
+        self:line(indent .. label .. pad .. values[i], "KaptureLabel", #indent, #indent + #label)
     end
 end
 
 -- Any JSON value below a heading, nested as it is.
 function Page:tree(indent, value)
-    local flat, nested = {}, {}
+    local labels, values, nested = {}, {}, {}
     for _, k in ipairs(sorted_keys(value)) do
         local v = value[k]
         if type(v) == "table" and next(v) ~= nil then
             nested[#nested + 1] = k
         else
             local text = shown(v)
-            if text then flat[#flat + 1] = { plain(tostring(k)), text } end
+            if text then labels[#labels + 1], values[#values + 1] = plain_name(k), text end
         end
     end
-    self:fields(indent, flat)
+    self:fields(indent, labels, values)
     for _, k in ipairs(nested) do
-        self:line(indent .. plain(tostring(k)), "KaptureSub", #indent)
+        self:line(indent .. plain_name(k), "KaptureSub", #indent)
         self:tree(indent .. "  ", value[k])
     end
 end
 
-local json = require("kapture.cli.json").encode
+local encode = require("kapture.cli.json").encode
 
--- The ticket exactly as it came, a value a line.
+-- As JSON, cut where nobody could read on.
+local function json(value)
+    if is_null(value) then return "null" end
+    if type(value) ~= "string" or #value <= LONGEST_LINE then return encode(value) end
+    local from_start = value:sub(1, cut_before(value, 1, LONGEST_LINE))
+    return ("%s … (%d bytes)"):format(encode(from_start), #value)
+end
+
+-- The ticket as it came, a value a line.
 function Page:raw(indent, key, value, last)
-    local prefix = indent .. (key and json(key) .. ": " or "")
+    local label = key and json(key)
+    local prefix = indent .. (label and label .. ": " or "")
     local comma = last and "" or ","
-    local from, to = #indent, #indent + (key and #json(key) or 0)
-    local group = key and "KaptureLabel" or nil
+    local from, to = #indent, #indent + (label and #label or 0)
+    local group = label and "KaptureLabel" or nil
     if type(value) ~= "table" then
         self:line(prefix .. json(value) .. comma, group, from, to)
         return
@@ -119,8 +256,11 @@ function Page:raw(indent, key, value, last)
         return
     end
     self:line(prefix .. open, group, from, to)
-    local keys = sorted_keys(value)
-    for i, k in ipairs(keys) do self:raw(indent .. "  ", not array and tostring(k) or nil, value[k], i == #keys) end
+    local keys = array and value or sorted_keys(value)
+    for i = 1, #keys do
+        local name = not array and keys[i] or nil
+        self:raw(indent .. "  ", name and tostring(name), array and value[i] or value[keys[i]], i == #keys)
+    end
     self:line(indent .. close .. comma)
 end
 
@@ -145,7 +285,7 @@ function Page:message(indent, message)
         for _, part in ipairs(message) do
             if type(part) == "table" then
                 if is_text(part.message) then self:text(indent, part.message) end
-                local mime = is_text(part.mime) and " (" .. plain(part.mime) .. ")" or ""
+                local mime = is_text(part.mime) and " (" .. part.mime .. ")" or ""
                 if is_text(part.url) then self:text(indent, part.url .. mime) end
             elseif is_text(part) then
                 self:text(indent, part)
@@ -172,18 +312,18 @@ end
 
 function Page:entries(heading, list)
     if type(list) ~= "table" or #list == 0 then return end
-    self:section(("%s (%d)"):format(heading, #list), "KaptureSection", function()
+    self:section(("%s (%d)"):format(heading, #list), function()
         for _, entry in ipairs(list) do self:entry(entry) end
     end)
 end
 
 local function title_case(name)
-    return (tostring(name):gsub("_", " "):gsub("^%l", string.upper))
+    return (plain_name(name):gsub("_", " "):gsub("^%l", string.upper))
 end
 
 -- The ticket ----------------------------------------------------------------------
 
-local function summary(t)
+function Page:summary(t)
     local function joined(a, b)
         a, b = shown(a), shown(b)
         if a and b and a ~= b then return a .. " (" .. b .. ")" end
@@ -212,16 +352,27 @@ local function summary(t)
         { "Merged into", shown(t.mergedTicketId) },
         { "URL", shown(t.url) },
     }
-    return vim.tbl_filter(function(row) return row[2] ~= nil end, rows)
+    local labels, values = {}, {}
+    for _, row in ipairs(rows) do
+        if row[2] then labels[#labels + 1], values[#values + 1] = row[1], row[2] end
+    end
+    self:fields("", labels, values)
 end
+
+-- What is asked to choose by has a line for each.
+local LABEL_BYTES = 200
 
 --- A line that tells this ticket from others.
 ---@param ticket table
 ---@return string
 function M.label(ticket)
     local t = type(ticket.task_details) == "table" and ticket.task_details or {}
-    local parts = { shown(t.ticketId) or "?", shown(t.status) or "", shown(t.title) or "" }
-    return (table.concat(parts, "  "):gsub("%s+$", ""))
+    local title = is_text(t.title) and t.title:sub(1, cut_before(t.title, 1, math.min(#t.title, LABEL_BYTES)))
+    local parts = { shown(t.ticketId) or "?" }
+    for _, text in ipairs { shown(t.status) or "", shown(title or nil) or "" } do
+        if text ~= "" then parts[#parts + 1] = text end
+    end
+    return table.concat(parts, "  ")
 end
 
 ---@param ticket table
@@ -232,9 +383,9 @@ function M.ticket(ticket)
     local id = shown(t.ticketId) or "?"
     page:line(id .. "  " .. (shown(t.title) or "(no title)"), "KaptureTitle")
     page:line ""
-    page:fields("", summary(t))
+    page:summary(t)
     if is_text(t.detail) then
-        page:section("Detail", "KaptureSection", function() page:text("  ", t.detail) end)
+        page:section("Detail", function() page:text("  ", t.detail) end)
     end
     local conversations = ticket.conversation_type
     if type(conversations) == "table" then
@@ -242,7 +393,7 @@ function M.ticket(ticket)
     end
     local info = ticket.additional_info
     if type(info) == "table" and next(info) ~= nil then
-        page:section("Additional info", "KaptureSection", function() page:tree("  ", info) end)
+        page:section("Additional info", function() page:tree("  ", info) end)
     end
     local history = ticket.history
     if type(history) == "table" and next(history) ~= nil then
@@ -252,24 +403,11 @@ function M.ticket(ticket)
             if type(value) == "table" and #value > 0 then
                 page:entries(title_case(name), value)
             elseif type(value) == "table" and next(value) ~= nil then
-                page:section(title_case(name), "KaptureSection", function() page:tree("  ", value) end)
+                page:section(title_case(name), function() page:tree("  ", value) end)
             end
         end
     end
-    page:section("Raw fields", "KaptureSection", function() page:raw("  ", nil, ticket, true) end, true)
-    return page
-end
-
---- What stands there while there is no ticket.
----@param id string
----@param text string[]
----@param group string|nil
----@return kapture.nvim.Page
-function M.note(id, text, group)
-    local page = new_page()
-    page:line(id, "KaptureTitle")
-    page:line ""
-    for _, line in ipairs(text) do page:line((plain(line):gsub("%s*\n%s*", " ")), group) end
+    page:section("Raw fields", function() page:raw("  ", nil, ticket, true) end, true)
     return page
 end
 

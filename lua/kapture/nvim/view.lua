@@ -16,10 +16,10 @@ local RECENT_MAX = 50
 ---@field id string
 ---@field handle kapture.luv.Handle|nil the call that goes on
 ---@field serial integer which call that is
+---@field job kapture.nvim.Job|nil the page that is being made, or put into the buffer
 ---@field timer table|nil the spinner's
 ---@field loaded boolean a ticket is shown
----@field left boolean its call was cancelled by leaving the buffer
----@field levels table<integer, string>
+---@field page kapture.nvim.Page|nil the one that is shown
 ---@field status string|nil what the progress says beside the time
 
 ---@type table<integer, kapture.nvim.View> by buffer
@@ -48,14 +48,14 @@ local render = setmetatable({}, {
     __index = function(_, name) return require("kapture.nvim.render")[name] end,
 })
 
--- Whether the C module is there; says so where it is not.
-local function usable()
-    local module, message = require("kapture.nvim").module()
-    if not module then require("kapture.nvim").notify(message) end
-    return module ~= nil
-end
-
 local function notify(...) require("kapture.nvim").notify(...) end
+
+-- Runs a command of Vim's; what it can't do is said in one line.
+local function attempt(command)
+    local ok, why = pcall(vim.cmd, command)
+    if not ok then notify((tostring(why):gsub("^.-(E%d+:)", "%1"):match "^[^\n]*")) end
+    return ok
+end
 
 --- Ids shown in this session, the latest first.
 ---@return string[]
@@ -69,14 +69,6 @@ end
 
 -- A page into its buffer -------------------------------------------------------------
 
---- 'foldexpr' of these buffers.
----@param line integer
----@return string
-function M.foldexpr(line)
-    local view = views[api.nvim_get_current_buf()]
-    return view and view.levels[line] or "0"
-end
-
 --- 'foldtext': the heading itself.
 ---@return string
 function M.foldtext()
@@ -87,47 +79,128 @@ local function windows_of(buf)
     return vim.fn.win_findbuf(buf)
 end
 
--- Local to this buffer in this window: another buffer in it has its own.
+-- Local to this buffer in this window: another buffer in it has its own. They are
+-- set once, before 'filetype': what a user's ftplugin or the user sets then stays.
 local function set_window_options(win)
     api.nvim_win_call(win, function()
-        vim.cmd "setlocal foldmethod=expr foldexpr=v:lua.require'kapture.nvim.view'.foldexpr(v:lnum)"
-        vim.cmd "setlocal foldtext=v:lua.require'kapture.nvim.view'.foldtext() foldlevel=99 foldenable"
+        vim.cmd "setlocal foldmethod=manual foldenable foldlevel=99"
+        vim.cmd "setlocal foldtext=v:lua.require'kapture.nvim.view'.foldtext()"
         vim.cmd "setlocal wrap linebreak breakindent nospell nolist"
     end)
 end
 
+-- The names of the folds that are closed in this window, or nil where nobody
+-- could have closed or opened one yet.
+local function closed_folds(view, win)
+    if not view.page or not view.page.folds[1] then return nil end
+    return api.nvim_win_call(win, function()
+        local closed = {}
+        for _, fold in ipairs(view.page.folds) do
+            if vim.fn.foldlevel(fold.first) == 0 then return nil end
+            closed[fold.name] = vim.fn.foldclosed(fold.first) ~= -1
+        end
+        return closed
+    end)
+end
+
+-- Manual folds: those by expression are worked out anew, line by line, at each
+-- change. Where the user folds in another way, that is it.
+local function set_folds(page, win, closed)
+    api.nvim_win_call(win, function()
+        if vim.wo.foldmethod ~= "manual" then return end
+        vim.cmd "normal! zE"
+        for _, fold in ipairs(page.folds) do
+            vim.cmd(("%d,%dfold"):format(fold.first, fold.last))
+            local shut = fold.closed
+            if closed and closed[fold.name] ~= nil then shut = closed[fold.name] end
+            if not shut then vim.cmd(fold.first .. "foldopen") end
+        end
+    end)
+end
+
+-- Lines from..to of the page in the place of those in the buffer; cursors stay.
+local function put_lines(buf, from, to, lines)
+    local places = {}
+    for _, win in ipairs(windows_of(buf)) do
+        if win ~= api.nvim_get_current_win() then
+            places[win] = api.nvim_win_call(win, vim.fn.winsaveview)
+        end
+    end
+    local bo = vim.bo[buf]
+    -- Under `nvim -R` and `:view` a buffer is read-only, and a change is warned of.
+    local readonly = bo.readonly
+    bo.readonly, bo.modifiable = false, true
+    local ok, why = pcall(api.nvim_buf_set_lines, buf, from, to, false, lines)
+    bo.modifiable, bo.modified, bo.readonly = false, false, readonly
+    for win, place in pairs(places) do
+        api.nvim_win_call(win, function() vim.fn.winrestview(place) end)
+    end
+    if not ok then error(why, 0) end
+end
+
+local LINES = 256 -- at a time: about a millisecond
+
+local function same_lines(buf, from, lines)
+    local there = api.nvim_buf_get_lines(buf, from, from + #lines, false)
+    for i = 1, #lines do
+        if there[i] ~= lines[i] then return false end
+    end
+    return true
+end
+
+-- The page into the buffer, from the top, over what is there. To be run in slices.
 local function put(view, page)
-    local buf = view.buf
-    if not api.nvim_buf_is_valid(buf) then return end
-    local cursors = {}
-    for _, win in ipairs(windows_of(buf)) do cursors[win] = api.nvim_win_get_cursor(win) end
-    view.levels = page.levels
-    vim.bo[buf].modifiable = true
-    api.nvim_buf_set_lines(buf, 0, -1, false, page.lines)
-    vim.bo[buf].modifiable = false
-    vim.bo[buf].modified = false
-    api.nvim_buf_clear_namespace(buf, space, 0, -1)
-    for _, mark in ipairs(page.marks) do
-        api.nvim_buf_set_extmark(buf, space, mark[1] - 1, mark[2], { end_col = mark[3], hl_group = mark[4] })
+    local tick = require("kapture.nvim.slices").tick
+    local buf, n, marks, m = view.buf, #page.lines, page.marks, 1
+    local closed = {}
+    for _, win in ipairs(windows_of(buf)) do closed[win] = closed_folds(view, win) or false end
+    view.page = nil -- of what is in the buffer now, nothing is known
+    for from = 0, n - 1, LINES do
+        local lines = vim.list_slice(page.lines, from + 1, math.min(from + LINES, n))
+        api.nvim_buf_clear_namespace(buf, space, from, from + #lines)
+        if not same_lines(buf, from, lines) then put_lines(buf, from, from + #lines, lines) end
+        while marks[m] and marks[m] <= from + #lines do
+            api.nvim_buf_set_extmark(buf, space, marks[m] - 1, marks[m + 1], {
+                end_col = marks[m + 2], hl_group = marks[m + 3],
+            })
+            m = m + 4
+        end
+        if from + LINES < n then tick(65536) end -- the last lines come with their folds
     end
-    for win, cursor in pairs(cursors) do
-        api.nvim_win_set_cursor(win, { math.min(cursor[1], #page.lines), cursor[2] })
-        set_window_options(win)
-        api.nvim_win_call(win, function()
-            vim.cmd "normal! zx"
-            for _, line in ipairs(page.closed) do pcall(vim.cmd, line .. "foldclose") end
-        end)
+    local count = api.nvim_buf_line_count(buf)
+    while count > n do
+        local from = math.max(n, count - LINES)
+        api.nvim_buf_clear_namespace(buf, space, from, -1)
+        put_lines(buf, from, count, {})
+        count = from
+        tick(65536)
     end
+    for _, win in ipairs(windows_of(buf)) do set_folds(page, win, closed[win]) end
+    view.page = page
+end
+
+local function stop_job(view)
+    if view.job then view.job.cancel() end
+    view.job = nil
+end
+
+-- A few lines where there is no ticket, or none yet.
+local function put_note(view, text, group)
+    if not api.nvim_buf_is_valid(view.buf) then return end
+    stop_job(view)
+    local lines = { view.id, "" }
+    for _, line in ipairs(text) do lines[#lines + 1] = (line:gsub("%c+", " ")) end
+    local marks = { 1, 0, #view.id, "KaptureTitle" }
+    for i = 3, #lines do vim.list_extend(marks, { i, 0, #lines[i], group }) end
+    put(view, { lines = lines, marks = marks, folds = {} })
 end
 
 -- Progress ----------------------------------------------------------------------------
 
 local function stop_progress(view)
-    if view.timer then
-        view.timer:stop()
-        view.timer:close()
-        view.timer = nil
-    end
+    local timer = view.timer
+    view.timer = nil
+    if timer and not timer:is_closing() then timer:close() end
     if api.nvim_buf_is_valid(view.buf) then api.nvim_buf_clear_namespace(view.buf, progress_space, 0, -1) end
 end
 
@@ -154,49 +227,70 @@ end
 -- Fetching ----------------------------------------------------------------------------
 
 local function describe(message, err)
-    local words = ("%s: %s"):format(err.kind, message)
+    local words = err.kind == "config" and require("kapture.nvim").absent()
+    words = words or ("%s: %s"):format(err.kind, message)
     if err.kind == "auth" or err.kind == "config" then words = words .. " (see :checkhealth kapture)" end
     return words
 end
 
 local function cancel_view(view)
-    local handle = view.handle
+    local handle, job = view.handle, view.job
     view.handle = nil
     view.serial = view.serial + 1 -- what still comes is of no interest
+    stop_job(view)
     stop_progress(view)
     if handle then handle.cancel() end
-    return handle ~= nil
+    return handle ~= nil or job ~= nil
 end
 
-local function show_failure(view, words)
-    if view.loaded then return end -- an old ticket is better than none
-    put(view, render.note(view.id, { words, "", "R tries again, q closes." }, "KaptureError"))
+-- Said once: in the buffer, or, where that has a ticket in it, beside it. An old
+-- ticket is better than none.
+local function fail(view, words, level)
+    if view.loaded then return notify(("%s: %s"):format(view.id, words), level) end
+    put_note(view, { words, "", "R tries again, q closes." }, "KaptureError")
+end
+
+local function announce(view)
+    local event = { pattern = "KaptureLoaded", modeline = false }
+    if vim.fn.has "nvim-0.8" == 1 then event.data = { buf = view.buf, id = view.id } end
+    api.nvim_buf_call(view.buf, function() api.nvim_exec_autocmds("User", event) end)
+end
+
+local function show(view, ticket)
+    view.job = require("kapture.nvim.slices").run(function()
+        local page = render.ticket(ticket)
+        view.loaded = true
+        put(view, page)
+    end, function(ok, why)
+        view.job = nil
+        stop_progress(view)
+        if not ok then
+            view.loaded = false
+            return fail(view, "The ticket came, but can't be shown: " .. why)
+        end
+        remember(view.id)
+        announce(view)
+    end)
 end
 
 local function arrived(view, tickets, message, err)
     view.handle = nil
+    if tickets and tickets[1] then return show(view, tickets[1]) end
     stop_progress(view)
     if not tickets then
-        local words = describe(message, err)
-        show_failure(view, words)
-        notify(("%s: %s"):format(view.id, words))
-    elseif not tickets[1] then
-        show_failure(view, "The service does not know this ticket.")
-        notify(("%s: the service does not know this ticket"):format(view.id), vim.log.levels.WARN)
+        fail(view, describe(message, err))
     else
-        view.loaded = true
-        remember(view.id)
-        put(view, render.ticket(tickets[1]))
+        fail(view, "The service does not know this ticket.", vim.log.levels.WARN)
     end
 end
 
 local function fetch(view)
     cancel_view(view)
-    local client = require("kapture.nvim").client()
-    if not client then return show_failure(view, "No client could be made: see :messages.") end
+    local client, words = require("kapture.nvim").client()
+    if not client then return fail(view, words) end
+    if #view.id > 64 or not view.id:find "^[%w_-]+$" then return fail(view, "This is no ticket id.") end
     local serial = view.serial
-    view.left = false
-    if not view.loaded then put(view, render.note(view.id, { "Fetching the ticket …" }, "KaptureProgress")) end
+    if not view.loaded then put_note(view, { "Fetching the ticket …" }, "KaptureProgress") end
     start_progress(view)
     local configured = require("kapture.nvim").options
     local opts = vim.tbl_extend("keep", {
@@ -217,85 +311,119 @@ end
 
 -- Buffers and windows -------------------------------------------------------------------
 
-local function close_window()
-    local buf = api.nvim_get_current_buf()
-    local listed = #api.nvim_tabpage_list_wins(0) > 1 or #api.nvim_list_tabpages() > 1
-    if listed then
-        api.nvim_win_close(0, false)
-    else
-        local other = vim.fn.bufnr "#" -- which may have been wiped since
-        vim.cmd(other > 0 and other ~= buf and api.nvim_buf_is_valid(other) and "buffer " .. other or "enew")
-    end
+-- Floats and external windows come and go: notifications, Neovim's own messages.
+local function is_floating(win)
+    local config = api.nvim_win_get_config(win)
+    return config.relative ~= "" or config.external == true
 end
 
-local function on_leave(view)
-    if cancel_view(view) then
-        view.left = true
-        if not view.loaded then
-            put(view, render.note(view.id, { "Cancelled. R fetches it." }, "KaptureProgress"))
-        end
+local function pinned(win)
+    return vim.fn.exists "+winfixbuf" == 1 and vim.wo[win].winfixbuf
+end
+
+local function close_window()
+    local win, buf = api.nvim_get_current_win(), api.nvim_get_current_buf()
+    local others = vim.tbl_filter(function(other)
+        return other ~= win and not is_floating(other)
+    end, api.nvim_tabpage_list_wins(0))
+    if others[1] or is_floating(win) then
+        attempt "close"
+    elseif #api.nvim_list_tabpages() > 1 then
+        attempt "tabclose"
+    else
+        if pinned(win) then vim.wo[win].winfixbuf = false end
+        local other = vim.fn.bufnr "#"
+        if other < 1 or other == buf or not pcall(vim.cmd, "buffer " .. other) then attempt "enew" end
     end
 end
 
 local function make_view(buf, id)
-    local view = { buf = buf, id = id, serial = 0, loaded = false, left = false, levels = {} }
+    local view = { buf = buf, id = id, serial = 0, loaded = false }
     views[buf] = view
-    local bo = vim.bo[buf]
-    bo.buftype, bo.bufhidden, bo.swapfile, bo.undolevels = "nofile", "wipe", false, -1
-    bo.modifiable, bo.filetype = false, "kapture"
-    local function map(key, f, words)
-        api.nvim_buf_set_keymap(buf, "n", key, "", {
-            callback = f, noremap = true, nowait = true, silent = true, desc = words,
-        })
+    local function map(action, f, words)
+        local keys = require("kapture.nvim").keys[action]
+        for _, key in ipairs(type(keys) == "table" and keys or { keys or nil }) do
+            api.nvim_buf_set_keymap(buf, "n", key, "", {
+                callback = f, noremap = true, nowait = true, silent = true, desc = words,
+            })
+        end
     end
-    map("q", close_window, "Close the ticket")
-    map("R", function() fetch(view) end, "Fetch the ticket again")
-    map("<CR>", function() M.open_under_cursor() end, "Open the link or ticket under the cursor")
+    map("close", close_window, "Close the ticket")
+    map("refresh", function() fetch(view) end, "Fetch the ticket again")
+    map("follow", function() M.open_under_cursor() end, "Open the ticket under the cursor, or the fold")
     local group = api.nvim_create_augroup("kapture-" .. buf, { clear = true })
     local function on(event, f)
         api.nvim_create_autocmd(event, { group = group, pattern = ("<buffer=%d>"):format(buf), callback = f })
     end
-    on("BufLeave", function() on_leave(view) end)
-    on("BufEnter", function()
-        if view.left then fetch(view) end
+    on("BufWinEnter", function()
+        local win = api.nvim_get_current_win()
+        if view.page and not closed_folds(view, win) then set_folds(view.page, win) end
     end)
-    on("BufWinEnter", function() set_window_options(api.nvim_get_current_win()) end)
     on("BufUnload", function() cancel_view(view) end)
     on("BufWipeout", function()
         cancel_view(view)
         views[buf] = nil
         vim.schedule(function() pcall(api.nvim_del_augroup_by_id, group) end)
     end)
+    local bo = vim.bo[buf]
+    bo.buftype, bo.bufhidden, bo.swapfile, bo.undolevels, bo.modifiable = "nofile", "wipe", false, -1, false
+    for _, win in ipairs(windows_of(buf)) do set_window_options(win) end
+    bo.filetype = "kapture" -- last: a user's ftplugin has the last word
     return view
 end
 
 --- The autocommand of `kapture://` buffers.
 ---@param buf integer
 function M.read(buf)
-    if not usable() then return end
     set_highlights()
     local id = api.nvim_buf_get_name(buf):match "^kapture://(.*)$" or ""
     local view = views[buf] or make_view(buf, id)
-    for _, win in ipairs(windows_of(buf)) do set_window_options(win) end
-    view.loaded = false -- `:edit` has emptied the buffer
+    view.loaded, view.page = false, nil -- `:edit` has emptied the buffer
     fetch(view)
+end
+
+--- The same for a buffer that has the name of one and nothing else, as a session
+--- leaves it.
+---@param buf integer
+function M.adopt(buf)
+    if not views[buf] then M.read(buf) end
 end
 
 local function open_one(id, how)
     local name = "kapture://" .. id
     for _, win in ipairs(api.nvim_tabpage_list_wins(0)) do
-        if api.nvim_buf_get_name(api.nvim_win_get_buf(win)) == name then
+        local buf = api.nvim_win_get_buf(win)
+        if api.nvim_buf_get_name(buf) == name then
             api.nvim_set_current_win(win)
-            local view = views[api.nvim_get_current_buf()]
-            if view and not view.handle then fetch(view) end
+            vim.cmd "stopinsert"
+            local view = views[buf]
+            if not view then
+                M.read(buf)
+            elseif not view.handle then
+                fetch(view)
+            end
             return
         end
     end
-    local command = how.bang and "edit" or "split"
-    vim.cmd(("%s %s %s"):format(how.mods or "", command, vim.fn.fnameescape(name)))
+    local command = how.bang and not pinned(0) and "edit" or "split"
+    if not attempt(("%s %s %s"):format(how.mods or "", command, vim.fn.fnameescape(name))) then return end
+    vim.cmd "stopinsert" -- a picker's prompt may have been one to type in
+    local buf = api.nvim_get_current_buf()
+    if api.nvim_buf_get_name(buf) == name then M.adopt(buf) end
 end
 
 -- A list to pick from -----------------------------------------------------------------------
+
+-- In the command-line window no other can be opened: what comes then, waits.
+local function outside_of_cmdwin(f)
+    if vim.fn.getcmdwintype() == "" then return f() end
+    api.nvim_create_autocmd("CmdwinLeave", {
+        once = true,
+        callback = function()
+            vim.defer_fn(function() outside_of_cmdwin(f) end, 1)
+        end,
+    })
+end
 
 local function pick(tickets, how)
     vim.ui.select(tickets, { prompt = "Ticket", kind = "kapture", format_item = render.label }, function(ticket)
@@ -305,34 +433,36 @@ local function pick(tickets, how)
     end)
 end
 
-local function list_of(failed)
-    local ids = {}
-    for _, f in ipairs(failed or {}) do vim.list_extend(ids, f.ids or {}) end
-    return ids
+-- What did not come, in one message: two of them would have to be confirmed.
+local function say_what_is_missing(info)
+    local parts, level = {}, vim.log.levels.WARN
+    if #info.missing > 0 then parts[1] = "not known: " .. table.concat(info.missing, ", ") end
+    local first = (info.failed or {})[1]
+    if first then
+        local ids = {}
+        for _, failure in ipairs(info.failed) do vim.list_extend(ids, failure.ids or {}) end
+        parts[#parts + 1] = ("%s (%s: %s)"):format(table.concat(ids, ", "), first.kind, first.message)
+        level = vim.log.levels.ERROR
+    end
+    if parts[1] then notify(table.concat(parts, "; "), level) end
 end
 
 local function open_list(ids, how)
-    local client = require("kapture.nvim").client()
-    if not client then return end
+    local client, words = require("kapture.nvim").client()
+    if not client then return notify(words) end
     if listing then listing.cancel() end
     local mine
     api.nvim_echo({ { ("kapture: fetching %d tickets (:Kapture cancel)"):format(#ids) } }, false, {})
     mine = client:get_ticket(ids, { partial = true }, function(tickets, message, err)
         if listing == mine then listing = nil end
+        api.nvim_echo({ { "" } }, false, {})
+        vim.cmd "redraw" -- or what follows would be a second message, to be confirmed
         if not tickets then
             if err.kind ~= "cancelled" then notify(describe(message, err)) end
             return
         end
-        api.nvim_echo({ { "" } }, false, {})
-        local failed = list_of(message.failed)
-        if #message.missing > 0 then
-            notify("not known: " .. table.concat(message.missing, ", "), vim.log.levels.WARN)
-        end
-        if #failed > 0 then
-            local first = message.failed[1]
-            notify(("%s (%s: %s)"):format(table.concat(failed, ", "), first.kind, first.message))
-        end
-        if #tickets > 0 then pick(tickets, how) end
+        say_what_is_missing(message)
+        if #tickets > 0 then outside_of_cmdwin(function() pick(tickets, how) end) end
     end)
     listing = mine
 end
@@ -342,10 +472,11 @@ end
 ---@param how {mods: string|nil, bang: boolean|nil}|nil
 function M.open(ids, how)
     how = how or {}
-    if not usable() then return end
+    local module, words = require("kapture.nvim").module()
+    if not module then return notify(words) end
     for _, id in ipairs(ids) do
         if #id > 64 or not id:find "^[%w_-]+$" then
-            return notify(("invalid_ids: %q is no ticket id"):format(id))
+            return notify(("invalid_ids: %s is no ticket id"):format(vim.inspect(id)))
         end
     end
     if #ids == 1 then return open_one(ids[1], how) end
@@ -367,9 +498,7 @@ function M.cancel()
     for _, view in pairs(views) do
         if cancel_view(view) then
             n = n + 1
-            if not view.loaded then
-                put(view, render.note(view.id, { "Cancelled. R fetches it." }, "KaptureProgress"))
-            end
+            if not view.loaded then put_note(view, { "Cancelled. R fetches it." }, "KaptureProgress") end
         end
     end
     notify(n == 0 and "nothing to cancel" or "cancelled", vim.log.levels.INFO)

@@ -1,0 +1,13 @@
+/*
+ * What bin/kapture needs of the system and Lua's own libraries lack. It stands
+ * in the registry as "kapture.command", for lua/kapture/cli/system.lua alone: it
+ * is no part of the module's interface and may change at any time.
+ */
+#ifndef KAP_COMMAND_H
+#define KAP_COMMAND_H
+
+#include "lua/compat.h"
+
+void kapL_command_register(lua_State *L);
+
+#endif

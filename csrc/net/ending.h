@@ -1,0 +1,59 @@
+/*
+ * The end of the process, which may come at any moment: exit(3) called on one
+ * thread while engines work on others. Their threads would go on in libcurl and
+ * in the TLS library while those libraries' own exit handlers free what they
+ * use. So all engines are in one list, and an exit handler, which runs before
+ * the libraries' do, gets everybody out of libcurl and lets nobody back in.
+ *
+ * A fork(2) is much the same: a child that inherited a lock of the TLS library's
+ * from a thread that it does not have would wait for it for ever, in exit(3) at
+ * the latest. So everybody is out while a thread forks, and comes back then.
+ *
+ * Once the end has begun, engines stay as they are: nothing of theirs is freed, since what
+ * frees it is libcurl. Calls that were under way end with the kind `closed`, and
+ * so do later ones.
+ */
+#ifndef KAP_ENDING_H
+#define KAP_ENDING_H
+
+#include <stdbool.h>
+
+struct kap_engine;
+
+/* Registers the handler, once in a process and after curl_global_init: handlers
+ * run last in, first out. False: no memory. */
+bool kap_ending_watch(void);
+
+/* Whether the process has begun to end. */
+bool kap_ending_begun(void);
+/* Called once it has, before a call is told so: keeps any thread but the one that
+ * ends the process waiting. What it would do next might be to report a failure
+ * that is none, or to exit as well, with another status. The wait is a second at
+ * most, for the host may join the thread before it ends. */
+void kap_ending_pause(void);
+
+/* Puts a new engine in the list. False: too late, it must not be used. */
+bool kap_ending_add(struct kap_engine *e);
+/* Claims an engine for being freed, which the handler then waits for. False: too
+ * late, it must be left alone. */
+bool kap_ending_claim(struct kap_engine *e);
+/* Takes a claimed engine out of the list. */
+void kap_ending_remove(struct kap_engine *e);
+
+/* Between the two, nobody else adds, claims or removes engines, and the handler
+ * does not look at them. False: too late, and nothing to release. */
+bool kap_ending_lock(void);
+void kap_ending_unlock(void);
+
+/* Between the two, this thread may call libcurl for the engine. False: too late,
+ * it may not, and there is nothing to leave. Waits while another thread forks. */
+bool kap_ending_enter(struct kap_engine *e);
+void kap_ending_leave(struct kap_engine *e);
+/* Whether those inside are to leave soon. */
+bool kap_ending_calls(void);
+
+/* For libcurl's callbacks: the handler waits for a bounded time only. A thread
+ * that was stuck for longer, and comes back while the process ends, stays here. */
+void kap_ending_gate(void);
+
+#endif

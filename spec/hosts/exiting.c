@@ -1,0 +1,489 @@
+/*
+ * The process ends while calls are under way, at a moment like any other:
+ *
+ *   exiting WAY                            ends so once; the ways are at the end
+ *   exiting again RUNS STATUS COMMAND ...  runs a command again and again
+ *
+ * A command ends EXIT_MS milliseconds after its start, with the status 7 unless
+ * its way says otherwise; EXIT_RUN counts the runs. "fine" is what is printed when
+ * each run of many ended with the right status, and soon.
+ */
+#include "host.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STATUS 7
+/* A run that takes longer hangs. */
+#define RUN_SECONDS 30.0
+
+extern char **environ;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void nap(double seconds)
+{
+    struct timespec t = {(time_t)seconds, 0};
+    t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
+    nanosleep(&t, NULL);
+}
+
+/* again ---------------------------------------------------------------------- */
+
+/* The status, 128 and the signal's number, or -1: it had to be killed. */
+static int run_once(char **command)
+{
+    pid_t pid;
+    int status;
+    double until = now() + RUN_SECONDS;
+    if (posix_spawnp(&pid, command[0], NULL, NULL, command, environ) != 0)
+        HOST_FAIL("%s can't be run", command[0]);
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        if (now() >= until) {
+            kill(pid, SIGKILL);
+            waitpid(pid, &status, 0);
+            return -1;
+        }
+        nap(0.001);
+    }
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int again(int runs, int wanted, char **command)
+{
+    const char *span = getenv("EXIT_SPAN_MS");
+    double most = span != NULL ? atof(span) : 60, begun = now(), asked = 0;
+    int counts[256] = {0}, hung = 0, wrong = 0;
+    for (int i = 0; i < runs; i++) {
+        /* spread evenly, and the same each time: multiples of the golden ratio */
+        double share = 0.6180339887 * i, ms = most * (share - (int)share);
+        char text[32];
+        snprintf(text, sizeof text, "%.3f", ms);
+        setenv("EXIT_MS", text, 1);
+        snprintf(text, sizeof text, "%d", i);
+        setenv("EXIT_RUN", text, 1);
+        asked += ms / 1e3;
+        int status = run_once(command);
+        if (status < 0)
+            hung++;
+        else
+            counts[status]++;
+    }
+    for (int s = 0; s < 256; s++) {
+        if (s != wanted && counts[s] > 0)
+            printf("%d of %d ended with status %d\n", counts[s], runs, s);
+        wrong += s != wanted ? counts[s] : 0;
+    }
+    if (hung > 0)
+        printf("%d of %d did not end\n", hung, runs);
+    const char *limit = getenv("EXIT_SECONDS");
+    double each = (now() - begun - asked) / runs;
+    if (each > (limit != NULL ? atof(limit) : 1))
+        printf("a run took %.1f s longer than it was to\n", each);
+    else if (wrong == 0 && hung == 0)
+        puts("fine");
+    return 0;
+}
+
+/* What is under way ------------------------------------------------------------ */
+
+static int lua_now(lua_State *L)
+{
+    lua_pushnumber(L, now());
+    return 1;
+}
+
+static double start;
+
+static double end_of_run(void)
+{
+    const char *ms = getenv("EXIT_MS");
+    return start + (ms != NULL ? atof(ms) : 0) / 1e3;
+}
+
+static int which_run(void)
+{
+    const char *run = getenv("EXIT_RUN");
+    return run != NULL ? atoi(run) : 0;
+}
+
+static int lua_until(lua_State *L)
+{
+    lua_pushnumber(L, end_of_run());
+    return 1;
+}
+
+/* Every other run has HTTP/1.1, with a handshake for each call. */
+static const char prelude[] =
+    "kapture = require 'kapture'\n"
+    "local run = tonumber(os.getenv 'EXIT_RUN') or 0\n"
+    "calls = tonumber(os.getenv 'EXIT_CALLS') or 200\n"
+    "function options(more)\n"
+    "  local o = { ca_file = os.getenv 'KAPTURE_CA_FILE', retries = 0,\n"
+    "    concurrency = calls, base_url = run % 2 == 1 and os.getenv "
+    "'EXIT_HTTP1' or nil }\n"
+    "  for k, v in pairs(more or {}) do o[k] = v end\n"
+    "  return o\n"
+    "end\n"
+    "function flood(n)\n"
+    "  local c = kapture.new(options())\n"
+    "  for i = 1, n or calls do c:submit(('713%09d'):format(i)) end\n"
+    "  return c\n"
+    "end\n"
+    /* so many calls are under way for as long as it takes */
+    "function work(...)\n"
+    "  local clients = { ... }\n"
+    "  while now() < till() do\n"
+    "    for _, c in ipairs(clients) do\n"
+    "      local _, ended = c:step(math.min(till() - now(), 0.005))\n"
+    "      for i = 1, #ended do c:submit(('713%09d'):format(i)) end\n"
+    "    end\n"
+    "  end\n"
+    "end\n"
+    "function ids(n)\n"
+    "  local list = {}\n"
+    "  for i = 1, n do list[i] = ('713%09d'):format(i) end\n"
+    "  return list\n"
+    "end\n"
+    "function closed(tickets, message, err)\n"
+    "  assert(not tickets and err.kind == 'closed', message)\n"
+    "end\n";
+
+static lua_State *state_with(lua_CFunction open)
+{
+    lua_State *L = luaL_newstate();
+    HOST_CHECK(L != NULL);
+    luaL_openlibs(L);
+    lua_register(L, "now", lua_now);
+    lua_register(L, "till", lua_until);
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "preload");
+    lua_pushcfunction(L, open);
+    lua_setfield(L, -2, "kapture");
+    lua_pop(L, 2);
+    host_run(L, prelude, "");
+    return L;
+}
+
+static lua_State *state(void)
+{
+    return state_with(luaopen_kapture);
+}
+
+/* libcurl and the TLS library are there before threads use them, and before
+ * their handlers may run. */
+static void open_first(void)
+{
+    lua_close(state());
+}
+
+static lua_State *busy_state(void)
+{
+    lua_State *L = state();
+    host_run(L, "client = flood() work(client)", "");
+    return L;
+}
+
+/* The ways ---------------------------------------------------------------------- */
+
+static int by_exit(void)
+{
+    busy_state();
+    exit(STATUS);
+}
+
+static int by_closing(void)
+{
+    lua_close(busy_state());
+    exit(STATUS);
+}
+
+static int by_return(void)
+{
+    busy_state();
+    return STATUS;
+}
+
+/* Threads with states of their own, each with two engines, in whatever they are
+ * doing: they may be making them just now, or closing them. */
+static void *be_busy(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        lua_State *L = state();
+        host_run(L,
+                 "local a, b = flood(calls / 8), flood(calls / 8)\n"
+                 "for _ = 1, 3 do a:step(0.002) b:step(0.002) end",
+                 "");
+        lua_close(L);
+    }
+    return NULL;
+}
+
+static int with_several(void)
+{
+    pthread_t threads[3];
+    open_first();
+    for (int i = 0; i < 3; i++)
+        HOST_CHECK(pthread_create(&threads[i], NULL, be_busy, NULL) == 0);
+    lua_State *L = state();
+    host_run(L, "a, b = flood(calls / 4), flood(calls / 4) work(a, b)", "");
+    exit(STATUS);
+}
+
+/* What a thread in a blocking call sees of the end: nothing, or that. */
+static void *block(void *arg)
+{
+    lua_State *L = state();
+    host_run(L,
+             "local client = kapture.new(options { batch_size = 1 })\n"
+             "local list = ids(calls)\n"
+             "while true do\n"
+             "  local tickets, message, err = client:get_ticket(list)\n"
+             "  if not tickets and err.kind == 'closed' then break end\n"
+             "  assert(tickets, message)\n"
+             "end\n"
+             "closed(client:get_ticket '713000000001')\n"
+             "closed(kapture.get_ticket('713000000001', options()))\n",
+             "");
+    lua_close(L);
+    return arg;
+}
+
+static int with_blocking(void)
+{
+    pthread_t threads[2];
+    open_first();
+    for (int i = 0; i < 2; i++)
+        HOST_CHECK(pthread_create(&threads[i], NULL, block, NULL) == 0);
+    while (now() < end_of_run())
+        nap(end_of_run() - now());
+    exit(STATUS);
+}
+
+static pthread_t blocked;
+
+static void join_blocked(void)
+{
+    if (pthread_join(blocked, NULL) != 0)
+        _exit(1);
+}
+
+/* The host waits for its thread, after the libraries' own handlers. */
+static int with_joined(void)
+{
+    HOST_CHECK(atexit(join_blocked) == 0);
+    open_first();
+    return pthread_create(&blocked, NULL, block, NULL) == 0 ? with_blocking()
+                                                            : 1;
+}
+
+static lua_State *kept;
+
+static void use_kept(void)
+{
+    if (luaL_dostring(
+            kept,
+            "local request = client:submit '713000000001'\n"
+            "closed(request:wait(1))\n"
+            "closed(client:get_ticket '713000000001')\n"
+            "assert(client:step(1) == 0 and client:fd() == nil)\n"
+            "closed(kapture.get_ticket('713000000001', options()))\n"
+            "local other = kapture.new(options())\n"
+            "closed(other:submit('713000000001'):result())\n"
+            "for _, ticket, err in kapture.tickets(ids(3), options()) do\n"
+            "  assert(not ticket and err.kind == 'closed')\n"
+            "end\n"
+            "for _, ticket, err in loop do assert(ticket or err) end\n"
+            "old:cancel()\n")) {
+        fprintf(stderr, "%s\n", lua_tostring(kept, -1));
+        _exit(1);
+    }
+    lua_close(kept);
+}
+
+/* A handler that was registered first runs last: all is over by then. */
+static int and_use_later(void)
+{
+    HOST_CHECK(atexit(use_kept) == 0);
+    kept = busy_state();
+    host_run(kept,
+             "old = client:submit '713000000002'\n"
+             "loop = kapture.tickets(ids(9), options { batch_size = 1 })\n"
+             "loop()\n",
+             "");
+    exit(STATUS);
+}
+
+static void close_kept(void)
+{
+    lua_close(kept);
+    kept = state();
+    host_run(kept, "client = flood() client:step()", "");
+}
+
+/* One that was registered last runs first: nothing is over yet. */
+static int and_close_first(void)
+{
+    kept = busy_state();
+    HOST_CHECK(atexit(close_kept) == 0);
+    exit(STATUS);
+}
+
+/* Children end, one with calls of its own; the parent's go on. */
+static int in_child(void)
+{
+    lua_State *L = busy_state();
+    for (int i = 0; i < 2; i++) {
+        pid_t child = fork();
+        int status;
+        HOST_CHECK(child >= 0);
+        if (child == 0) {
+            alarm(30);
+            if (i == 1)
+                host_run(L, "assert(client:submit('713000000001'):wait(20))",
+                         "");
+            if (i == 1)
+                host_run(L, "other = flood() other:step(0.003)", "");
+            exit(STATUS);
+        }
+        HOST_CHECK(waitpid(child, &status, 0) == child);
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != STATUS)
+            HOST_FAIL("the child ended with status %d", status);
+    }
+    host_run(L,
+             "assert(client:submit('713000000001'):wait(30))\n"
+             "client = flood() client:step()\n",
+             "");
+    exit(STATUS);
+}
+
+/* The module comes by dlopen, and is let go of while its calls go on. */
+static int unloaded(void)
+{
+    const char *path = getenv("EXIT_MODULE");
+    HOST_CHECK(path != NULL);
+    for (int i = 0; i < 2; i++) {
+        void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        if (lib == NULL)
+            HOST_FAIL("%s", dlerror());
+        lua_CFunction open;
+        void *symbol = dlsym(lib, "luaopen_kapture");
+        HOST_CHECK(symbol != NULL);
+        memcpy(&open, &symbol, sizeof open);
+        lua_State *L = state_with(open);
+        host_run(L, "client = flood() work(client)", "");
+        if (i == which_run() % 2)
+            lua_close(L);
+        HOST_CHECK(dlclose(lib) == 0);
+    }
+    exit(STATUS);
+}
+
+static int at_once(void)
+{
+    busy_state();
+    if (which_run() % 2 == 0)
+        _exit(STATUS);
+#ifdef __APPLE__
+    _exit(STATUS);
+#else
+    quick_exit(STATUS);
+#endif
+}
+
+static int by_signal(void)
+{
+    busy_state();
+    raise(SIGTERM);
+    return 1;
+}
+
+/* By os.exit in a hook, in the middle of a call. */
+static int in_hook(void)
+{
+    lua_State *L = state();
+    host_run(L,
+             "local close = tonumber(os.getenv 'EXIT_RUN') % 4 > 1\n"
+             "local others = flood(20)\n"
+             "local client = kapture.new(options { batch_size = 1, hook = "
+             "function()\n"
+             "  if now() >= till() then os.exit(7, close) end\n"
+             "end })\n"
+             "while true do client:get_ticket(ids(calls)) end\n",
+             "");
+    return 1;
+}
+
+/*
+ * A thread that is stuck within libcurl, in a system call that blocks, comes back
+ * when the bound of the wait for it has passed, and while the process still ends.
+ */
+static int stuck; /* 1: the next connect is to block */
+
+__attribute__((visibility("default"))) int
+connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    static int (*real)(int, const struct sockaddr *, socklen_t);
+    if (real == NULL) {
+        void *symbol = dlsym(RTLD_NEXT, "connect");
+        memcpy(&real, &symbol, sizeof real);
+    }
+    if (__atomic_exchange_n(&stuck, 0, __ATOMIC_SEQ_CST) == 1) {
+        __atomic_store_n(&stuck, 2, __ATOMIC_SEQ_CST);
+        nap(2.5);
+    }
+    return real(fd, address, len);
+}
+
+static void take_a_while(void)
+{
+    nap(1.5);
+}
+
+static int while_stuck(void)
+{
+    HOST_CHECK(atexit(take_a_while) == 0);
+    lua_State *L = busy_state();
+    stuck = 1;
+    host_run(L, "other = flood() other:step()", "");
+    while (__atomic_load_n(&stuck, __ATOMIC_SEQ_CST) != 2)
+        nap(0.001);
+    exit(STATUS);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*end)(void);
+    } ways[] = {
+        {"exit", by_exit},           {"close", by_closing},
+        {"return", by_return},       {"several", with_several},
+        {"blocking", with_blocking}, {"joined", with_joined},
+        {"later", and_use_later},    {"first", and_close_first},
+        {"child", in_child},         {"unloaded", unloaded},
+        {"at-once", at_once},        {"signal", by_signal},
+        {"hook", in_hook},           {"stuck", while_stuck},
+    };
+    start = now();
+    if (argc > 4 && strcmp(argv[1], "again") == 0)
+        return again(atoi(argv[2]), atoi(argv[3]), argv + 4);
+    for (size_t i = 0; argc == 2 && i < sizeof ways / sizeof *ways; i++)
+        if (strcmp(argv[1], ways[i].name) == 0)
+            return ways[i].end();
+    HOST_FAIL("no such way to end");
+}
