@@ -39,9 +39,9 @@ describe("the module", function()
         local function names(one) return one == "luajit" and "5.1" or one end
         for _, other in ipairs { "5.1", "5.3", "5.4", "5.5", "luajit" } do
             local dir = (os.getenv "BUILD" or "build") .. "/" .. other
-            local file = names(other) ~= names(abi) and io.open(dir .. "/kapture.so")
-            if file then
-                file:close()
+            local built = names(other) ~= names(abi) and io.open(dir .. "/kapture.so")
+            if built then
+                built:close()
                 local output, code = ask.child(([[
                     package.cpath = %q
                     local ok, why = pcall(require, "kapture")
