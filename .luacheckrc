@@ -1,4 +1,4 @@
--- One code base for Lua 5.1 to 5.4 and LuaJIT: what all of them have.
+-- One code base for Lua 5.1 to 5.5 and LuaJIT: what all of them have.
 std = "min"
 max_line_length = 120
 unused_args = false -- a callback's signature says what it is given

@@ -4,7 +4,7 @@
 #   make demo              build it, fetch a ticket from the sandbox over HTTPS
 #   make test              build every ABI and run the specs under each
 #
-#   make                   build/5.4/kapture.so; ABI=luajit, 5.1, 5.3 for others
+#   make                   build/5.4/kapture.so; ABI=luajit, 5.1, 5.3, 5.5 for others
 #   make static            build/<ABI>/libkapture.a, for hosts that link it in
 #   make all               both, for every ABI whose headers are installed
 #   make nvim              lua/kapture.so: makes this directory a Neovim plugin
@@ -15,6 +15,8 @@
 #   make lint              every linter; lint-format, lint-lua, ... for one
 #   make test-gnutls       the specs on that flavour, OpenResty's LuaJIT
 #   make check-peers       behind Apache, Caddy and HAProxy, over a bad line
+#   make check-platforms   on other releases of Debian, in chroots; as root
+#   make check-arm64       built for arm64, emulated
 #   make check-valgrind    the specs under valgrind
 #   make check-asan        under AddressSanitizer and UBSan
 #   make check-tsan        under ThreadSanitizer
@@ -25,7 +27,7 @@
 #                          calls, a million ids, in flat memory; 1,000 runs of
 #                          the command at random
 #   make check-symbols     luaopen_kapture is all that is exported
-#   make simulate RUNS=5000 pace against models of services
+#   make simulate RUNS=5000 pace, bad ids and outages, against models of services
 #   make fuzz TIME=60       each fuzzer for so many seconds
 #   make coverage          of csrc/, by lines and branches, by specs and fuzzers
 #   make format            csrc/ as .clang-format has it
@@ -52,23 +54,24 @@ INSTALL ?= install
 OS  := $(shell uname -s)
 OUT := $(BUILD)/$(ABI)
 
-.PHONY: default static all nvim probes hosts install uninstall clean
-.PHONY: deps demo sandbox gateway test test-build gnutls test-gnutls check-valgrind check-asan check-gc \
-        check-tsan soak check-symbols check-nvim check-peers \
-        bench check-speed
-.PHONY: lint lint-format lint-cppcheck lint-tidy lint-lua lint-shell format
-.PHONY: doc dist has-lua FORCE
+.PHONY: default static all nvim probes hosts install uninstall clean deps demo \
+        sandbox gateway test test-build gnutls test-gnutls check-valgrind \
+        check-asan check-gc check-tsan soak check-symbols check-nvim \
+        check-peers bench check-speed lint lint-format lint-cppcheck lint-tidy \
+        lint-lua lint-parse lint-shell format doc dist has-lua FORCE fuzz \
+        coverage check-platforms check-arm64
 
 default: $(OUT)/kapture.so ; @:
 static: $(OUT)/libkapture.a ; @:
 
 # --- One Lua ------------------------------------------------------------------
 
-ABIS := 5.4 luajit 5.1 5.3
+ABIS := 5.4 luajit 5.1 5.3 5.5
 ifeq (,$(filter $(ABI),$(ABIS)))
 $(error ABI=$(ABI) is not one of $(ABIS))
 endif
 
+LUA_5.5    := lua5.5
 LUA_5.4    := lua5.4
 LUA_5.3    := lua5.3
 LUA_5.1    := lua5.1
@@ -77,6 +80,7 @@ LUA ?= $(LUA_$(ABI))
 
 # What pkg-config calls it on Debian, Arch and FreeBSD; Fedora's and Homebrew's
 # "lua" is whichever is newest there.
+LUA_PCS_5.5    := lua5.5 lua55 lua-5.5 'lua >= 5.5 lua < 5.6'
 LUA_PCS_5.4    := lua5.4 lua54 lua-5.4 'lua >= 5.4 lua < 5.5'
 LUA_PCS_5.3    := lua5.3 lua53 lua-5.3 'lua >= 5.3 lua < 5.4'
 LUA_PCS_5.1    := lua5.1 lua51 lua-5.1 'lua >= 5.1 lua < 5.2'
@@ -211,14 +215,23 @@ probes: $(patsubst spec/support/%.c,$(OUT)/%.so,$(wildcard spec/support/*.c))
 
 # --- Simulations: what decides, alone, against models of services ---------------
 
+# What decides, alone against models: no network, no Lua, no clock. policy/ is
+# built here where no Lua header is looked for, which is the proof that it needs none.
 .PHONY: simulate
-simulate: $(BUILD)/simulations/pace
+SIMULATE = $(CC) $(CFLAGS) $(CPPFLAGS) -std=c11 -D_GNU_SOURCE -Wall -Wextra -Icsrc \
+  $(CURL_CFLAGS) $(LDFLAGS) -o $@
+simulate: $(BUILD)/simulations/pace $(BUILD)/simulations/isolate
 	$(BUILD)/simulations/pace $(RUNS)
+	$(BUILD)/simulations/isolate $(RUNS)
 $(BUILD)/simulations/pace: spec/simulations/pace.c csrc/net/pace.c csrc/net/pace.h
 	$(say) HOST $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -std=c11 -Wall -Wextra -Icsrc $(LDFLAGS) -o $@ \
-	  spec/simulations/pace.c csrc/net/pace.c -lm
+	$(Q)$(SIMULATE) spec/simulations/pace.c csrc/net/pace.c -lm
+$(BUILD)/simulations/isolate: spec/simulations/isolate.c spec/simulations/support.c \
+    spec/simulations/support.h $(wildcard csrc/policy/*.[ch]) csrc/base/failure.c
+	$(say) HOST $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(SIMULATE) $(filter %.c,$^) -lm
 
 # --- Hosts: programs with Lua and this inside ---------------------------------
 
@@ -255,64 +268,6 @@ nvim:
 	$(Q)mv -f lua/.kapture.so lua/kapture.so
 	$(Q)if command -v nvim >/dev/null; then nvim -es -u NONE -i NONE -c 'helptags doc' -c q; fi
 
-# --- Installation -------------------------------------------------------------
-
-VERSION := $(shell sed -n 's/.*KAPTURE_VERSION "\(.*\)"/\1/p' csrc/kapture.h)
-LUA_FILES := $(patsubst lua/%,%,$(wildcard lua/kapture/*.lua \
-               lua/kapture/*/*.lua lua/resty/*.lua))
-LUA_SUBDIRS := $(sort $(patsubst %/,%,$(dir $(LUA_FILES))))
-BINDIR = $(PREFIX)/bin
-ADIR  = $(LIBDIR)/kapture/$(ABI)
-PCDIR = $(LIBDIR)/pkgconfig
-# Where the command looks for it: see lua/kapture/cli/sandbox.lua.
-SANDBOXDIR = $(PREFIX)/share/kapture/sandbox
-TYPESDIR   = $(PREFIX)/share/kapture/library
-PAGES := man/man1/kapture.1 bash-completion/completions/kapture \
-         zsh/site-functions/_kapture fish/vendor_completions.d/kapture.fish
-
-install: default static
-	$(INSTALL) -d '$(DESTDIR)$(CMODDIR)' '$(DESTDIR)$(ADIR)' \
-	  '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PCDIR)' '$(DESTDIR)$(BINDIR)'
-	$(INSTALL) -m 644 $(OUT)/kapture.so '$(DESTDIR)$(CMODDIR)/kapture.so'
-	$(INSTALL) -m 644 $(OUT)/libkapture.a '$(DESTDIR)$(ADIR)/libkapture.a'
-	$(INSTALL) -m 644 csrc/kapture.h '$(DESTDIR)$(PREFIX)/include/kapture.h'
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
-	  -e 's|@ABI@|$(ABI)|' -e 's|@VERSION@|$(VERSION)|' \
-	  -e 's|@CURL_LIBS@|$(CURL_LIBS)|' kapture.pc.in > $(OUT)/kapture.pc
-	$(INSTALL) -m 644 $(OUT)/kapture.pc '$(DESTDIR)$(PCDIR)/kapture.pc'
-	for d in $(LUA_SUBDIRS); do \
-	  $(INSTALL) -d "$(DESTDIR)$(LMODDIR)/$$d" && \
-	  $(INSTALL) -m 644 lua/$$d/*.lua "$(DESTDIR)$(LMODDIR)/$$d" || exit 1; done
-	sed -e '1s|.*|#!/usr/bin/env $(LUA)|' -e 's|^  local lua_dir = .*|  local lua_dir = "$(LMODDIR)"|' \
-	  -e 's|^  local so_dir = .*|  local so_dir = "$(CMODDIR)"|' -e '/^  local abi = /d' \
-	  -e '/^local function directory/,/^$$/d' -e '/^local function checkout/,/^$$/d' bin/kapture > $(OUT)/kapture
-	$(INSTALL) -m 755 $(OUT)/kapture '$(DESTDIR)$(BINDIR)/kapture'
-	$(INSTALL) -d '$(DESTDIR)$(SANDBOXDIR)/lua' '$(DESTDIR)$(TYPESDIR)' \
-	  $(foreach f,$(PAGES),'$(DESTDIR)$(PREFIX)/share/$(dir $(f))')
-	$(INSTALL) -m 644 library/kapture.lua '$(DESTDIR)$(TYPESDIR)/kapture.lua'
-	$(INSTALL) -m 644 doc/kapture.1 '$(DESTDIR)$(PREFIX)/share/man/man1/kapture.1'
-	$(INSTALL) -m 644 completion/kapture.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/kapture'
-	$(INSTALL) -m 644 completion/_kapture '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_kapture'
-	$(INSTALL) -m 644 completion/kapture.fish '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kapture.fish'
-	$(INSTALL) -m 644 $(wildcard sandbox/*.*) '$(DESTDIR)$(SANDBOXDIR)'
-	$(INSTALL) -m 755 sandbox/run sandbox/with '$(DESTDIR)$(SANDBOXDIR)'
-	$(INSTALL) -m 644 sandbox/lua/*.lua '$(DESTDIR)$(SANDBOXDIR)/lua'
-
-# The command and what is with it, the header and kapture.pc go with the last ABI.
-uninstall:
-	rm -f '$(DESTDIR)$(CMODDIR)/kapture.so' '$(DESTDIR)$(ADIR)/libkapture.a'
-	for f in $(LUA_FILES); do rm -f "$(DESTDIR)$(LMODDIR)/$$f"; done
-	for d in $(foreach d,$(LUA_SUBDIRS),'$(DESTDIR)$(LMODDIR)/$(d)') \
-	  '$(DESTDIR)$(LMODDIR)/kapture' '$(DESTDIR)$(ADIR)'; do \
-	  test ! -d "$$d" || rmdir "$$d" 2>/dev/null || true; done
-	if test ! -d '$(DESTDIR)$(LIBDIR)/kapture' || \
-	   rmdir '$(DESTDIR)$(LIBDIR)/kapture' 2>/dev/null; then \
-	  rm -f '$(DESTDIR)$(PREFIX)/include/kapture.h' \
-	    '$(DESTDIR)$(PCDIR)/kapture.pc' '$(DESTDIR)$(BINDIR)/kapture'; \
-	  for f in $(PAGES); do rm -f '$(DESTDIR)$(PREFIX)/share/'"$$f"; done; \
-	  rm -rf '$(DESTDIR)$(SANDBOXDIR)' '$(DESTDIR)$(TYPESDIR)'; \
-	  rmdir '$(DESTDIR)$(PREFIX)/share/kapture' 2>/dev/null || true; fi
-
 # --- Trying and testing -------------------------------------------------------
 
 deps:
@@ -337,134 +292,6 @@ test: test-build
 test-build: deps
 	+$(call each_abi,default static probes hosts check-symbols)
 
-# The plugin alone, in a real Neovim; `make test` has it, too.
-check-nvim: deps
-	+$(Q)$(MAKE) --no-print-directory ABI=luajit default probes
-	@spec/run luajit spec/nvim_spec.lua
-
-# What only a network can do, with real servers at its other end. Takes root, for
-# network namespaces. Most of the time is spent waiting: four at a time.
-PEERS_ABIS ?= 5.4 luajit
-check-peers:
-	@tools/deps peers
-	+@for abi in $(PEERS_ABIS); do \
-	  $(MAKE) --no-print-directory ABI=$$abi default probes $(BUILD)/$$abi/link || exit 1; done
-	@JOBS=4 spec/run $(PEERS_ABIS) spec/peers/wan.lua , spec/peers/apache.lua , \
-	  spec/peers/caddy.lua , spec/peers/haproxy.lua
-
-# Debian's packages for developing with the two flavours exclude each other, but
-# their headers are the same: the library is all that differs.
-GNUTLS_LIBS  ?= -l:libcurl-gnutls.so.4
-GNUTLS_BUILD := $(BUILD)/gnutls
-GNUTLS       := BUILD='$(GNUTLS_BUILD)' CURL_LIBS='$(GNUTLS_LIBS)'
-gnutls:
-	+$(Q)$(MAKE) --no-print-directory $(GNUTLS) default static
-
-GNUTLS_SPECS ?= $(wildcard spec/[a-n]*_spec.lua) , $(wildcard spec/[o-z]*_spec.lua)
-test-gnutls: deps
-	+$(Q)$(MAKE) --no-print-directory ABI=luajit $(GNUTLS) default static probes hosts
-	@BUILD='$(GNUTLS_BUILD)' KAPTURE_HOSTS='$(GNUTLS_BUILD)/luajit' KAPTURE_TLS=GnuTLS \
-	  spec/run luajit $(GNUTLS_SPECS)
-
-# The interpreter under valgrind: an error, or a block that is lost for good,
-# fails the run.
-VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full \
-            --show-leak-kinds=definite --errors-for-leak-kinds=definite \
-            --suppressions=spec/support/valgrind.supp
-VALGRIND_ABIS ?= 5.4
-# Not those that only start other programs: what these load, valgrind never sees.
-VALGRIND_SPECS ?= $(filter-out $(addprefix spec/,$(addsuffix _spec.lua,cli \
-  completion examples exit gateway harness hosts nvim readme resty sandbox sandbox_faults sandbox_run \
-  ticket)),$(wildcard spec/*_spec.lua))
-# Two take half of the time: they run beside the others.
-VALGRIND_LONG := spec/decode_spec.lua spec/fields_spec.lua
-check-valgrind: deps
-	+$(call each_abi,default probes hosts)
-	@WRAP='$(VALGRIND)' spec/run $(VALGRIND_ABIS) $(filter $(VALGRIND_LONG),$(VALGRIND_SPECS)) , \
-	  $(filter-out $(VALGRIND_LONG),$(VALGRIND_SPECS))
-	@EXIT_TOOL='$(VALGRIND)' EXIT_RUNS=4 spec/run --tags=threads 5.4 spec/exit_spec.lua
-
-# The specs with the module under AddressSanitizer and UBSan. Not those that only
-# start programs other than a Lua: what loads the module there has no runtime.
-ASAN := BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer \
-  -fsanitize=address,undefined -fno-sanitize-recover=undefined' \
-  LDFLAGS=-fsanitize=address,undefined
-ASAN_ABIS ?= 5.4 luajit 5.3 5.1
-ASAN_SPECS ?= $(filter-out $(addprefix spec/,$(addsuffix _spec.lua,cli \
-  completion examples exit gateway harness nvim readme resty sandbox sandbox_faults sandbox_run \
-  ticket)),$(wildcard spec/*_spec.lua))
-check-asan: deps
-	+@for abi in $(ASAN_ABIS); do \
-	  $(MAKE) --no-print-directory ABI=$$abi $(ASAN) default probes hosts && \
-	  CC=gcc spec/sanitized libasan.so $(BUILD)/asan $$abi $(ASAN_SPECS) || exit 1; done
-
-# The engine's thread and all who have to do with it, under ThreadSanitizer. Last,
-# the control: without its locks the engine has races, and they are found.
-TSAN := CFLAGS='-O1 -g -fsanitize=thread' LDFLAGS=-fsanitize=thread
-TSAN_LIB = $(shell gcc -print-file-name=libtsan.so.2)
-TSAN_ROUNDS ?= 3000
-TSAN_SPECS ?= $(patsubst %,spec/%_spec.lua,async luv cqueues socket_select fairness rate) , \
-  $(patsubst %,spec/%_spec.lua,chaos stress tickets hook batch deadline isolate retry)
-check-tsan: deps
-	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes hosts BUILD=$(BUILD)/tsan $(TSAN)
-	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 spec/run --tags=threads 5.4 spec/hosts_spec.lua
-	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 EXIT_TOOL='env TSAN_OPTIONS=exitcode=66' EXIT_RUNS=10 \
-	  spec/run --tags=threads 5.4 spec/exit_spec.lua
-	@CC=gcc LEAKS=0 KAPTURE_TSAN=1 KAPTURE_STRESS_ROUNDS=$(TSAN_ROUNDS) spec/sanitized libtsan.so.2 \
-	  $(BUILD)/tsan 5.4 $(TSAN_SPECS)
-	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes BUILD=$(BUILD)/tsan-control \
-	  CPPFLAGS='-include $(CURDIR)/spec/support/nolocks.h' $(TSAN)
-	@BUILD=$(BUILD)/tsan-control SPEC_TIMEOUT=120 KAPTURE_STRESS_ROUNDS=300 KAPTURE_STRESS_SEED=1 \
-	  WRAP='env LD_PRELOAD=$(TSAN_LIB) TSAN_OPTIONS=exitcode=66' \
-	  spec/run 5.4 spec/stress_spec.lua 2>&1 | \
-	  grep 'ThreadSanitizer: data race' >/dev/null || \
-	  { echo "ThreadSanitizer missed the races of an engine without locks" >&2; exit 1; }
-	@echo "and the races of an engine without locks are found"
-
-# All three with the collector at its hastiest: see spec/support/gc.lua. A pace
-# is tool:ABI:setting; the last two know one ABI.
-GC_PACES ?= asan:5.4:generational asan:5.4:step asan:5.4:hook=2000 asan:luajit:step \
-  asan:luajit:hook=2000 asan:5.3:step asan:5.1:step tsan:5.4:generational tsan:5.4:step \
-  valgrind:5.4:step valgrind:5.4:hook=2000
-GC_SPECS ?= $(patsubst %,spec/%_spec.lua,async decode fields ids isolate partial \
-  response result retry)
-check-gc: deps
-	+@for pace in $(GC_PACES); do echo "$$pace"; IFS=:; set -- $$pace; unset IFS; \
-	  LEAKS=0 KAPTURE_GC=$$3 $(MAKE) --no-print-directory check-$$1 \
-	  ASAN_ABIS=$$2 ASAN_SPECS='$(GC_SPECS)' VALGRIND_ABIS=$$2 \
-	  VALGRIND_SPECS='$(GC_SPECS)' TSAN_ROUNDS=500 || exit 1; done
-
-# The long forms of mixed_spec, chaos_spec and cli_random_spec, then 100,000 calls
-# and a million ids in one process.
-SOAK_CALLS ?= 100000
-SOAK_IDS   ?= 1000000
-soak: deps
-	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes
-	@KAPTURE_MIXED_SEEDS=50 KAPTURE_MIXED_IDS=5000 KAPTURE_CHAOS_ROUNDS=300 \
-	  KAPTURE_CLI_ROUNDS=1000 SPEC_TIMEOUT=3600 \
-	  spec/run 5.4 spec/mixed_spec.lua spec/chaos_spec.lua spec/cli_random_spec.lua
-	@LUA_PATH='./?.lua;;' LUA_CPATH='$(BUILD)/5.4/?.so;;' \
-	  lua5.4 spec/soak/soak.lua $(SOAK_CALLS) $(SOAK_IDS)
-
-# --- Speed: see bench/README.md ------------------------------------------------
-
-bench:
-	@tools/deps bench
-	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default static
-	+$(Q)$(MAKE) --no-print-directory ABI=luajit default
-	@bench/run
-
-# Instructions, counted: the same on every run, and under load.
-check-speed: deps
-	@bench/decode/run --check
-	@bench/call/run --check
-
-check-symbols: $(OUT)/kapture.so $(OUT)/libkapture.a
-	@for f in $^; do case $$f in *.so) dyn=-D;; *) dyn=;; esac; \
-	  names=$$($(NM) $$dyn -g --defined-only $$f | awk 'NF == 3 {print $$3}'); \
-	  test "$$names" = luaopen_kapture || \
-	  { echo "$$f exports:" $$names >&2; exit 1; }; done
-
 # --- Pages and releases -------------------------------------------------------
 
 doc:
@@ -479,45 +306,7 @@ dist:
 	git archive --prefix=kapture-$(VERSION)/ -o $(BUILD)/kapture-$(VERSION).tar.gz HEAD
 	@echo $(BUILD)/kapture-$(VERSION).tar.gz
 
-# --- Linters ------------------------------------------------------------------
-
-C_FILES   = $(shell find csrc spec examples bench -name "*.[ch]")
-LUA_DIRS := $(wildcard lua library plugin sandbox spec examples bench bin tools rockspec)
-
-lint: lint-format lint-cppcheck lint-tidy lint-lua lint-shell
-
-lint-format:
-	clang-format --dry-run --Werror $(C_FILES)
-format:
-	clang-format -i $(C_FILES)
-
-lint-cppcheck:
-	cppcheck -q --std=c11 --enable=warning,performance,portability \
-	  --library=posix --library=lua --library=libcurl \
-	  --library=tools/cppcheck.cfg --inline-suppr --error-exitcode=1 -Icsrc csrc
-
-lint-tidy:
-	printf "%s\n" $(SRCS) | xargs -n 1 -P 2 -I{} \
-	  clang-tidy --quiet {} -- $(ALL_CFLAGS)
-
-lint-lua:
-	luacheck -q $(LUA_DIRS)
-
-lint-shell:
-	shellcheck -S warning $$(grep -rlE --exclude='*.lua' '^#!.*[ /](ba|da)?sh' .ci tools sandbox spec examples bench)
-
 clean:
 	rm -rf $(BUILD) lua/kapture.so
 
-# --- Fuzzing -------------------------------------------------------------------
-
-.PHONY: fuzz
-TIME ?= 60
-fuzz:
-	spec/fuzz/run $(TIME)
-
-# Lines and branches of csrc/ that the specs and the fuzzers run.
-.PHONY: coverage
-coverage:
-	@tools/deps lint
-	TIME=$(TIME) spec/coverage
+include mk/install.mk mk/check.mk mk/lint.mk

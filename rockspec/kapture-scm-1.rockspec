@@ -16,7 +16,7 @@ description = {
     labels = { "http", "curl", "crm", "api", "neovim", "openresty" },
 }
 dependencies = {
-    "lua >= 5.1, < 5.5",
+    "lua >= 5.1, < 5.6",
     "argparse", -- for the command
 }
 external_dependencies = {

@@ -1,5 +1,7 @@
 -- kapture.cqueues, and the plain client as a pollable of cqueues.
-local cqueues = require "cqueues"
+local there, cqueues = pcall(require, "cqueues")
+if not there and _VERSION >= "Lua 5.5" then return end -- nobody packages it for that yet
+assert(there, cqueues)
 local condition = require "cqueues.condition"
 local adapter = require "kapture.cqueues"
 local kapture = require "kapture"

@@ -100,12 +100,13 @@ describe("examples/", function()
   end)
 
   for _, name in ipairs { "luv", "cqueues" } do
-    it(name .. ".lua", function()
+    -- nobody packages them for 5.5 yet
+    if _VERSION < "Lua 5.5" or pcall(require, name) then it(name .. ".lua", function()
       local text, code = run("lua examples/" .. name .. ".lua 713516551148 404000000001")
       assert.equal(0, code, text)
       assert.truthy(text:find("713516551148\tPending", 1, true), text)
       assert.truthy(text:find("404000000001\tno such ticket", 1, true), text)
-    end)
+    end) end
   end
 
   it("testing/", function()

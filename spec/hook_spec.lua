@@ -2,6 +2,7 @@
 -- Then everybody else who may call in: finalizers, coroutines, odd arguments.
 local ask = require "spec.support.ask"
 local kapture = require "kapture"
+local pace = require "spec.support.pace"
 local sandbox = require "spec.support.sandbox"
 
 local abi = os.getenv "ABI"
@@ -183,15 +184,13 @@ end
 
 describe("a finalizer", function()
     local function with(pause, body)
-        -- 5.4's interpreter begins in generational mode, which may put a major
+        -- 5.4's and 5.5's interpreters begin in generational mode, which may put a major
         -- collection off until the heap has grown many times over
-        local mode_before = _VERSION == "Lua 5.4" and collectgarbage "incremental"
-        local pause_before = collectgarbage("setpause", pause)
-        local step_before = collectgarbage("setstepmul", 1000)
+        local mode_before = _VERSION >= "Lua 5.4" and collectgarbage "incremental"
+        local pause_before, step_before = pace(pause, 1000)
         collectgarbage() -- the pause before this one was still the old one
         local ok, why = pcall(body)
-        collectgarbage("setpause", pause_before)
-        collectgarbage("setstepmul", step_before)
+        pace(pause_before, step_before)
         if mode_before == "generational" then collectgarbage(mode_before) end
         assert.is_true(ok, why)
     end
@@ -268,8 +267,7 @@ describe("a finalizer in a small heap", function()
             if _VERSION == "Lua 5.4" then
                 collectgarbage("incremental", 10, 1000, 1)
             else
-                collectgarbage("setpause", 10)
-                collectgarbage("setstepmul", 10000)
+                require "spec.support.pace" (10, 10000)
             end
         ]] .. program):format(...), { MALLOC_PERTURB_ = "165" })
         assert.are.equal("true\n", output)

@@ -1,6 +1,7 @@
 -- A bad id alone: requests that fail are taken apart.
 local kapture = require "kapture"
 local calls = require "spec.support.calls"
+local pace = require "spec.support.pace"
 local sandbox = require "spec.support.sandbox"
 
 local options, ids_of = calls.options, calls.ids_of
@@ -380,11 +381,10 @@ describe("isolate", function()
             assert.is_false(other:done())
         end
         -- each allocation may be the one at which it is collected
-        local pause, stepmul = collectgarbage("setpause", 0), collectgarbage("setstepmul", 10000)
+        local pause, stepmul = pace(0, 10000)
         collectgarbage "restart"
         for _ = 1, 2 do client:step(1) end
-        collectgarbage("setpause", pause)
-        collectgarbage("setstepmul", stepmul)
+        pace(pause, stepmul)
         client:close()
     end)
 

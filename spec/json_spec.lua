@@ -106,6 +106,7 @@ describe("containers", function()
         assert.is_true(list[2] == kapture.null)
     end)
 
+    if not require("cjson").stand_in then
     it("go through cjson and back, empty ones too where it has array_mt", function()
         local output = ask.child(([[
             -- a lua-cjson with array_mt, as far as that matters: the real one, which
@@ -122,4 +123,5 @@ describe("containers", function()
         ]]):format(sandbox.https, sandbox.token, sandbox.ca))
         assert.are.equal("TEST 1\n", output)
     end)
+    end
 end)

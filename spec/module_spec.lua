@@ -35,6 +35,26 @@ describe("the module", function()
         assert.are.equal("function\n", output)
     end)
 
+    it("says so where it was built for another Lua, and brings nobody down", function()
+        local function names(one) return one == "luajit" and "5.1" or one end
+        for _, other in ipairs { "5.1", "5.3", "5.4", "5.5", "luajit" } do
+            local dir = (os.getenv "BUILD" or "build") .. "/" .. other
+            local built = names(other) ~= names(abi) and io.open(dir .. "/kapture.so")
+            if built then
+                built:close()
+                local output, code = ask.child(([[
+                    package.cpath = %q
+                    local ok, why = pcall(require, "kapture")
+                    print(ok, why)
+                ]]):format(dir .. "/?.so"))
+                assert.equal(0, code, other .. ": " .. output)
+                -- the linker's words, or our own
+                assert.truthy(output:find "^false.*undefined symbol: lua" or
+                    output:find("is for Lua " .. other .. ", and was loaded by Lua " .. abi, 1, true), output)
+            end
+        end
+    end)
+
     it("sets no global and prints nothing", function()
         local output, code = ask.child [[
             local before = {}
@@ -250,7 +270,7 @@ describe("a client", function()
         assert.has_error(function() client:get_ticket() end)
     end)
 
-    if abi == "5.4" then
+    if _VERSION >= "Lua 5.4" then
         it("is closed at the end of its block", function()
             local kept
             assert(load([[

@@ -29,13 +29,20 @@ local function answers(spec, status, body, ids)
     return list[1]
 end
 
--- curl's exit code on each of the three, nil where it is not tried.
+-- curl's exit code on each of the three, nil where it is not tried. Where TLS ends
+-- without its own goodbye, curl 7.88 says what is missing of HTTP (52, 18), and
+-- curl 8.14 that it could not receive (56).
 local function breaks(spec, codes, o)
-    local urls, wanted, got = {}, {}, {}
+    local urls, wanted, got, abrupt = {}, {}, {}, {}
     for i, on in ipairs(everywhere) do
-        if codes[i] then urls[#urls + 1], wanted[#wanted + 1] = sandbox.url(spec, { on = on }), codes[i] end
+        if codes[i] then
+            urls[#urls + 1], wanted[#wanted + 1] = sandbox.url(spec, { on = on }), codes[i]
+            abrupt[#urls] = on == "https1" and not spec:find "notify" and (codes[i] == 52 or codes[i] == 18)
+        end
     end
-    for i, r in ipairs(curl.each(urls, ID, o)) do got[i] = r.code end
+    for i, r in ipairs(curl.each(urls, ID, o)) do
+        got[i] = abrupt[i] and r.code == 56 and wanted[i] or r.code
+    end
     assert.same({ spec, wanted }, { spec, got })
 end
 
@@ -496,8 +503,9 @@ describe("sandbox faults: another way #once", function()
         for _, on in ipairs(everywhere) do
             local key = sandbox.key()
             local url = sandbox.url("idleclose,ms=30", { on = on, key = key })
-            -- The second request comes when the first connection is gone.
-            curl.post(url, ID, { times = 2, more = "--rate 3/s" })
+            -- The second request comes when the first connection is gone; over HTTP/2,
+            -- curl 8.23 takes that for a failure of the request.
+            curl.post(url, ID, { times = 2, more = "--rate 3/s --retry 1 --retry-all-errors" })
             local list = sandbox.requests(key)
             assert.equal(2, #list)
             assert.not_equal(list[1].conn, list[2].conn)

@@ -152,8 +152,8 @@ describe("the types of #once", function()
     for _, text in ipairs(files) do
       for line in text:gmatch "%-%-%-@%l+ [^\n]+" do
         if not line:find "^%-%-%-@meta" then
-          for name in line:gmatch "%f[%w.]kapture%.[%w_.]+" do
-            name = name:gsub("%.+$", "")
+          for word in line:gmatch "%f[%w.]kapture%.[%w_.]+" do
+            local name = word:gsub("%.+$", "")
             assert.is_truthy(known[name] or name:find "^kapture%.new" or kapture[name:match "^kapture%.(.*)"], line)
           end
         end

@@ -121,8 +121,12 @@ static int c_peak(lua_State *L)
 
 int main(int argc, char **argv)
 {
-    lua_State *L = argc > 1 ? lua_newstate(lua_memory, NULL) : NULL;
-    if (L == NULL)
+#if LUA_VERSION_NUM >= 505
+    lua_State *L = lua_newstate(lua_memory, NULL, 0);
+#else
+    lua_State *L = lua_newstate(lua_memory, NULL);
+#endif
+    if (argc < 2 || L == NULL)
         return 2;
     luaL_openlibs(L);
     lua_register(L, "reset", reset);

@@ -227,9 +227,8 @@ static void drive(lua_State *L, kap_iterator *it, int table, uint64_t place)
 static void read_ahead(lua_State *L, kap_iterator *it, int table)
 {
     kap_call *c = &it->request->call;
-    while (!it->closed &&
-           kapL_source_fill(L, it, table, it->size,
-                            c->stop.kind != KAP_KIND_NONE)) {
+    while (!it->closed && kapL_source_fill(L, it, table, it->size,
+                                           c->stop.kind != KAP_KIND_NONE)) {
         if (it->closed)
             return;
         if (!kap_call_seal(c))

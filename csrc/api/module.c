@@ -100,6 +100,30 @@ static int version(lua_State *L)
     return 1;
 }
 
+/*
+ * Nothing else may be called before this. Most pairs of Luas already part at the
+ * linker, for want of a function that the other does not have; 5.4 and 5.5 have
+ * the same names, and another idea of where a state keeps its registry.
+ */
+static void check_lua(lua_State *L)
+{
+#if LUA_VERSION_NUM >= 504
+    int here = (int)lua_version(L);
+    if (here != LUA_VERSION_NUM)
+        luaL_error(L,
+                   "kapture: this build is for Lua %d.%d, and was loaded by "
+                   "Lua %d.%d: build it with ABI=%d.%d, and have "
+                   "LUA_CPATH_%d_%d lead there",
+                   LUA_VERSION_NUM / 100, LUA_VERSION_NUM % 100, here / 100,
+                   here % 100, here / 100, here % 100, here / 100, here % 100);
+#endif
+#if LUA_VERSION_NUM >= 502
+    luaL_checkversion(L); /* the kinds of numbers, too */
+#else
+    (void)L;
+#endif
+}
+
 int luaopen_kapture(lua_State *L)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -108,6 +132,7 @@ int luaopen_kapture(lua_State *L)
         {"tickets", tickets},
         {NULL, NULL},
     };
+    check_lua(L);
     pthread_once(&once, start_curl);
     if (curl_ready != CURLE_OK)
         return luaL_error(L, "kapture: libcurl can't be initialised: %s",

@@ -68,8 +68,7 @@ static kap_client *push_same(lua_State *L, int cache, kap_settings **settings)
     return NULL;
 }
 
-kap_client *kapL_shared_client(lua_State *L, int cache,
-                                kap_settings **settings)
+kap_client *kapL_shared_client(lua_State *L, int cache, kap_settings **settings)
 {
     kap_client *last = push_same(L, cache, settings);
     if (last != NULL)

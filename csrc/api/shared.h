@@ -11,6 +11,6 @@
  * by those: the engine then keeps its handles as they are.
  */
 kap_client *kapL_shared_client(lua_State *L, int cache,
-                                kap_settings **settings);
+                               kap_settings **settings);
 
 #endif

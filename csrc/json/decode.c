@@ -37,7 +37,7 @@ void kapL_decode_begin(lua_State *L, kap_decode *d, kap_decode_session *s,
     }
     texts = 1 << (64 - s->text_shift);
     s->array_mt = kapL_absindex(L, array_mt);
-    luaL_checkstack(L, 1 + s->room + texts, "no room to decode");
+    kapL_room(L, 1 + s->room + texts);
     lua_pushliteral(L, "");
     s->empty = lua_gettop(L);
     s->keys = s->empty + 1;
@@ -137,11 +137,12 @@ static bool open_container(lua_State *L, kap_decode *d, kap_decode_frame *fr,
     size_t level = (size_t)(fr - s->frames);
     unsigned size = 0;
 
-    if (level + d->depth > KAP_DECODE_MAX_DEPTH ||
-        (level % STACK_LEVELS == 0 && !lua_checkstack(L, STACK_SLOTS))) {
+    if (level + d->depth > KAP_DECODE_MAX_DEPTH) {
         d->status = KAP_JSON_DEPTH;
         return kap_decode_fail_at(d, p, "nested too deeply");
     }
+    if (level % STACK_LEVELS == 0)
+        kapL_room(L, STACK_SLOTS);
     fr->count = 0;
     kap_frame_field(s, fr, m->field);
     fr->place = at;
@@ -205,7 +206,7 @@ static bool decode(lua_State *L, kap_decode *d, kap_member m)
 
     if (d->status != KAP_JSON_OK)
         return false;
-    luaL_checkstack(L, STACK_SLOTS, "no room to decode");
+    kapL_room(L, STACK_SLOTS);
     s->look = (size_t)(end - p) > d->stride ? p + d->stride : end;
     if (d->paused > 0)
         goto late;

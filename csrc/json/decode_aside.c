@@ -21,7 +21,7 @@ void kapL_put_aside(lua_State *L, kap_decode *d, const kap_decode_frame *fr,
     unsigned values = (unsigned)(lua_gettop(L) - top);
     aside *a;
 
-    luaL_checkstack(L, 4, "no room to decode");
+    kapL_room(L, 4);
     lua_createtable(L, (int)values + 1, 0);
     lua_insert(L, top + 1);
     a = lua_newuserdata(L, sizeof *a + levels * sizeof a->level[0]);
@@ -50,11 +50,7 @@ kap_decode_frame *kapL_take_up(lua_State *L, kap_decode *d,
     d->paused = 0;
     lua_rawgeti(L, table, 1);
     a = lua_touserdata(L, -1);
-    if (!lua_checkstack(L, (int)a->values + STACK_SLOTS)) {
-        d->status = KAP_JSON_DEPTH;
-        kap_decode_fail_at(d, d->p, "nested too deeply");
-        return NULL;
-    }
+    kapL_room(L, (int)a->values + STACK_SLOTS);
     for (unsigned i = 0; i < levels; i++) {
         kap_decode_place *inner = kap_new_place(s);
 

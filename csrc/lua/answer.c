@@ -71,7 +71,7 @@ bool kapL_answer_read(lua_State *L, kap_request *r, kap_batch *b, double until,
     const kap_reading *reading = &r->client->reading;
     kap_engine *engine = r->client->engine;
     bool success = false;
-    luaL_checkstack(L, 40, "request");
+    kapL_room(L, 40);
     kapL_getuservalue(L, me);
     kapL_push_array_mt(L);
     if (t->outcome == KAP_OUTCOME_NOMEM)

@@ -39,7 +39,7 @@ typedef struct kap_client {
     kap_message *message; /* the last call's: the next one's, mostly */
     int concurrency;      /* limits: of all its calls together */
     double rate;
-    pid_t pid;            /* whose engine it is: a forked child makes its own */
+    pid_t pid; /* whose engine it is: a forked child makes its own */
     bool closed;
     /* While the client works on an answer, the only Lua that runs is finalizers
      * (and debug hooks). They may cancel and close: that is recorded, and done

@@ -1,5 +1,5 @@
 /*
- * One Lua API for 5.1, LuaJIT, 5.3 and 5.4: what is missing in an older one
+ * One Lua API for 5.1, LuaJIT, and 5.3 to 5.5: what is missing in an older one
  * is defined here, under the name the newest has. All static.
  */
 #ifndef KAP_COMPAT_H
@@ -14,6 +14,10 @@
  * do with knowing. */
 _Noreturn LUA_API int lua_error(lua_State *L);
 _Noreturn LUALIB_API int luaL_error(lua_State *L, const char *fmt, ...);
+
+/* Room for so many values more. We need little of it at a time: what a stack
+ * lacks for that is memory, except deep in a recursion of the caller's. */
+#define kapL_room(L, n) luaL_checkstack((L), (n), "not enough memory")
 
 #if LUA_VERSION_NUM < 502
 
@@ -31,7 +35,7 @@ static inline int kapL_absindex(lua_State *L, int idx)
 
 static inline void kapL_setfuncs(lua_State *L, const luaL_Reg *l, int nup)
 {
-    luaL_checkstack(L, nup, "too many upvalues");
+    kapL_room(L, nup);
     for (; l->name != NULL; l++) {
         for (int i = 0; i < nup; i++)
             lua_pushvalue(L, -nup);

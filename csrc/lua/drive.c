@@ -55,8 +55,8 @@ static int work_protected(lua_State *L)
     bool ok = true;
     if (!kapL_client_request(L, 1, w->request))
         return luaL_error(L, "kapture: a request has lost its userdata");
-    bool all = kapL_answer_read(L, w->request, w->batch, w->until, &w->batch,
-                                &ok);
+    bool all =
+        kapL_answer_read(L, w->request, w->batch, w->until, &w->batch, &ok);
     if (!ok)
         kapL_nomem(L);
     if (all)
@@ -114,7 +114,7 @@ void kapL_drive_work(lua_State *L, int client, double until)
         kapL_hook_deliver(L, client);
         kap_client_check_fork(c); /* a hook may have done that */
         kap_client_check_ending(c);
-        luaL_checkstack(L, 10, "kapture");
+        kapL_room(L, 10);
         work w = {c, NULL, NULL, until};
         lua_pushcfunction(L, work_protected);
         lua_pushvalue(L, client);
@@ -156,7 +156,7 @@ static int nothing(lua_State *L)
 void kapL_drive_wait(lua_State *L, kap_client *c, double seconds)
 {
     if ((lua_gethookmask(L) & LUA_MASKCALL) != 0) {
-        luaL_checkstack(L, 1, "kapture");
+        kapL_room(L, 1);
         kap_client_settle_mark(c); /* whoever waits has taken it back */
         lua_pushcfunction(L, nothing);
         lua_call(L, 0, 0);
@@ -198,12 +198,13 @@ static int call_protected(lua_State *L)
 int kapL_drive_call(lua_State *L, int client, kap_request *r)
 {
     int me = lua_gettop(L);
-    luaL_checkstack(L, 10, "kapture");
+    kapL_room(L, 10);
     lua_pushcfunction(L, call_protected);
     lua_pushvalue(L, me);
     lua_pushvalue(L, client);
     int status = lua_pcall(L, 2, 0, 0);
-    if (status != 0) /* no memory, or Ctrl-C: the call is over, not the client */
+    if (status !=
+        0) /* no memory, or Ctrl-C: the call is over, not the client */
         kap_request_end(r, KAP_KIND_CANCELLED, "interrupted by an error");
     kapL_client_forget(L, client, r);
     kap_client_settle_mark(lua_touserdata(L, client));

@@ -20,7 +20,6 @@ _Noreturn void kapL_argerror(lua_State *L, int arg, const char *func,
     luaL_error(L, "bad argument #%d to '%s' (%s)", arg, func, words);
 }
 
-
 #define ERROR_TYPE "kapture.error"
 
 /* print(err), error(err) and logs show the message. */

@@ -70,7 +70,7 @@ void kapL_hook_deliver(lua_State *L, int client)
 {
     kap_client *c = lua_touserdata(L, client);
     while (c->events.first != NULL && !c->working) {
-        luaL_checkstack(L, 10, "kapture");
+        kapL_room(L, 10);
         lua_pushcfunction(L, deliver_protected);
         lua_pushvalue(L, client);
         kap_event *e = kap_events_shift(&c->events);

@@ -164,7 +164,7 @@ void kapL_options(lua_State *L, int idx, kap_settings *into, int functions,
         FAIL(&p, "table expected, got %s", luaL_typename(L, idx));
         return;
     }
-    luaL_checkstack(L, 10, "options");
+    kapL_room(L, 10);
     for (lua_pushnil(L); lua_next(L, idx) != 0; lua_pop(L, 1)) {
         const option *o;
         const char *name;

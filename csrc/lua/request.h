@@ -16,10 +16,10 @@ typedef struct kap_request {
     struct kap_request *next_ended;
     bool submitted; /* by client:submit: counted and reported by step */
     bool in_ended;
-    bool collected; /* its finalizer has run */
-    bool ending;    /* a finalizer has ended it in the middle of the client's
+    bool collected;  /* its finalizer has run */
+    bool ending;     /* a finalizer has ended it in the middle of the client's
                      * work: done when that is */
-    bool nomem;     /* it has ended because memory ran out */
+    bool nomem;      /* it has ended because memory ran out */
     uint32_t extras; /* tickets that were not asked for */
     char shown[KAP_SHOWN_MAX]; /* the value that is no id */
 } kap_request;

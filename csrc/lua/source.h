@@ -12,13 +12,14 @@
 #define KAP_NO_ID UINT64_MAX
 
 typedef struct kap_iterator {
-    kap_request *request; /* its call; the userdata is in the iterator's table */
+    kap_request
+        *request; /* its call; the userdata is in the iterator's table */
     kap_client *client;
     uint64_t *order; /* a ring: numbers of ids in the call, or KAP_NO_ID */
     uint32_t room;   /* in the ring: how far is read ahead, at most */
     uint32_t size;   /* ids in a batch, at most */
     uint64_t taken, given; /* entries of the ring, since the beginning */
-    long position; /* in a table source; -1: another kind of source */
+    long position;         /* in a table source; -1: another kind of source */
     bool drained, closed, prepared;
     bool busy;     /* in a round: its source or a hook may call it again */
     double turned; /* when the engine last had its turn */

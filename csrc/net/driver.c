@@ -4,7 +4,11 @@
 #include "base/random.h"
 #include "net/ending.h"
 
+#include <errno.h>
 #include <math.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
 
 /* Connections over HTTP/2, each with many streams: more only cost handshakes */
 #define HTTP2_CONNECTIONS 4L
@@ -117,6 +121,11 @@ static CURLMcode tune(kap_engine *e)
 /* Gives it to libcurl; false: it has ended instead, and been delivered. */
 static bool launch(kap_engine *e, kap_transfer *t)
 {
+    if (e->multi == NULL && (e->multi = curl_multi_init()) == NULL) {
+        snprintf(t->error, sizeof t->error, "%s", strerror(EMFILE));
+        fail(e, t, KAP_OUTCOME_FAILED, CURLE_COULDNT_CONNECT);
+        return false;
+    }
     if (!kap_handles_equip(&e->handles, t)) {
         deliver(e, t);
         return false;
@@ -258,6 +267,43 @@ static void heed(kap_engine *e, kap_transfer *t)
     }
 }
 
+/*
+ * Transfers may wait for another's handshake, to share its connection if that is
+ * HTTP/2. Where it is not, libcurl (8.14, 8.23) leaves them waiting until there
+ * is an answer, and a service may take long over one. So those that have begun
+ * nothing are put in once more as soon as a request goes out on a connection
+ * that is new: by then it is known for what it is.
+ */
+static void wake(kap_engine *e, kap_transfer *first)
+{
+    kap_transfer *next;
+    first->leads = false;
+    for (kap_transfer *t = e->queue.active.first; t != NULL; t = next) {
+        next = t->next;
+        if (t->opened || t->sent > 0 ||
+            strcmp(t->message->url, first->message->url) != 0)
+            continue;
+        CURLMcode rc = curl_multi_remove_handle(e->multi, t->easy);
+        if (rc == CURLM_OK)
+            rc = curl_multi_add_handle(e->multi, t->easy);
+        if (rc != CURLM_OK) {
+            t->outcome = rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM
+                                                   : KAP_OUTCOME_FAILED;
+            leave_multi(e, t);
+            fail(e, t, t->outcome, from_multi(rc));
+        }
+    }
+}
+
+static void wake_due(kap_engine *e)
+{
+    kap_transfer *t = e->queue.active.first;
+    while (t != NULL && !t->leads)
+        t = t->next;
+    if (t != NULL)
+        wake(e, t);
+}
+
 static void reap(kap_engine *e)
 {
     CURLMsg *msg;
@@ -369,6 +415,7 @@ double kap_driver_turn(kap_engine *e, bool busy)
             fail_all(e, rc);
         else
             reap(e);
+        wake_due(e);
         expire(e, kap_now(), &due);
         if (e->queue.active.n == before || e->queue.ring == NULL ||
             kap_ending_calls())
@@ -378,6 +425,10 @@ double kap_driver_turn(kap_engine *e, bool busy)
 
 bool kap_driver_poll(kap_engine *e, double seconds)
 {
+    if (e->multi == NULL) { /* nothing is under way */
+        poll(NULL, 0, (int)kap_ms(seconds, 60000));
+        return true;
+    }
     CURLMcode rc =
         curl_multi_poll(e->multi, NULL, 0, (int)kap_ms(seconds, 60000), NULL);
     if (rc != CURLM_OK)

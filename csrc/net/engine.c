@@ -4,11 +4,23 @@
 #include "net/ending.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Whether no descriptor is to be had: to libcurl (8.23) a multi handle without
+ * one to be woken by is none, and it says no more of it than of memory. */
+static bool is_out_of_descriptors(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EMFILE || errno == ENFILE;
+    close(fd);
+    return false;
+}
 
 kap_engine *kap_engine_new(int concurrency, double rate)
 {
@@ -21,7 +33,9 @@ kap_engine *kap_engine_new(int concurrency, double rate)
     e->random = (uint64_t)(kap_now() * 1e9) ^ (uint64_t)(uintptr_t)e ^
                 ((uint64_t)getpid() << 32);
     e->multi = curl_multi_init();
-    if (e->multi != NULL && kap_handles_init(&e->handles) &&
+    /* else the driver tries again when there is something to send */
+    if ((e->multi != NULL || is_out_of_descriptors()) &&
+        kap_handles_init(&e->handles) &&
         pthread_mutex_init(&e->lock, NULL) == 0 && kap_ending_add(e))
         return e;
     kap_handles_free(&e->handles);
@@ -45,7 +59,8 @@ static bool can_wake(kap_engine *e)
     CURLM *other = e->queue.active.n == 0 ? curl_multi_init() : NULL;
     if (other == NULL)
         return false;
-    curl_multi_cleanup(e->multi);
+    if (e->multi != NULL)
+        curl_multi_cleanup(e->multi);
     e->multi = other;
     e->max_connects = 0;
     e->http2 = false;

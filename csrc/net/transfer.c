@@ -40,6 +40,9 @@ void kap_transfer_free(kap_transfer *t)
     free(t);
 }
 
+/* CURLE_TOO_LARGE, which headers of libcurl before 8.6 do not have. */
+#define TOO_LARGE 100
+
 /* A header line longer than its buffer may grow is "out of memory" to libcurl
  * before 8.6: told apart by an answer that has begun, and by memory being there.
  */
@@ -85,6 +88,8 @@ static bool is_told_by_status(const kap_transfer *t)
 
 static kap_outcome outcome_of(kap_transfer *t)
 {
+    if ((int)t->code == TOO_LARGE)
+        return KAP_OUTCOME_HEADERS;
     switch (t->code) {
     case CURLE_OK:
         if (t->headed)

@@ -68,6 +68,7 @@ typedef struct kap_transfer {
     double expires;        /* where it was extended, the engine watches this */
     double extended;       /* seconds that do not count */
     atomic_bool started;   /* its request has gone out, or is about to */
+    bool leads; /* on a new connection, which others may wait to share */
 
     /* the result, once it is done */
     kap_outcome outcome;

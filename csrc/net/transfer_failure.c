@@ -103,7 +103,8 @@ static kap_kind kind_of(const kap_transfer *t)
     case CURLE_RECV_ERROR: /* what has no code of its own */
         if (t->turned_away)
             return KAP_KIND_TLS;
-        if (strstr(t->error, "chunked-encoding") != NULL)
+        /* 7.88: "... in chunked-encoding"; 8.14: "chunk hex-length char ..." */
+        if (strstr(t->error, "chunk") != NULL)
             return KAP_KIND_PROTOCOL;
         /* TLS 1.3 servers refuse a client after its side of the handshake */
         return t->header_bytes == 0 && strstr(t->error, "alert") != NULL
@@ -112,10 +113,12 @@ static kap_kind kind_of(const kap_transfer *t)
     case CURLE_UNSUPPORTED_PROTOCOL: /* an answer that is not HTTP */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_HTTP_RETURNED_ERROR: return KAP_KIND_PROTOCOL;
+    case CURLE_BAD_FUNCTION_ARGUMENT: /* 8.23: a client's key as well */
+        return strstr(t->error, "private key") != NULL ? KAP_KIND_TLS
+                                                       : KAP_KIND_CONFIG;
     case CURLE_URL_MALFORMAT:
     case CURLE_NOT_BUILT_IN:
-    case CURLE_UNKNOWN_OPTION:
-    case CURLE_BAD_FUNCTION_ARGUMENT: return KAP_KIND_CONFIG;
+    case CURLE_UNKNOWN_OPTION: return KAP_KIND_CONFIG;
     default: return KAP_KIND_NETWORK;
     }
 }

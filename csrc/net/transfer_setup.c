@@ -168,6 +168,7 @@ static int on_request(void *arg, char *to, char *from, int to_port,
         t->unsent = true;
         return CURL_PREREQFUNC_ABORT;
     }
+    t->leads = t->opened;
     t->opened = false; /* should libcurl send it again on another */
     t->sent++;
     return CURL_PREREQFUNC_OK;

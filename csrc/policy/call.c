@@ -246,7 +246,8 @@ static const char *ids_of(const kap_call *c, const kap_batch *b, size_t *len)
 bool kap_call_begin(kap_call *c)
 {
     c->started = kap_now();
-    c->deadline = INFINITY; /* an iterator's batches have each one of their own */
+    c->deadline =
+        INFINITY; /* an iterator's batches have each one of their own */
     if (c->settings != NULL) {
         c->hook = c->settings->hook;
         c->partial = c->settings->partial;
@@ -312,7 +313,8 @@ void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why)
             !kap_transfer_has_started(b->transfer))
             withdraw(c, b, e);
         if (b->state == KAP_BATCH_READY && b->part)
-            b->state = KAP_BATCH_PARKED; /* its ids were asked for, and failed */
+            b->state =
+                KAP_BATCH_PARKED; /* its ids were asked for, and failed */
         else if (b->state == KAP_BATCH_READY)
             kap_call_drop(c, b, e);
     }
@@ -562,7 +564,8 @@ static void note_success(kap_call *c, const kap_batch *b)
     for (uint32_t i = b->first; i < b->first + b->count; i++) {
         size_t len;
         bool got = c->slots[i].state == KAP_ID_GOT;
-        if (!got && (c->known[0] != '\0' || c->slots[i].state != KAP_ID_MISSING))
+        if (!got &&
+            (c->known[0] != '\0' || c->slots[i].state != KAP_ID_MISSING))
             continue;
         const char *id = kap_idset_get(&c->ids, i, &len);
         memcpy(c->known, id, len);
@@ -639,8 +642,7 @@ void kap_call_again(kap_batch *b, double delay)
 /* What is found out about a single id in doubt is not worth a retry yet. */
 static bool waits(const kap_call *c, const kap_batch *b)
 {
-    return b->part &&
-           (!c->answered || c->breaker.state != KAP_BREAKER_CLOSED);
+    return b->part && (!c->answered || c->breaker.state != KAP_BREAKER_CLOSED);
 }
 
 bool kap_call_may_retry(kap_call *c, kap_batch *b, double least, double *delay)
@@ -699,10 +701,14 @@ static bool is_noise(const kap_transfer *t)
 
 /* A connection kept too long: the server closed it while the request was on its
  * way, and nothing of an answer has come. Of HTTP/2, libcurl (7.88) calls it a
- * partial file. */
+ * partial file. And where one stream can't be written to, libcurl (8.14) reads none
+ * of the others to their end, though their answers are there. */
 static bool is_stale(const kap_batch *b)
 {
     const kap_transfer *t = b->transfer;
+    if (t->outcome == KAP_OUTCOME_FAILED && t->http2 && t->headed &&
+        t->code == CURLE_SEND_ERROR)
+        return true;
     return t->outcome == KAP_OUTCOME_FAILED &&
            b->failure.kind == KAP_KIND_NETWORK && t->new_connections == 0 &&
            t->status == 0 && t->header_bytes == 0 && t->len == 0 &&
@@ -815,7 +821,7 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
 {
     double delay;
     if (b->failure.retry_after >= 0 && b->failure.kind != KAP_KIND_AUTH)
-        b->failure.retryable = true; /* the server itself says so */
+        b->failure.retryable = true;    /* the server itself says so */
     const kap_failure why = b->failure; /* the batch may go before it is told */
     if (!note_answer(c, b))
         return false;
@@ -851,7 +857,8 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
         end_call(c, &why, e);
         return true;
     }
-    end_call(c, &why, e); /* first, as long as the batch holds the engine back */
+    end_call(c, &why,
+             e); /* first, as long as the batch holds the engine back */
     return kap_call_give_up(c, b, e);
 }
 

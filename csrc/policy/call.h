@@ -70,11 +70,12 @@ typedef struct kap_batch {
     bool part;   /* of a batch that failed */
     bool probe;  /* of the breaker's: it is tried once */
     bool canary; /* asks for c->known once more, and has no ids of its own */
-    bool rest;   /* parked, and never asked for without others that it failed with */
-    bool read;   /* its last answer brought tickets of its own */
-    bool fresh;  /* on a new connection: see kap_transfer */
-    bool http1;  /* HTTP/2 swallowed its answer: see is_swallowed */
-    int stale;   /* times it was sent again for a stale connection */
+    bool
+        rest; /* parked, and never asked for without others that it failed with */
+    bool read;          /* its last answer brought tickets of its own */
+    bool fresh;         /* on a new connection: see kap_transfer */
+    bool http1;         /* HTTP/2 swallowed its answer: see is_swallowed */
+    int stale;          /* times it was sent again for a stale connection */
     unsigned announced; /* request events of its transfer that are out */
     double not_before, deadline;
     kap_transfer *transfer;
@@ -94,11 +95,11 @@ typedef struct kap_call {
     kap_batch *canary; /* on its way, or NULL; not among the batches */
     kap_fault *faults, *last_fault;
     kap_breaker breaker;
-    bool answered; /* something has succeeded */
+    bool answered;                     /* something has succeeded */
     char known[KAP_ID_LENGTH_MAX + 1]; /* an id that the service has answered
                                         * for: the canary; "": none yet */
     unsigned flying;
-    bool open; /* an iterator's: more ids may be fed */
+    bool open;          /* an iterator's: more ids may be fed */
     bool hook, partial; /* its settings', which it lets go of when it ends */
     bool waiting; /* an answer of this call was looked at for whose verdict its
                    * lane was held: the engine is to go on with it */

@@ -26,8 +26,8 @@ function M.read(ctx)
     local text = ctx.fields and ctx.fields.ticket_ids
     if type(text) == "string" then
         ctx.ids_text = text
-        for id in text:gmatch "[^,]+" do
-            id = id:match "^%s*(.-)%s*$"
+        for word in text:gmatch "[^,]+" do
+            local id = word:match "^%s*(.-)%s*$"
             if id ~= "" and not ctx.wanted[id] then
                 ctx.wanted[id] = true
                 ctx.ids[#ctx.ids + 1] = id

@@ -25,6 +25,13 @@
             HOST_FAIL("%s", #what); \
     } while (0)
 
+/* From 5.5 on, a state's hashes are seeded by who makes it. */
+#if LUA_VERSION_NUM >= 505
+#define host_newstate(f, ud) lua_newstate((f), (ud), 0)
+#else
+#define host_newstate(f, ud) lua_newstate((f), (ud))
+#endif
+
 /* Makes `require "kapture"` find the module that is linked in. */
 static inline void host_preload(lua_State *L)
 {

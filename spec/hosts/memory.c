@@ -409,7 +409,7 @@ static int relief(lua_State *L)
 
 static lua_State *new_state(const char *url, const char *bad)
 {
-    lua_State *L = lua_newstate(lua_take, NULL);
+    lua_State *L = host_newstate(lua_take, NULL);
     HOST_CHECK(L != NULL);
     luaL_openlibs(L);
     host_preload(L);
@@ -464,7 +464,7 @@ static void sweep_open(source *s, tally *t)
 {
     bool failed = true;
     for (long n = 0; failed; n++) {
-        lua_State *L = lua_newstate(lua_take, NULL);
+        lua_State *L = host_newstate(lua_take, NULL);
         HOST_CHECK(L != NULL);
         luaL_openlibs(L);
         host_preload(L);

@@ -15,6 +15,7 @@
 #include "host.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -126,25 +127,45 @@ __attribute__((noinline)) static void scrub(void)
         below[i] = 0;
 }
 
+/* What can be read of it: a thread's stack may begin with guard pages that no
+ * map tells of (glibc 2.42). The kernel reads a byte of each page, and says. */
+static long search_pages(int memory, uintptr_t from, uintptr_t to)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t run = from;
+    long found = 0;
+    for (uintptr_t at = from; at < to; at += page) {
+        char byte;
+        if (pread(memory, &byte, 1, (off_t)at) == 1)
+            continue;
+        if (at > run)
+            found += search((const char *)run, at - run);
+        run = at + page;
+    }
+    return found + (to > run ? search((const char *)run, to - run) : 0);
+}
+
 static long left(void)
 {
     static char line[512];
     long found = 0;
     scrub();
     FILE *maps = fopen("/proc/self/maps", "r");
-    HOST_CHECK(maps != NULL);
+    int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    HOST_CHECK(maps != NULL && memory >= 0);
     while (fgets(line, sizeof line, maps) != NULL) {
         uintptr_t from, to;
         char rights[5];
         if (sscanf(line, "%lx-%lx %4s", &from, &to, rights) == 3 &&
             memcmp(rights, "rw", 2) == 0 && strstr(line, "[v") == NULL) {
-            long here = search((const char *)from, to - from);
+            long here = search_pages(memory, from, to);
             if (here > 0 && getenv("KAPTURE_VERBOSE") != NULL)
                 fprintf(stderr, "%ld in %s", here, line);
             found += here;
         }
     }
     fclose(maps);
+    close(memory);
     return found;
 }
 
@@ -231,7 +252,7 @@ static void call(lua_State *L, int arguments, int results)
 
 static lua_State *begin(char **argv)
 {
-    lua_State *L = lua_newstate(lua_take, NULL);
+    lua_State *L = host_newstate(lua_take, NULL);
     HOST_CHECK(L != NULL);
     luaL_openlibs(L);
     host_preload(L);

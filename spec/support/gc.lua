@@ -5,15 +5,16 @@
 --   step           no pause between cycles, and whole cycles at a step: from
 --                  within C as well
 --   hook=N         a full collection every N instructions of Lua
+local pace = require "spec.support.pace"
+
 local function set(how)
     if how == nil or how == "" then return end
     local n = tonumber(how:match "^hook=(%d+)$")
     if how == "generational" then
-        assert(_VERSION == "Lua 5.4", "generational is 5.4's")
+        assert(_VERSION >= "Lua 5.4", "generational is 5.4's and later ones'")
         collectgarbage("generational", 1, 1)
     elseif how == "step" then
-        collectgarbage("setpause", 0)
-        collectgarbage("setstepmul", 1000)
+        pace(0, 1000)
     elseif n then
         -- Compiled code calls no hooks, and outside LuaJIT a coroutine has a
         -- hook of its own.

@@ -7,6 +7,8 @@
 -- The function gets the work ready, gives come() what is to happen, and does
 -- the work. Every point is tried, or one in `stride`; the result is how many
 -- there are, about.
+local pace = require "spec.support.pace"
+
 local function litter(finalizer)
     if newproxy then
         getmetatable(newproxy(true)).__gc = finalizer
@@ -17,13 +19,17 @@ end
 
 -- Whole collections, one at each allocation.
 local function hurry()
-    collectgarbage("setpause", 0)
     if _VERSION == "Lua 5.1" then
-        collectgarbage("setstepmul", 0)
+        pace(0, 0)
     elseif _VERSION == "Lua 5.4" then
+        pace(0, 1000)
         collectgarbage("incremental", 0, 1000, 24)
+    elseif _VERSION == "Lua 5.5" then
+        collectgarbage "incremental"
+        pace(0, 0) -- no limit to what a step does
+        collectgarbage("param", "stepsize", 1) -- luacheck: ignore 143
     else
-        collectgarbage("setstepmul", 1000000)
+        pace(0, 1000000)
     end
     collectgarbage "restart"
 end

@@ -338,7 +338,11 @@ static int probe_starve(lua_State *L)
     x.text = luaL_checklstring(L, 1, &x.len);
     x.left = -1;
     x.copy = malloc(x.len > 0 ? x.len : 1);
+#if LUA_VERSION_NUM >= 505
+    S = lua_newstate(starved_alloc, &x, 0);
+#else
     S = lua_newstate(starved_alloc, &x);
+#endif
     if (x.copy == NULL || S == NULL) {
         free(x.copy);
         return luaL_error(L, "no memory for a state");

@@ -1,4 +1,4 @@
-#include "policy.h"
+#include "support.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
  * A call of csrc/policy on its own: no network, no Lua, no clock. What it hands to
  * an engine stays here until the simulation answers it, in whatever order.
  */
-#ifndef POLICY_H
-#define POLICY_H
+#ifndef SUPPORT_H
+#define SUPPORT_H
 
 #include "policy/call.h"
 
@@ -26,7 +26,8 @@ typedef struct sim {
 
 /* A service: decides over a request for these ids (indexes in the call, `n` of
  * them); `read` is how many tickets come before a BREAKS. */
-typedef verdict service(sim *s, const uint32_t *ids, uint32_t n, uint32_t *read);
+typedef verdict service(sim *s, const uint32_t *ids, uint32_t n,
+                        uint32_t *read);
 
 void sim_begin(sim *s, unsigned ids, unsigned batch_size, unsigned concurrency,
                unsigned retries, uint64_t seed);

@@ -12,7 +12,7 @@
  *
  * isolate [ROUNDS]: how many of each, 2000 unless said otherwise.
  */
-#include "policy.h"
+#include "support.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,7 +97,8 @@ static void up(unsigned rounds)
             worst = 100 * s.requests / most;
         sim_end(&s);
     }
-    printf("up: %u rounds, worst %u %% of the requests allowed\n", rounds, worst);
+    printf("up: %u rounds, worst %u %% of the requests allowed\n", rounds,
+           worst);
 }
 
 static void up_single(unsigned rounds)
@@ -144,7 +145,10 @@ static void outage(unsigned rounds)
 static void few(unsigned rounds)
 {
     unsigned complete = 0, trials = 0;
-    static const unsigned sizes[][2] = {{50, 50}, {200, 50}, {100, 25}, {40, 40}};
+    static const unsigned sizes[][2] = {{50, 50},
+                                        {200, 50},
+                                        {100, 25},
+                                        {40, 40}};
     for (unsigned round = 1; round <= rounds; round++)
         for (unsigned k = 0; k < 4; k++) {
             unsigned n = sizes[k][0], good = 0;
