@@ -42,7 +42,7 @@ end
 local function kinds()
   local out = { "---@alias kapture.Kind" }
   local hidden = { none = true, nomem = true } -- no caller ever sees them
-  for name, rest in read("csrc/base/failure.c"):gmatch '%[KAP_KIND_[%u_]+%] = {"([%l_]+)", %l+,(.-)},\n' do
+  for name, rest in read("csrc/base/failure.c"):gmatch '%[KAP_KIND_[%u_]+%] = {"([%l_]+)", %l+, %l+,(.-)},\n' do
     if not hidden[name] then
       out[#out + 1] = ('---| "%s" %s'):format(name, table.concat(literals(rest)))
     end

@@ -51,6 +51,10 @@ const char *kap_kind_name(kap_kind kind);
 /* Whether sending another request of the call is pointless after this. */
 bool kap_kind_ends_call(kap_kind kind);
 
+/* Whether smaller batches may not share it: one id may be what spoils the JSON
+ * around it, makes the service slow or the sum too large. */
+bool kap_failure_isolates(const kap_failure *f);
+
 void kap_failure_clear(kap_failure *f);
 /* What `why`, met by another request, is to ids that were never sent: without
  * that one's answer. */

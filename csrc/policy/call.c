@@ -142,6 +142,20 @@ kap_batch *kap_call_add(kap_call *c, uint32_t first, uint32_t count,
     return b;
 }
 
+kap_batch *kap_call_add_part(kap_call *c, const kap_batch *b, uint32_t first,
+                             uint32_t count, kap_batch *after)
+{
+    kap_batch *part = kap_call_add(c, first, count, after);
+    if (part == NULL)
+        return NULL;
+    part->part = true;
+    part->http1 = b->http1;
+    part->deadline = b->deadline;
+    part->not_before = b->not_before;
+    part->failure = b->failure;
+    return part;
+}
+
 kap_batch *kap_call_new_canary(kap_call *c)
 {
     kap_batch *b = new_batch(c);
@@ -653,7 +667,7 @@ bool kap_call_may_retry(kap_call *c, kap_batch *b, double least, double *delay)
         return false;
     /* A part goes on to be halved: only the last one left deserves to be tried
      * again. */
-    if (s->isolate && kap_isolate_applies(f) &&
+    if (s->isolate && kap_failure_isolates(f) &&
         ((b->part && kap_call_pending(c, b) > 1) || waits(c, b)))
         return false;
     *delay = kap_backoff(s->backoff, s->max_backoff, b->attempts,
@@ -792,7 +806,7 @@ bool kap_call_disown(kap_call *c, kap_batch *b)
 static bool parks(kap_call *c, kap_batch *b)
 {
     const kap_failure *f = &b->failure;
-    if (b->canary || !kap_isolate_applies(f))
+    if (b->canary || !kap_failure_isolates(f))
         return false;
     if (!b->probe)
         kap_breaker_failure(&c->breaker);

@@ -172,6 +172,9 @@ uint32_t kap_call_pending(const kap_call *c, const kap_batch *b);
 /* A batch of these ids behind `after`, or first. NULL: no memory. */
 kap_batch *kap_call_add(kap_call *c, uint32_t first, uint32_t count,
                         kap_batch *after);
+/* The same for part of a batch that failed. */
+kap_batch *kap_call_add_part(kap_call *c, const kap_batch *b, uint32_t first,
+                             uint32_t count, kap_batch *after);
 /* One that asks for c->known once more; not among the batches. NULL: likewise. */
 kap_batch *kap_call_new_canary(kap_call *c);
 void kap_call_drop(kap_call *c, kap_batch *b, kap_engine *e);

@@ -5,46 +5,15 @@
 #include <math.h>
 #include <string.h>
 
-bool kap_isolate_applies(const kap_failure *f)
-{
-    if (f->alone)
-        return !kap_kind_ends_call(f->kind);
-    switch (f->kind) {
-    case KAP_KIND_BAD_REQUEST: /* 413 and 414 among them: too much at once */
-    case KAP_KIND_NOT_FOUND:
-    case KAP_KIND_SERVER:
-    case KAP_KIND_TOO_LARGE:
-    case KAP_KIND_PROTOCOL: /* one ticket may spoil the JSON around it */
-    case KAP_KIND_TIMEOUT:  /* and one may be what takes the service so long */
-        return !f->deadline;
-    default: return false;
-    }
-}
-
-/* Part of b, in its place before or behind it. */
-static kap_batch *add_part(kap_call *c, const kap_batch *b, uint32_t first,
-                           uint32_t count, kap_batch *after)
-{
-    kap_batch *part = kap_call_add(c, first, count, after);
-    if (part == NULL)
-        return NULL;
-    part->part = true;
-    part->http1 = b->http1;
-    part->deadline = b->deadline;
-    part->not_before = b->not_before;
-    part->failure = b->failure;
-    return part;
-}
-
 /* In halves: by number of ids that have not come, wherever they stand. */
 static bool split(kap_call *c, kap_batch *b, kap_engine *e)
 {
     uint32_t half = (kap_call_pending(c, b) + 1) / 2, at = b->first;
     for (; half > 0; at++)
         half -= c->slots[at].state == KAP_ID_PENDING;
-    kap_batch *one = add_part(c, b, b->first, at - b->first, b);
+    kap_batch *one = kap_call_add_part(c, b, b->first, at - b->first, b);
     if (one == NULL ||
-        add_part(c, b, at, b->first + b->count - at, one) == NULL ||
+        kap_call_add_part(c, b, at, b->first + b->count - at, one) == NULL ||
         !kap_call_tell(c, b, KAP_EVENT_SPLIT, 0))
         return false;
     kap_call_drop(c, b, e);
@@ -108,11 +77,13 @@ static bool send_probe(kap_call *c, kap_engine *e, bool *sent)
     uint32_t at = b->first, end = b->first + b->count;
     for (; c->slots[at].state != KAP_ID_PENDING || skip > 0; at++)
         skip -= c->slots[at].state == KAP_ID_PENDING;
-    kap_batch *probe = add_part(c, b, at, 1, b);
+    kap_batch *probe = kap_call_add_part(c, b, at, 1, b);
     kap_batch *before =
-        at > b->first ? add_part(c, b, b->first, at - b->first, b) : probe;
+        at > b->first ? kap_call_add_part(c, b, b->first, at - b->first, b)
+                      : probe;
     kap_batch *behind =
-        at + 1 < end ? add_part(c, b, at + 1, end - at - 1, probe) : probe;
+        at + 1 < end ? kap_call_add_part(c, b, at + 1, end - at - 1, probe)
+                     : probe;
     if (probe == NULL || before == NULL || behind == NULL ||
         (!b->rest && !kap_call_tell(c, b, KAP_EVENT_SPLIT, 0)))
         return false;
@@ -150,55 +121,42 @@ typedef struct overview {
     bool busy; /* something else has not ended, or is to be sent */
 } overview;
 
-static overview look(const kap_call *c)
+/* What there is. Where the service may be gone, parts that were not sent yet wait
+ * with the rest, and in doubt nothing is sent but probes. */
+static overview look(kap_call *c)
 {
+    bool closed = c->breaker.state == KAP_BREAKER_CLOSED;
     bool doubt = c->breaker.state == KAP_BREAKER_IN_DOUBT;
     overview v = {c->canary != NULL, false, !doubt && c->next < c->ids.n};
-    for (const kap_batch *b = c->batches; b != NULL; b = b->next) {
-        if (b->state == KAP_BATCH_PARKED)
-            v.parked = true;
-        else if (b->probe)
+    for (kap_batch *b = c->batches; b != NULL; b = b->next) {
+        bool ready = b->state == KAP_BATCH_READY && !b->probe;
+        if (ready && b->part && !closed) {
+            b->state = KAP_BATCH_PARKED;
+            b->rest = b->attempts == 0;
+        }
+        v.parked = v.parked || b->state == KAP_BATCH_PARKED;
+        if (b->state != KAP_BATCH_PARKED && b->probe)
             v.probing++;
-        else if (b->state != KAP_BATCH_READY || !doubt)
-            v.busy = true; /* in doubt, what is ready is not sent */
+        else if (b->state != KAP_BATCH_PARKED && !(ready && doubt))
+            v.busy = true;
     }
     return v;
 }
 
-static bool give_up_parked(kap_call *c, kap_engine *e)
+/* Of all that is parked: what the service answers for is looked at now, and the
+ * rest is given up. Before anything has worked, an id alone is not tried again:
+ * all may be like it. */
+static bool settle_parked(kap_call *c, kap_engine *e, bool up)
 {
     kap_batch *next;
     for (kap_batch *b = c->batches; b != NULL; b = next) {
         next = b->next;
-        if (b->state == KAP_BATCH_PARKED && !kap_call_give_up(c, b, e))
-            return false;
-    }
-    return true;
-}
-
-static bool resume_parked(kap_call *c, kap_engine *e)
-{
-    kap_batch *next;
-    for (kap_batch *b = c->batches; b != NULL; b = next) {
-        next = b->next;
-        /* before anything has worked, an id alone is not tried again: all may
-         * be like it */
-        if (b->state == KAP_BATCH_PARKED && (c->answered || !is_alone(b)) &&
-            !resume(c, b, e))
-            return false;
-    }
-    return true;
-}
-
-/* The service may be gone: parts that were not sent yet wait with the rest. */
-static void park_parts(kap_call *c)
-{
-    for (kap_batch *b = c->batches; b != NULL; b = b->next) {
-        if (b->state != KAP_BATCH_READY || !b->part || b->probe)
+        if (b->state != KAP_BATCH_PARKED || (up && !c->answered && is_alone(b)))
             continue;
-        b->state = KAP_BATCH_PARKED;
-        b->rest = b->attempts == 0;
+        if (!(up ? resume(c, b, e) : kap_call_give_up(c, b, e)))
+            return false;
     }
+    return true;
 }
 
 bool kap_isolate_advance(kap_call *c, kap_engine *e)
@@ -206,16 +164,14 @@ bool kap_isolate_advance(kap_call *c, kap_engine *e)
     kap_breaker *breaker = &c->breaker;
     bool canary = c->known[0] != '\0', sent = true;
     if (c->stop.kind != KAP_KIND_NONE)
-        return give_up_parked(c, e);
-    if (breaker->state == KAP_BREAKER_CLOSED && !resume_parked(c, e))
+        return settle_parked(c, e, false);
+    if (breaker->state == KAP_BREAKER_CLOSED && !settle_parked(c, e, true))
         return false;
-    if (breaker->state != KAP_BREAKER_CLOSED)
-        park_parts(c);
     overview v = look(c);
     if (!v.parked && breaker->state != KAP_BREAKER_IN_DOUBT)
         return true;
-    while (sent && breaker->state != KAP_BREAKER_CLOSED &&
-           v.probing < (canary ? 1 : (unsigned)c->settings->concurrency) &&
+    unsigned most = canary ? 1 : (unsigned)c->settings->concurrency;
+    while (sent && breaker->state != KAP_BREAKER_CLOSED && v.probing < most &&
            kap_breaker_may_probe(breaker, canary, v.busy)) {
         if (canary ? !send_canary(c) : !send_probe(c, e, &sent))
             return false;
@@ -225,5 +181,5 @@ bool kap_isolate_advance(kap_call *c, kap_engine *e)
         return true;
     if (breaker->state != KAP_BREAKER_OPEN)
         kap_breaker_open(breaker);
-    return give_up_parked(c, e);
+    return settle_parked(c, e, false);
 }

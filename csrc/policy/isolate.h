@@ -13,9 +13,6 @@
 
 #include "policy/call.h"
 
-/* Whether a batch of several ids that failed so may be taken apart. */
-bool kap_isolate_applies(const kap_failure *f);
-
 /* Decides what becomes of the call's parked batches now: parts, probes, a retry,
  * a failure, or nothing yet. False: no memory. */
 bool kap_isolate_advance(kap_call *c, kap_engine *e);
