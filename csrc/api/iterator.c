@@ -298,7 +298,8 @@ static int advance_protected(lua_State *L)
 static int run_protected(lua_State *L, kap_iterator *it, lua_CFunction f,
                          int results)
 {
-    if (it->busy || it->client->working)
+    /* a finalizer in the middle of the client's work can't have it wait */
+    if (it->busy || (it->client->working && !it->request->call.done))
         return luaL_error(L, AT_WORK);
     lua_settop(L, 1);
     lua_pushcfunction(L, f);

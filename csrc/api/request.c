@@ -103,6 +103,13 @@ static int request_gc(lua_State *L)
     r->collected = true;
     r->ending = false;
     kap_request_end_now(r, KAP_KIND_CANCELLED, "the request was collected");
+    if (r->call.hook) { /* whose address may be another request's next */
+        kapL_getuservalue(L, 1);
+        lua_rawgeti(L, -1, KAP_REQUEST_CLIENT);
+        kap_client *c = lua_touserdata(L, -1);
+        if (c != NULL)
+            kap_events_drop(&c->events, &r->call);
+    }
     kap_call_free(&r->call, NULL);
     return 0;
 }

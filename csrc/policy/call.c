@@ -781,8 +781,6 @@ static bool waits_for_turn(kap_call *c, kap_batch *b)
         b->failure.kind == KAP_KIND_AUTH)
         return false;
     b->failure.retryable = true;
-    if (t->hold > b->failure.retry_after)
-        b->failure.retry_after = t->hold;
     if (!t->others_succeed || b->canary || kap_now() + t->hold >= b->deadline)
         return false;
     b->attempts--;
@@ -837,6 +835,9 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
     if (b->failure.retry_after >= 0 && b->failure.kind != KAP_KIND_AUTH)
         b->failure.retryable = true;    /* the server itself says so */
     const kap_failure why = b->failure; /* the batch may go before it is told */
+    double least = why.retry_after;
+    if (b->transfer->pushed_back && b->transfer->hold > least)
+        least = b->transfer->hold;
     if (!note_answer(c, b))
         return false;
     if (is_resent(c, b) || waits_for_turn(c, b))
@@ -857,7 +858,7 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
         note_success(c, b);
     }
     if (c->stop.kind == KAP_KIND_NONE &&
-        kap_call_may_retry(c, b, why.retry_after, &delay)) {
+        kap_call_may_retry(c, b, least, &delay)) {
         bool ok = kap_call_tell(c, b, KAP_EVENT_RETRY, delay);
         kap_call_again(b, delay);
         return ok;
