@@ -57,7 +57,7 @@ local kapture = {}
 ---@field assignedId integer|kapture.Null an employee; 0: nobody
 ---@field assignedToName string|kapture.Null HTML-escaped
 ---@field assigneeCode string|kapture.Null
----@field ticketCloseEmpId integer|kapture.Null who closed it. It can be set while the ticket is `Pending`, so it does not say that it is closed
+---@field ticketCloseEmpId integer|kapture.Null who closed it; it is set in tickets that are `Pending`, too
 ---@field pendingTaskId integer|kapture.Null 0: none
 ---@field mergedTicketId string|kapture.Null the ticket that this one was merged into
 ---@field customerId integer|kapture.Null 0: none

@@ -115,12 +115,15 @@ end
 
 local plain = { none = true, all = true, environment = true, ["64 MiB"] = true }
 
+-- A type in words.
+local function in_words(kind)
+  local names = { [types.TOKEN] = "string or function", [types.HOOK] = "function", [types.HEADERS] = "table" }
+  return names[kind] or kind:gsub("|", ", ")
+end
+
 local reference = {
   options = markdown("| option | type | default | |", option_rows(), function(row)
-    local kind = row.type:gsub("kapture%.Event", "table"):gsub("[()]", "") == "string|fun: string"
-        and "string or function" or row.type:match "^fun" and "function" or row.type:match "^table" and "table"
-        or row.type:gsub("|", ", ")
-    return { code(row.name), kind, plain[row.default] and row.default or code(row.default),
+    return { code(row.name), in_words(row.type), plain[row.default] and row.default or code(row.default),
       row.doc .. (row.range and ": " .. row.range or "") }
   end),
   kinds = markdown("| kind | when | taken apart |", kind_rows(), function(row)
@@ -147,7 +150,10 @@ local function fill(whole, name, block)
 end
 
 local library, page = read "library/kapture.lua", read "doc/reference.md"
-local new = { ["library/kapture.lua"] = replace(replace(replace(library, options()), kinds()), details()), ["doc/reference.md"] = page }
+for _, block in ipairs { options(), kinds(), details() } do
+  library = replace(library, block)
+end
+local new = { ["library/kapture.lua"] = library, ["doc/reference.md"] = page }
 for name, block in pairs(reference) do
   new["doc/reference.md"] = fill(new["doc/reference.md"], name, block)
 end
