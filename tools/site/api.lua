@@ -90,6 +90,18 @@ local function row(entry)
     return ("| `%s` | `%s` | %s |"):format(entry[1], cell(entry[2]), cell(entry[3]))
 end
 
+-- Arguments or results: a name or none, a type, a description.
+local function entries(head, list)
+    if #list == 0 then return "" end
+    local out = {}
+    for i, entry in ipairs(list) do
+        local name, kind, about = entry[1], entry[2], entry[3]
+        if not about then name, kind, about = nil, name, kind end
+        out[i] = ("- %s`%s`%s"):format(name and "`" .. name .. "`: " or "", kind, about ~= "" and " - " .. about or "")
+    end
+    return "\n" .. head .. table.concat(out, "\n") .. "\n"
+end
+
 function M.page(name, text)
     local intro, functions, types = "", {}, {}
     for i, block in ipairs(blocks_of(text)) do
@@ -108,11 +120,8 @@ function M.page(name, text)
             local public = block.params[1] or block.returns[1] or block.arguments == "()"
             if public then
                 functions[#functions + 1] = ("### %s\n\n`%s%s`\n\n%s\n%s%s"):format(
-                    shown, shown, block.arguments, described(block.doc),
-                    rows("| argument | type | |", block.params, row),
-                    rows("| returns | |", block.returns, function(entry)
-                        return ("| `%s` | %s |"):format(cell(entry[1]), cell(entry[2]))
-                    end))
+                    shown, shown, block.arguments, described(block.doc), entries("", block.params),
+                    entries("Returns\n\n", block.returns))
             end
         elseif i == 1 and #block.doc > 0 then
             intro = described(block.doc) .. "\n"
