@@ -238,6 +238,19 @@ static int command_fit(lua_State *L)
     return 2;
 }
 
+/* Pushes the decoder's session for all lines. */
+static void push_session(lua_State *L)
+{
+    static const char key;
+    kapL_rawgetp(L, LUA_REGISTRYINDEX, &key);
+    if (!lua_isnil(L, -1))
+        return;
+    lua_pop(L, 1);
+    kapL_session_new(L);
+    lua_pushvalue(L, -1);
+    kapL_rawsetp(L, LUA_REGISTRYINDEX, &key);
+}
+
 static int command_ticket_id(lua_State *L)
 {
     size_t len;
@@ -246,12 +259,12 @@ static int command_ticket_id(lua_State *L)
     char *copy = lua_newuserdata(L, len > 0 ? len : 1); /* it is unescaped */
     memcpy(copy, text, len);                            /* in place        */
     kapL_value_array_mt(L);
+    push_session(L);
     kap_decode d;
-    kap_decode_session session;
     kap_decode_init(&d, copy, len);
-    kapL_decode_begin(L, &d, &session, 3);
-    if (kap_decode_peek(&d) != '{' || !kapL_decode_ticket(L, &d, NULL) ||
-        kap_decode_peek(&d) >= 0 || d.id_len == 0)
+    kapL_session_open(L, &d, 4, 3);
+    if (kap_scan_peek(&d.scan) != '{' || !kapL_decode_ticket(L, &d, NULL) ||
+        kap_scan_peek(&d.scan) >= 0 || d.id_len == 0)
         return 0;
     lua_pushlstring(L, d.id, d.id_len);
     return 1;

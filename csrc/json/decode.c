@@ -1,7 +1,7 @@
 /*
  * JSON text to Lua values: one loop over the text, no recursion. Tables under
  * construction, and the keys that they wait under, are on the Lua stack; the
- * rest of the state is in kap_decode_frames.
+ * rest of the state is in kap_frames.
  *
  * What makes it fast is guessing. The tickets of a response are alike, so each
  * place in the document remembers what it saw last: which member follows which
@@ -13,59 +13,31 @@
 #include "json/decode.h"
 
 #include "base/clock.h"
-#include "json/decode_parts.h"
+#include "json/member.h"
+#include "json/scalar.h"
+#include "json/suspend.h"
 
-/* The places that are there from the start. */
-enum { PLACE_VALUE, PLACE_TICKET, PLACE_FREE };
+#include <math.h>
 
 /* Members looked at, where the one expected is not there. */
 #define GUESSES 8
 
-void kapL_decode_begin(lua_State *L, kap_decode *d, kap_decode_session *s,
-                       int array_mt)
+void kap_decode_init(kap_decode *d, char *text, size_t len)
 {
-    ptrdiff_t left = d->end - d->p;
-    int texts;
-
-    /* A single ticket has little use for guesses. */
-    if (left < 2048) {
-        s->room = 24;
-        s->text_shift = 64 - 4;
-    } else {
-        s->room = KAP_DECODE_PLACES;
-        s->text_shift = 64 - 6;
-    }
-    texts = 1 << (64 - s->text_shift);
-    s->array_mt = kapL_absindex(L, array_mt);
-    kapL_room(L, 1 + s->room + texts);
-    lua_pushliteral(L, "");
-    s->empty = lua_gettop(L);
-    s->keys = s->empty + 1;
-    s->texts = s->keys + s->room;
-    lua_settop(L, s->empty + s->room + texts);
-    s->used = PLACE_FREE;
-    s->fields = NULL;
-    s->none = NULL;
-    memset(s->text, 0, (size_t)texts * sizeof s->text[0]);
-    memset(s->places, 0, PLACE_FREE * sizeof s->places[0]);
-    memset(s->frames, 0, sizeof s->frames[0]);
-    d->session = s;
+    memset(d, 0, sizeof *d);
+    kap_scan_init(&d->scan, text, len);
+    d->until = INFINITY;
+    d->stride = KAP_DECODE_STRIDE;
 }
 
-void kapL_decode_end(lua_State *L, kap_decode *d)
-{
-    lua_settop(L, d->session->empty - 1);
-    d->session = NULL;
-}
-
-/* As kap_read_name, with VALUE_ROOM bytes to read at p, quick for the usual. */
+/* As kap_member_name, with KAP_VALUE_ROOM bytes to read at p, quick for the usual. */
 static inline char *read_name_here(kap_decode *d, char *p, char **name,
                                    size_t *len, bool *plain)
 {
     if (*p == '"') {
-        char *q = kap_scan_text(p + 1, d->end);
+        char *q = kap_scan_text(p + 1, d->scan.end);
 
-        if (d->end - q > 2 && q[0] == '"' && q[1] == ':' &&
+        if (d->scan.end - q > 2 && q[0] == '"' && q[1] == ':' &&
             (unsigned char)q[2] > ' ') {
             *name = p + 1;
             *len = (size_t)(q - (p + 1));
@@ -73,7 +45,7 @@ static inline char *read_name_here(kap_decode *d, char *p, char **name,
             return q + 2;
         }
     }
-    return kap_read_name(d, p, name, len, plain);
+    return kap_member_name(d, p, name, len, plain);
 }
 
 /*
@@ -81,22 +53,22 @@ static inline char *read_name_here(kap_decode *d, char *p, char **name,
  * its field is not wanted. From the second object on, and for objects and
  * arrays at once, it gets a place. The byte where its value starts, or NULL.
  */
-static char *new_member(lua_State *L, kap_decode *d, kap_decode_frame *fr,
-                        char *p, kap_member *m)
+static char *new_member(lua_State *L, kap_decode *d, kap_frame *fr, char *p,
+                        kap_member *m)
 {
-    kap_decode_session *s = d->session;
-    kap_decode_place *at;
+    kap_session *s = d->session;
+    kap_place *at;
     char *name;
     size_t len;
     bool plain;
-    char *q = d->end - p > VALUE_ROOM
+    char *q = d->scan.end - p > KAP_VALUE_ROOM
                   ? read_name_here(d, p + 1, &name, &len, &plain)
-                  : kap_read_name(d, p + 1, &name, &len, &plain);
+                  : kap_member_name(d, p + 1, &name, &len, &plain);
 
     if (q == NULL)
         return NULL;
     m->place = NULL;
-    m->mark = kap_mark_below(fr->mark, name, len);
+    m->mark = kap_member_mark(fr->mark, name, len);
     m->field = fr->field;
     if (m->field != KAP_FIELDS_ALL)
         m->field = (fr->filter & kap_fields_bit(name, len)) != 0
@@ -104,20 +76,18 @@ static char *new_member(lua_State *L, kap_decode *d, kap_decode_frame *fr,
                        : KAP_FIELDS_NONE;
     if (m->field != KAP_FIELDS_NONE)
         lua_pushlstring(L, name, len);
-    /* Unescaped in place, a name is no longer what comes next time. */
-    if (fr->place == NULL || !plain || q == d->end || q - p > GUESS_MAX ||
-        (!fr->place->seen && *q != '{' && *q != '['))
+    /* Unescaped in place, a name is no longer what comes next time; and where no
+     * guess is made, near the end, one that is known would be noted again. */
+    if (fr->place == NULL || !plain || d->scan.end - p <= KAP_GUESS_ROOM ||
+        q - p > KAP_GUESS_MAX || (!fr->place->seen && *q != '{' && *q != '['))
         return q;
-    at = m->place = kap_new_place(s);
+    at = m->place = kap_session_member(s, p, (size_t)(q - p));
     if (at == NULL)
         return q;
-    at->name = p;
-    at->name_len = (unsigned)(q - p);
-    at->name_mask = kap_same_mask(at->name_len);
     at->field = m->field;
     at->mark = (unsigned char)m->mark;
-    at->plain = m->field == KAP_FIELDS_ALL && m->mark == MARK_NONE;
-    at->skipped = m->field == KAP_FIELDS_NONE && m->mark == MARK_NONE;
+    at->plain = m->field == KAP_FIELDS_ALL && m->mark == KAP_MARK_NONE;
+    at->skipped = m->field == KAP_FIELDS_NONE && m->mark == KAP_MARK_NONE;
     at->next = *fr->link;
     *fr->link = at;
     fr->link = &at->next;
@@ -129,22 +99,22 @@ static char *new_member(lua_State *L, kap_decode *d, kap_decode_frame *fr,
 }
 
 /* Pushes a table for the object or array at p, and makes `fr` its frame. */
-static bool open_container(lua_State *L, kap_decode *d, kap_decode_frame *fr,
+static bool open_container(lua_State *L, kap_decode *d, kap_frame *fr,
                            const kap_member *m, char *p, bool empty)
 {
-    kap_decode_session *s = d->session;
-    kap_decode_place *at = m->place;
+    kap_session *s = d->session;
+    kap_place *at = m->place;
     size_t level = (size_t)(fr - s->frames);
     unsigned size = 0;
 
-    if (level + d->depth > KAP_DECODE_MAX_DEPTH) {
-        d->status = KAP_JSON_DEPTH;
-        return kap_decode_fail_at(d, p, "nested too deeply");
+    if (level + d->scan.depth > KAP_SCAN_MAX_DEPTH) {
+        d->scan.status = KAP_SCAN_DEPTH;
+        return kap_scan_fail_at(&d->scan, p, "nested too deeply");
     }
-    if (level % STACK_LEVELS == 0)
-        kapL_room(L, STACK_SLOTS);
+    if (level % KAP_STACK_LEVELS == 0)
+        kapL_room(L, KAP_STACK_SLOTS);
     fr->count = 0;
-    kap_frame_field(s, fr, m->field);
+    kap_session_field(s, fr, m->field);
     fr->place = at;
     fr->mark = (unsigned char)m->mark;
     fr->object = *p == '{';
@@ -154,7 +124,7 @@ static bool open_container(lua_State *L, kap_decode *d, kap_decode_frame *fr,
             if (at->seen)
                 size = at->members;
             else if (m->field == KAP_FIELDS_ALL)
-                size = kap_count_items(p, d->end);
+                size = kap_scan_count(p, d->scan.end);
             else
                 size = kap_fields_width(s->fields, m->field);
         }
@@ -164,9 +134,9 @@ static bool open_container(lua_State *L, kap_decode *d, kap_decode_frame *fr,
     if (at != NULL && !empty) {
         size = at->elements;
         if (at->element == NULL) {
-            at->element = kap_new_place(s);
+            at->element = kap_session_place(s);
             if (m->field == KAP_FIELDS_ALL)
-                size = kap_count_items(p, d->end);
+                size = kap_scan_count(p, d->scan.end);
         }
     }
     lua_createtable(L, (int)size, 0);
@@ -176,7 +146,7 @@ static bool open_container(lua_State *L, kap_decode *d, kap_decode_frame *fr,
 }
 
 /*
- * Pushes the value at d->p; `m` says where it is and what of it is wanted.
+ * Pushes the value at d->scan.p; `m` says where it is and what of it is wanted.
  *
  * At the labels, p is
  *     value, container      where the value m starts; its key, if it is a
@@ -194,32 +164,32 @@ static bool open_container(lua_State *L, kap_decode *d, kap_decode_frame *fr,
  */
 static bool decode(lua_State *L, kap_decode *d, kap_member m)
 {
-    kap_decode_session *const s = d->session;
-    kap_decode_frame *fr = s->frames; /* the lowest is nobody's */
-    kap_decode_place *at;
-    char *const end = d->end;
-    char *p = kap_skip_blanks(d->p, end);
-    char *const guess_end = end - p > GUESS_ROOM ? end - GUESS_ROOM : p;
+    kap_session *const s = d->session;
+    kap_frame *fr = s->frames; /* the lowest is nobody's */
+    kap_place *at;
+    char *const end = d->scan.end;
+    char *p = kap_skip_blanks(d->scan.p, end);
+    char *const guess_end = end - p > KAP_GUESS_ROOM ? end - KAP_GUESS_ROOM : p;
     char *q;
     bool empty;
     const int top = lua_gettop(L) - (d->paused > 0);
 
-    if (d->status != KAP_JSON_OK)
+    if (d->scan.status != KAP_SCAN_OK)
         return false;
-    kapL_room(L, STACK_SLOTS);
+    kapL_room(L, KAP_STACK_SLOTS);
     s->look = (size_t)(end - p) > d->stride ? p + d->stride : end;
     if (d->paused > 0)
         goto late;
 
 value:
-    if (m.mark != MARK_NONE)
-        kap_enter_mark(d, m.mark, p);
+    if (m.mark != KAP_MARK_NONE)
+        kap_member_enter(d, m.mark, p);
     if (p < end && (*p == '{' || *p == '['))
         goto container;
-    if (m.mark == MARK_ID || end - p < VALUE_ROOM)
-        p = kapL_push_scalar(L, d, m.mark, p);
+    if (m.mark == KAP_MARK_ID || end - p < KAP_VALUE_ROOM)
+        p = kapL_scalar(L, d, m.mark, p);
     else
-        p = kapL_push_scalar_here(L, d, p);
+        p = kapL_scalar_here(L, d, p);
     if (p == NULL)
         goto failed;
 
@@ -237,21 +207,19 @@ built:
             goto late;
         goto after_element;
     }
-    d->p = p;
-    d->dirty = false;
+    d->scan.p = p;
     return true;
 
 late:
     /* Both ways through here, so that the loop has no further entry: that costs
      * the others registers. */
     if (d->paused > 0) {
-        fr = kapL_take_up(L, d, m.place);
+        fr = kapL_suspend_resume(L, d, m.place);
         if (fr == NULL)
             goto failed;
     } else if (kap_now() >= d->until) {
-        kapL_put_aside(L, d, fr, top);
-        d->p = p;
-        d->dirty = false;
+        kapL_suspend(L, d, fr, top);
+        d->scan.p = p;
         return false;
     }
     s->look = (size_t)(end - p) > d->stride ? p + d->stride : end;
@@ -287,7 +255,7 @@ after_member:
     if (p < end && *p == ',')
         goto member;
     if (p == end || *p != '}') {
-        kap_decode_fail_at(d, p, "expected ',' or '}'");
+        kap_scan_fail_at(&d->scan, p, "expected ',' or '}'");
         goto failed;
     }
     if (fr->place != NULL) {
@@ -325,14 +293,14 @@ guessed:
         lua_pushvalue(L, at->slot);
         if (*p == '{' || *p == '[')
             goto container;
-        p = kapL_push_scalar_here(L, d, p);
+        p = kapL_scalar_here(L, d, p);
         if (p == NULL)
             goto failed;
         lua_rawset(L, -3);
         fr->count++;
         goto after_member;
     } else if (at->skipped) {
-        p = kap_skip_here(d, (unsigned)(fr - s->frames), p);
+        p = kap_member_skip_here(d, (unsigned)(fr - s->frames), p);
         if (p == NULL)
             goto failed;
         goto after_member;
@@ -350,10 +318,10 @@ named:
         lua_pushnil(L);
         lua_rawset(L, -3);
     }
-    if (m.mark == MARK_NONE && end - p >= VALUE_ROOM)
-        p = kap_skip_here(d, (unsigned)(fr - s->frames), p);
+    if (m.mark == KAP_MARK_NONE && end - p >= KAP_VALUE_ROOM)
+        p = kap_member_skip_here(d, (unsigned)(fr - s->frames), p);
     else
-        p = kap_skip_member(d, (unsigned)(fr - s->frames), m.mark, p);
+        p = kap_member_skip(d, (unsigned)(fr - s->frames), m.mark, p);
     if (p == NULL)
         goto failed;
     goto after_member;
@@ -365,7 +333,7 @@ after_element:
         goto element;
     }
     if (p == end || *p != ']') {
-        kap_decode_fail_at(d, p, "expected ',' or ']'");
+        kap_scan_fail_at(&d->scan, p, "expected ',' or ']'");
         goto failed;
     }
     if (fr->place != NULL)
@@ -377,16 +345,15 @@ after_element:
 element:
     m.place = fr->place != NULL ? fr->place->element : NULL;
     m.field = fr->field;
-    m.mark = MARK_NONE;
+    m.mark = KAP_MARK_NONE;
     if (m.field == KAP_FIELDS_ALL || p == end || *p == '{' || *p == '[')
         goto value;
-    p = kap_skip_value(d, (unsigned)(fr - s->frames), p);
+    p = kap_scan_skip_value(&d->scan, (unsigned)(fr - s->frames), p);
     if (p != NULL)
         goto after_element;
 
 failed:
     lua_settop(L, top);
-    d->dirty = false;
     return false;
 }
 
@@ -397,32 +364,28 @@ bool kapL_decode_value(lua_State *L, kap_decode *d)
 
     d->until = INFINITY;
     ok = decode(L, d,
-                (kap_member){.place = &d->session->places[PLACE_VALUE],
+                (kap_member){.place = &d->session->places[KAP_PLACE_VALUE],
                              .field = KAP_FIELDS_ALL,
-                             .mark = MARK_NONE});
+                             .mark = KAP_MARK_NONE});
     d->until = until;
     return ok;
 }
 
-bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f)
+bool kapL_decode_ticket(lua_State *L, kap_decode *d, kap_fields *f)
 {
-    kap_decode_session *s = d->session;
-    kap_decode_place *place = &s->places[PLACE_TICKET];
+    kap_session *s = d->session;
+    kap_place *place = &s->places[KAP_PLACE_TICKET];
     int field = KAP_FIELDS_ALL;
 
     if (d->paused > 0) {
-        d->dirty = true; /* from here on it is not what was put aside */
     } else {
         d->id_len = 0;
         d->details = false;
     }
-    if (f != s->fields) {
-        /* What was learned was learned for other fields. */
-        memset(place, 0, sizeof *place);
-        s->fields = f;
-    }
+    if (f != s->fields)
+        kap_session_fields(s, place, f);
     if (f != NULL && d->paused == 0) {
-        int c = kap_decode_peek(d);
+        int c = kap_scan_peek(&d->scan);
 
         if (c == '{' || c == '[')
             field = 0;
@@ -430,5 +393,5 @@ bool kapL_decode_ticket(lua_State *L, kap_decode *d, const kap_fields *f)
     return decode(L, d,
                   (kap_member){.place = place,
                                .field = field,
-                               .mark = MARK_TICKET});
+                               .mark = KAP_MARK_TICKET});
 }

@@ -41,12 +41,26 @@ static void place(lua_State *L, void *arg, const char *id, size_t len)
     }
 }
 
+/* Pushes the client's session of the decoder. */
+static void push_session(lua_State *L, int client)
+{
+    kapL_getuservalue(L, client);
+    lua_rawgeti(L, -1, KAP_CLIENT_SESSION);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        kapL_session_new(L);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, -3, KAP_CLIENT_SESSION);
+    }
+    lua_remove(L, -2);
+}
+
 /* False: more of it is left. */
 static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
-                   int table, bool *success)
+                   const kap_response_slots *slots, bool *success)
 {
     kap_reading *reading = &r->client->reading;
-    target to = {r, reading, table};
+    target to = {r, reading, slots->aside};
     if (reading->batch != b) {
         memset(reading, 0, sizeof *reading);
         reading->batch = b;
@@ -54,8 +68,8 @@ static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
         reading->extras = r->extras;
     }
     kap_response_result got =
-        kapL_response(L, &reading->response, b->transfer, table + 1, table,
-                      until, place, &to, &b->failure);
+        kapL_response(L, &reading->response, b->transfer, slots, until, place,
+                      &to, &b->failure);
     if (got == KAP_RESPONSE_AGAIN)
         return false;
     kap_secret_wipe(reading->response.head, reading->response.head_len);
@@ -65,8 +79,8 @@ static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
     return true;
 }
 
-bool kapL_answer_read(lua_State *L, kap_request *r, kap_batch *b, double until,
-                      kap_batch **owned, bool *ok)
+bool kapL_answer_read(lua_State *L, int client, kap_request *r, kap_batch *b,
+                      double until, kap_batch **owned, bool *ok)
 {
     int me = lua_gettop(L);
     const kap_transfer *t = b->transfer;
@@ -76,13 +90,17 @@ bool kapL_answer_read(lua_State *L, kap_request *r, kap_batch *b, double until,
     kapL_room(L, 40);
     kapL_getuservalue(L, me);
     kapL_value_array_mt(L);
+    push_session(L, client);
+    const kap_response_slots slots = {.aside = me + 1,
+                                      .array_mt = me + 2,
+                                      .session = me + 3};
     if (t->outcome == KAP_OUTCOME_NOMEM)
         kapL_error_nomem(L);
     if (t->outcome != KAP_OUTCOME_RESPONSE) {
         b->brought_own = false;
         kap_call_describe(b);
-        kap_response_quote(t, &b->failure);
-    } else if (!decode(L, r, b, until, me + 1, &success)) {
+        kap_refusal_quote(t, &b->failure);
+    } else if (!decode(L, r, b, until, &slots, &success)) {
         lua_settop(L, me);
         return false;
     }

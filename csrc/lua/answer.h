@@ -9,11 +9,11 @@
 
 /*
  * Reads what has arrived for the batch, of the request on top of the stack,
- * until all is read or kap_now() reaches `until`. False: time is up and there is
+ * until all is read or kap_now() reaches `until`; `client` is its stack index. False: time is up and there is
  * more. True: all is read, and the batch is no longer the caller's; *ok says
  * whether there was the memory to deal with it. Raises what Lua raises.
  */
-bool kapL_answer_read(lua_State *L, kap_request *r, kap_batch *b, double until,
-                      kap_batch **owned, bool *ok);
+bool kapL_answer_read(lua_State *L, int client, kap_request *r, kap_batch *b,
+                      double until, kap_batch **owned, bool *ok);
 
 #endif

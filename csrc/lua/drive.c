@@ -56,7 +56,7 @@ static int work_protected(lua_State *L)
     if (!kapL_client_request(L, 1, w->request))
         return luaL_error(L, "kapture: a request has lost its userdata");
     bool all =
-        kapL_answer_read(L, w->request, w->batch, w->until, &w->batch, &ok);
+        kapL_answer_read(L, 1, w->request, w->batch, w->until, &w->batch, &ok);
     if (!ok)
         kapL_error_nomem(L);
     if (all)

@@ -43,39 +43,39 @@ static void look(kap_envelope *e, const char *key, char *value, const char *end)
     }
 }
 
-bool kap_envelope_read(kap_decode *d, kap_envelope *e)
+bool kap_envelope_read(kap_scan *s, kap_envelope *e)
 {
     memset(e, 0, sizeof *e);
-    kap_decode_take(d);
-    if (kap_decode_peek(d) == '}') {
-        kap_decode_take(d);
-        e->end = d->p;
+    kap_scan_take(s);
+    if (kap_scan_peek(s) == '}') {
+        kap_scan_take(s);
+        e->end = s->p;
         return true;
     }
-    d->depth++; /* what follows is inside the object */
+    s->depth++; /* what follows is inside the object */
     for (;;) {
-        if (kap_decode_peek(d) != '"')
-            return kap_decode_fail(d, "a member's name expected");
-        const char *key = d->p;
-        if (!kap_decode_skip(d))
+        if (kap_scan_peek(s) != '"')
+            return kap_scan_fail(s, "a member's name expected");
+        const char *key = s->p;
+        if (!kap_scan_skip(s))
             return false;
-        if (kap_decode_peek(d) != ':')
-            return kap_decode_fail(d, "':' expected");
-        kap_decode_take(d);
-        if (kap_decode_peek(d) < 0)
-            return kap_decode_fail(d, "a value expected");
-        char *value = d->p;
-        if (!kap_decode_skip(d))
+        if (kap_scan_peek(s) != ':')
+            return kap_scan_fail(s, "':' expected");
+        kap_scan_take(s);
+        if (kap_scan_peek(s) < 0)
+            return kap_scan_fail(s, "a value expected");
+        char *value = s->p;
+        if (!kap_scan_skip(s))
             return false;
-        look(e, key, value, d->end);
-        int c = kap_decode_peek(d);
+        look(e, key, value, s->end);
+        int c = kap_scan_peek(s);
         if (c != ',' && c != '}')
-            return kap_decode_fail(d, "',' or '}' expected");
-        kap_decode_take(d);
+            return kap_scan_fail(s, "',' or '}' expected");
+        kap_scan_take(s);
         if (c == '}')
             break;
     }
-    d->depth--;
-    e->end = d->p;
+    s->depth--;
+    e->end = s->p;
     return true;
 }

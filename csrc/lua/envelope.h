@@ -5,7 +5,7 @@
 #ifndef KAP_ENVELOPE_H
 #define KAP_ENVELOPE_H
 
-#include "json/decode.h"
+#include "json/scan.h"
 
 typedef struct kap_envelope {
     bool failed, success; /* its status; a ticket's own status is none */
@@ -21,7 +21,7 @@ typedef struct kap_envelope {
  * is empty. */
 char kap_envelope_first(const char *at, const char *end);
 
-/* d is at the "{"; false: not JSON, d->error says where. */
-bool kap_envelope_read(kap_decode *d, kap_envelope *e);
+/* s is at the "{"; false: not JSON, s->error says where. */
+bool kap_envelope_read(kap_scan *s, kap_envelope *e);
 
 #endif

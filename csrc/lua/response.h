@@ -10,30 +10,27 @@
 #ifndef KAP_RESPONSE_H
 #define KAP_RESPONSE_H
 
-#include "json/decode.h"
 #include "base/failure.h"
+#include "json/decode.h"
+#include "lua/refusal.h"
 #include "net/transfer.h"
 
 typedef enum {
     KAP_RESPONSE_NEW,
     KAP_RESPONSE_ELEMENTS, /* inside the array of tickets */
-    KAP_RESPONSE_SINGLE,   /* inside the only one */
-    KAP_RESPONSE_DONE
+    KAP_RESPONSE_SINGLE    /* inside the only one */
 } kap_response_phase;
-
-/* How much of the body is kept aside for kap_failure.body: more than that, as a
- * token in it is taken out before it is cut. */
-#define KAP_RESPONSE_HEAD (2 * KAP_BODY_MAX)
 
 typedef struct kap_response {
     kap_response_phase phase;
     kap_decode decode;
-    bool more;    /* an element has been read: "," or "]" comes next */
-    bool success; /* the service's own word: see verdict */
-    bool faulty;  /* an element was no ticket: *f says what it was */
-    char *rest;   /* where the envelope ends; NULL: the array is all */
+    bool more;         /* an element has been read: "," or "]" comes next */
+    bool success;      /* the service's own word: see verdict */
+    bool faulty;       /* an element was no ticket: *f says what it was */
+    char *rest;        /* where the envelope ends; NULL: the array is all */
+    const char *start; /* of the ticket that is being read */
     size_t head_len;
-    char head[KAP_RESPONSE_HEAD]; /* as it came: decoding changes the body */
+    char head[KAP_REFUSAL_HEAD]; /* as it came: decoding changes the body */
 } kap_response;
 
 typedef enum {
@@ -49,19 +46,22 @@ typedef enum {
 typedef void (*kapL_ticket_sink)(lua_State *L, void *arg, const char *id,
                                  size_t id_len);
 
+/* Stack indexes of what it needs: the arrays' metatable, a session of the decoder
+ * (json/session.h), and a table where it may keep, under r's address, a ticket that
+ * it will go on with. */
+typedef struct kap_response_slots {
+    int array_mt, session, aside;
+} kap_response_slots;
+
 /*
  * Decodes until all is done or kap_now() reaches `until`, at least one ticket
- * or KAP_DECODE_STRIDE bytes a call. `array_mt`: stack index of the arrays'
- * metatable; `aside`: of a table where it may keep, under r's address, a ticket
- * that it will go on with. `r` is zeroed before the first call, and `f` is the
- * same in all. May raise Lua errors; see kap_decode.dirty.
+ * or KAP_DECODE_STRIDE bytes a call. `r` is zeroed before the first call; once one
+ * has raised a Lua error, there is no other.
  */
 kap_response_result kapL_response(lua_State *L, kap_response *r,
-                                  kap_transfer *t, int array_mt, int aside,
-                                  double until, kapL_ticket_sink sink,
-                                  void *arg, kap_failure *f);
-
-/* How the response began that a transfer broke off: into f->body. */
-void kap_response_quote(const kap_transfer *t, kap_failure *f);
+                                  kap_transfer *t,
+                                  const kap_response_slots *slots, double until,
+                                  kapL_ticket_sink sink, void *arg,
+                                  kap_failure *f);
 
 #endif

@@ -58,7 +58,10 @@ typedef struct kap_client {
 
 /* The client's table (its user value): requests by address as light userdata,
  * and these. */
-#define KAP_CLIENT_FUNCTIONS 1 /* see KAP_FUNCTION_* */
+enum {
+    KAP_CLIENT_FUNCTIONS = 1, /* see KAP_FUNCTION_* */
+    KAP_CLIENT_SESSION        /* the decoder's, once there was an answer */
+};
 
 #define KAP_CLIENT_TYPE "kapture.client"
 

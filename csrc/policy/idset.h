@@ -7,11 +7,12 @@
 #ifndef KAP_IDSET_H
 #define KAP_IDSET_H
 
+#include "config/id.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define KAP_ID_LENGTH_MAX 64
 #define KAP_IDSET_NONE UINT32_MAX
 
 typedef struct kap_idset {

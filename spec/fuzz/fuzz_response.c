@@ -43,15 +43,17 @@ static int run(lua_State *L)
         memcpy(t.body, data + 2, t.len);
     }
     lua_settop(L, 0);
+    const kap_response_slots slots = {.array_mt = 1, .aside = 2, .session = 3};
     lua_newtable(L);
     lua_newtable(L);
+    kapL_session_new(L);
     do {
         if (slices)
             r->decode.stride = 1;
-        got = kapL_response(L, r, &t, 1, 2, slices ? 0 : HUGE_VAL, sink, NULL,
+        got = kapL_response(L, r, &t, &slots, slices ? 0 : HUGE_VAL, sink, NULL,
                             &f);
-        if (lua_gettop(L) != 2)
-            FUZZ_FAIL("%d values left on the stack", lua_gettop(L) - 2);
+        if (lua_gettop(L) != 3)
+            FUZZ_FAIL("%d values left on the stack", lua_gettop(L) - 3);
     } while (got == KAP_RESPONSE_AGAIN);
     if (got != KAP_RESPONSE_TICKETS) {
         if (f.kind == KAP_KIND_NONE || f.kind >= KAP_KIND_COUNT ||

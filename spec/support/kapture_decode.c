@@ -12,11 +12,10 @@
  *   copy(text)                   true: only copies it, as all of these do
  *   skip(text)                   true, or nil, message, kind
  *   starve(text, n [, aside])    decodes in a state of its own whose n-th
- *                                allocation fails: "ok" or "memory", dirty,
- *                                whether the text was left as it was, bytes
- *                                not freed at the end, and whether, not
- *                                dirty, it was then decoded after all; aside:
- *                                put aside wherever it can be
+ *                                allocation fails: "ok" or "memory", and bytes
+ *                                not freed at the end; aside: put aside
+ *                                wherever it can be
+ *   forget()                     what was learned from the texts before
  *   null, array_mt
  *
  * A text is copied into a block that ends where it ends, so that valgrind and
@@ -30,7 +29,7 @@
 
 #define FIELDS_TYPE "kapture_decode.fields"
 
-static const char array_mt_key;
+static const char array_mt_key, session_key;
 
 static int fields_gc(lua_State *L)
 {
@@ -101,26 +100,28 @@ static void open_text(lua_State *L, int idx, kap_decode *d)
 static int failure(lua_State *L, const kap_decode *d)
 {
     lua_pushnil(L);
-    lua_pushstring(L, d->error);
-    lua_pushstring(L, d->status == KAP_JSON_DEPTH ? "depth" : "syntax");
+    lua_pushstring(L, d->scan.error);
+    lua_pushstring(L, d->scan.status == KAP_SCAN_DEPTH ? "depth" : "syntax");
     return 3;
 }
 
 /* After the last value: nothing but blanks. */
 static bool at_end(kap_decode *d)
 {
-    return kap_decode_peek(d) < 0 ||
-           kap_decode_fail(d, "unexpected text after the value");
+    return kap_scan_peek(&d->scan) < 0 ||
+           kap_scan_fail(&d->scan, "unexpected text after the value");
 }
 
 /* Opens text and fields of a function(text, fields); the array metatable is
- * then at index 4. */
-static const kap_fields *start(lua_State *L, kap_decode *d)
+ * then at index 4, and the one session, which keeps what it has learned of all
+ * texts before, at 5. */
+static kap_fields *start(lua_State *L, kap_decode *d)
 {
     kap_fields *f;
 
     lua_settop(L, 3);
     kapL_rawgetp(L, LUA_REGISTRYINDEX, &array_mt_key);
+    kapL_rawgetp(L, LUA_REGISTRYINDEX, &session_key);
     f = check_fields(L, 2);
     open_text(L, 1, d);
     return f;
@@ -129,16 +130,15 @@ static const kap_fields *start(lua_State *L, kap_decode *d)
 static int probe_decode(lua_State *L)
 {
     kap_decode d;
-    kap_decode_session s;
-    const kap_fields *f = start(L, &d);
+    kap_fields *f = start(L, &d);
     bool ok;
 
-    kapL_decode_begin(L, &d, &s, 4);
+    kapL_session_open(L, &d, 5, 4);
     ok = f == NULL ? kapL_decode_value(L, &d) : kapL_decode_ticket(L, &d, f);
     if (!ok || !at_end(&d))
         return failure(L, &d);
     lua_replace(L, 1);
-    kapL_decode_end(L, &d);
+    kapL_session_close(L, &d);
     lua_settop(L, 1);
     return 1;
 }
@@ -146,16 +146,13 @@ static int probe_decode(lua_State *L)
 static int probe_ticket(lua_State *L)
 {
     kap_decode d;
-    kap_decode_session s;
-    const kap_fields *f = start(L, &d);
+    kap_fields *f = start(L, &d);
 
-    kapL_decode_begin(L, &d, &s, 4);
+    kapL_session_open(L, &d, 5, 4);
     if (!kapL_decode_ticket(L, &d, f) || !at_end(&d))
         return failure(L, &d);
-    if (d.dirty)
-        return luaL_error(L, "dirty after success");
     lua_replace(L, 1);
-    kapL_decode_end(L, &d);
+    kapL_session_close(L, &d);
     lua_settop(L, 1);
     if (d.id_len > 0)
         lua_pushlstring(L, d.id, d.id_len);
@@ -167,9 +164,8 @@ static int probe_ticket(lua_State *L)
 static int probe_tickets(lua_State *L)
 {
     kap_decode d;
-    kap_decode_session s;
     int slice = (int)luaL_optinteger(L, 3, 1 << 30);
-    const kap_fields *f = start(L, &d);
+    kap_fields *f = start(L, &d);
     int n = 0, in_session = 0, asides = 0;
 
     if (slice == 0) {
@@ -181,34 +177,32 @@ static int probe_tickets(lua_State *L)
     lua_replace(L, 2);
     lua_newtable(L);
     lua_replace(L, 3);
-    kapL_decode_begin(L, &d, &s, 4);
-    if (kap_decode_peek(&d) != '[') {
-        kap_decode_fail(&d, "expected '['");
+    kapL_session_open(L, &d, 5, 4);
+    if (kap_scan_peek(&d.scan) != '[') {
+        kap_scan_fail(&d.scan, "expected '['");
         return failure(L, &d);
     }
-    kap_decode_take(&d);
-    d.depth = 1;
-    if (kap_decode_peek(&d) == ']') {
-        kap_decode_take(&d);
+    kap_scan_take(&d.scan);
+    d.scan.depth = 1;
+    if (kap_scan_peek(&d.scan) == ']') {
+        kap_scan_take(&d.scan);
     } else {
         for (;;) {
             int c;
 
             if (in_session++ == slice) {
-                kapL_decode_end(L, &d);
-                kapL_decode_begin(L, &d, &s, 4);
+                kapL_session_close(L, &d);
+                kapL_session_open(L, &d, 5, 4);
                 in_session = 1;
             }
             while (!kapL_decode_ticket(L, &d, f)) {
                 if (d.paused == 0)
                     return failure(L, &d);
-                if (d.dirty)
-                    return luaL_error(L, "dirty while put aside");
                 if (++asides % 64 == 0)
                     lua_gc(L, LUA_GCCOLLECT, 0);
                 lua_replace(L, 1);
-                kapL_decode_end(L, &d);
-                kapL_decode_begin(L, &d, &s, 4);
+                kapL_session_close(L, &d);
+                kapL_session_open(L, &d, 5, 4);
                 lua_pushvalue(L, 1);
                 lua_pushnil(L);
                 lua_replace(L, 1);
@@ -219,19 +213,19 @@ static int probe_tickets(lua_State *L)
             else
                 lua_pushboolean(L, 0);
             lua_rawseti(L, 3, n);
-            c = kap_decode_peek(&d);
+            c = kap_scan_peek(&d.scan);
             if (c != ',' && c != ']') {
-                kap_decode_fail(&d, "expected ',' or ']'");
+                kap_scan_fail(&d.scan, "expected ',' or ']'");
                 return failure(L, &d);
             }
-            kap_decode_take(&d);
+            kap_scan_take(&d.scan);
             if (c == ']')
                 break;
         }
     }
     if (!at_end(&d))
         return failure(L, &d);
-    kapL_decode_end(L, &d);
+    kapL_session_close(L, &d);
     lua_settop(L, 3);
     lua_pushinteger(L, asides);
     lua_replace(L, 1);
@@ -254,7 +248,7 @@ static int probe_skip(lua_State *L)
     kap_decode d;
 
     open_text(L, 1, &d);
-    if (!kap_decode_skip(&d) || !at_end(&d))
+    if (!kap_scan_skip(&d.scan) || !at_end(&d))
         return failure(L, &d);
     lua_pushboolean(L, 1);
     return 1;
@@ -269,7 +263,6 @@ typedef struct starved {
     size_t in_use;
     char *copy;
     kap_decode d;
-    kap_decode_session s;
 } starved;
 
 static void *starved_alloc(void *ud, void *block, size_t old, size_t size)
@@ -298,13 +291,14 @@ static int starved_decode(lua_State *L)
     starved *x = lua_touserdata(L, 1);
 
     lua_newtable(L);
-    kapL_decode_begin(L, &x->d, &x->s, 2);
+    kapL_session_new(L);
+    kapL_session_open(L, &x->d, 3, 2);
     if (x->d.stride != 1) {
         if (!kapL_decode_value(L, &x->d))
-            return luaL_error(L, "%s", x->d.error);
+            return luaL_error(L, "%s", x->d.scan.error);
+        kapL_session_close(L, &x->d);
         return 0;
     }
-    /* what is put aside is kept in the registry, as it outlives a failure */
     for (;;) {
         bool paused = x->d.paused > 0;
 
@@ -313,15 +307,15 @@ static int starved_decode(lua_State *L)
             lua_pushnil(L);
             kapL_rawsetp(L, LUA_REGISTRYINDEX, x);
         }
-        if (kapL_decode_ticket(L, &x->d, NULL))
+        if (kapL_decode_ticket(L, &x->d, NULL)) {
+            kapL_session_close(L, &x->d);
             return 0;
+        }
         if (x->d.paused == 0)
-            return luaL_error(L, "%s", x->d.error);
-        x->d.dirty = true;
+            return luaL_error(L, "%s", x->d.scan.error);
         kapL_rawsetp(L, LUA_REGISTRYINDEX, x);
-        x->d.dirty = false;
-        kapL_decode_end(L, &x->d);
-        kapL_decode_begin(L, &x->d, &x->s, 2);
+        kapL_session_close(L, &x->d);
+        kapL_session_open(L, &x->d, 3, 2);
     }
 }
 
@@ -331,7 +325,6 @@ static int probe_starve(lua_State *L)
     starved x;
     lua_State *S;
     int status;
-    bool dirty, untouched, again = false;
 
     memset(&x, 0, sizeof x);
     luaL_checkinteger(L, 2);
@@ -358,14 +351,6 @@ static int probe_starve(lua_State *L)
     x.left = (long)lua_tointeger(L, 2);
     status = lua_pcall(S, 1, 0, 0);
     x.left = -1;
-    dirty = x.d.dirty;
-    untouched = memcmp(x.copy, x.text, x.len) == 0;
-    if (status == LUA_ERRMEM && !dirty) {
-        lua_settop(S, 0);
-        lua_pushcfunction(S, starved_decode);
-        lua_pushlightuserdata(S, &x);
-        again = lua_pcall(S, 1, 0, 0) == 0;
-    }
     lua_close(S);
     if (status == 0)
         lua_pushliteral(L, "ok");
@@ -373,19 +358,28 @@ static int probe_starve(lua_State *L)
         lua_pushliteral(L, "memory");
     else
         lua_pushliteral(L, "another error");
-    lua_pushboolean(L, dirty);
-    lua_pushboolean(L, untouched);
     lua_pushinteger(L, (lua_Integer)x.in_use);
-    lua_pushboolean(L, again);
     free(x.copy);
-    return 5;
+    return 2;
+}
+
+static int probe_forget(lua_State *L)
+{
+    kapL_session_new(L);
+    kapL_rawsetp(L, LUA_REGISTRYINDEX, &session_key);
+    return 0;
 }
 
 static const luaL_Reg functions[] = {
-    {"decode", probe_decode},   {"ticket", probe_ticket},
-    {"tickets", probe_tickets}, {"skip", probe_skip},
-    {"starve", probe_starve},   {"fields", probe_fields},
-    {"copy", probe_copy},       {NULL, NULL},
+    {"decode", probe_decode},
+    {"ticket", probe_ticket},
+    {"tickets", probe_tickets},
+    {"skip", probe_skip},
+    {"starve", probe_starve},
+    {"fields", probe_fields},
+    {"copy", probe_copy},
+    {"forget", probe_forget},
+    {NULL, NULL},
 };
 
 __attribute__((visibility("default"))) int luaopen_kapture_decode(lua_State *L);
@@ -395,6 +389,7 @@ int luaopen_kapture_decode(lua_State *L)
     luaL_newmetatable(L, FIELDS_TYPE);
     lua_pushcfunction(L, fields_gc);
     lua_setfield(L, -2, "__gc");
+    probe_forget(L);
     lua_newtable(L);
     kapL_setfuncs(L, functions, 0);
     lua_newtable(L);

@@ -1,12 +1,13 @@
-/*
- * JSON numbers. Whatever the host's locale: strtod never sees a decimal point,
- * only digits and an exponent.
- */
-#include "json/decode_scan.h"
+/* Independent of the locale, as strtod never sees a decimal point: only digits and
+ * an exponent. */
+#include "json/number.h"
+
+#include "base/ascii.h"
 
 #include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Digits that can matter for correct rounding: 767, and one that says whether
  * anything but zeros follows. */

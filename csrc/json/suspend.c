@@ -1,5 +1,4 @@
-/* Tickets put aside half decoded. */
-#include "json/decode_parts.h"
+#include "json/suspend.h"
 
 /* What a ticket's open containers are remembered by while it is put aside: the
  * first of the table, the values on the Lua stack behind it. */
@@ -13,10 +12,9 @@ typedef struct aside {
     } level[];
 } aside;
 
-void kapL_put_aside(lua_State *L, kap_decode *d, const kap_decode_frame *fr,
-                    int top)
+void kapL_suspend(lua_State *L, kap_decode *d, const kap_frame *fr, int top)
 {
-    const kap_decode_frame *lowest = d->session->frames;
+    const kap_frame *lowest = d->session->frames;
     unsigned levels = (unsigned)(fr - lowest);
     unsigned values = (unsigned)(lua_gettop(L) - top);
     aside *a;
@@ -38,11 +36,10 @@ void kapL_put_aside(lua_State *L, kap_decode *d, const kap_decode_frame *fr,
     d->paused = levels;
 }
 
-kap_decode_frame *kapL_take_up(lua_State *L, kap_decode *d,
-                               kap_decode_place *at)
+kap_frame *kapL_suspend_resume(lua_State *L, kap_decode *d, kap_place *at)
 {
-    kap_decode_session *s = d->session;
-    kap_decode_frame *fr = s->frames;
+    kap_session *s = d->session;
+    kap_frame *fr = s->frames;
     int table = lua_gettop(L);
     unsigned levels = d->paused;
     const aside *a;
@@ -50,13 +47,13 @@ kap_decode_frame *kapL_take_up(lua_State *L, kap_decode *d,
     d->paused = 0;
     lua_rawgeti(L, table, 1);
     a = lua_touserdata(L, -1);
-    kapL_room(L, (int)a->values + STACK_SLOTS);
+    kapL_room(L, (int)a->values + KAP_STACK_SLOTS);
     for (unsigned i = 0; i < levels; i++) {
-        kap_decode_place *inner = kap_new_place(s);
+        kap_place *inner = kap_session_place(s);
 
         fr++;
         fr->count = a->level[i].count;
-        kap_frame_field(s, fr, a->level[i].field);
+        kap_session_field(s, fr, a->level[i].field);
         fr->mark = a->level[i].mark;
         fr->object = a->level[i].object;
         fr->place = at;

@@ -1,5 +1,6 @@
-/* Values without parts: texts, numbers, true, false, null; and ids. */
-#include "json/decode_parts.h"
+#include "json/scalar.h"
+
+#include "json/number.h"
 
 /* The integers that this Lua's numbers hold without loss; others are pushed as
  * the text of their digits. */
@@ -11,19 +12,19 @@
 #define EXACT_MIN (-EXACT_MAX)
 #endif
 
-void kap_take_id(kap_decode *d, const char *text, size_t len)
+void kap_scalar_text_id(kap_decode *d, const char *text, size_t len)
 {
     d->id_len = 0;
-    if (len <= KAP_ID_MAX) {
+    if (len <= KAP_ID_LENGTH_MAX) {
         memcpy(d->id, text, len);
         d->id[len] = '\0';
         d->id_len = len;
     }
 }
 
-void kap_take_number_id(kap_decode *d, const char *p, const char *end)
+void kap_scalar_number_id(kap_decode *d, const char *p, const char *end)
 {
-    char digits[KAP_ID_MAX];
+    char digits[KAP_ID_LENGTH_MAX];
     size_t len = 0;
     int64_t zeros = kap_number_digits(p, end, digits, sizeof digits, &len);
 
@@ -31,7 +32,7 @@ void kap_take_number_id(kap_decode *d, const char *p, const char *end)
     if (zeros < 0 || (uint64_t)zeros > sizeof digits - len)
         return;
     memset(digits + len, '0', (size_t)zeros);
-    kap_take_id(d, digits, len + (size_t)zeros);
+    kap_scalar_text_id(d, digits, len + (size_t)zeros);
 }
 
 static void push_number(lua_State *L, const kap_number *n, const char *text,
@@ -47,7 +48,7 @@ static void push_number(lua_State *L, const kap_number *n, const char *text,
         lua_pushnumber(L, -0.0);
 #endif
     else
-        kapL_push_integer(L, n->integer);
+        kapL_scalar_integer(L, n->integer);
 }
 
 static bool is_literal(const char *p, const char *end, const char *literal)
@@ -57,30 +58,30 @@ static bool is_literal(const char *p, const char *end, const char *literal)
     return (size_t)(end - p) >= len && memcmp(p, literal, len) == 0;
 }
 
-char *kapL_push_scalar(lua_State *L, kap_decode *d, unsigned mark, char *p)
+char *kapL_scalar(lua_State *L, kap_decode *d, unsigned mark, char *p)
 {
-    char *end = d->end, *q, *bad;
+    char *end = d->scan.end, *q, *bad;
     kap_number n;
     size_t len;
 
     if (p < end && *p == '"') {
-        q = kap_read_text(d, p, &len);
+        q = kap_scan_read_text(&d->scan, p, &len);
         if (q == NULL)
             return NULL;
         lua_pushlstring(L, p + 1, len);
-        if (mark == MARK_ID)
-            kap_take_id(d, p + 1, len);
+        if (mark == KAP_MARK_ID)
+            kap_scalar_text_id(d, p + 1, len);
         return q;
     }
     if (p < end && (*p == '-' || kap_is_digit(*p))) {
         q = kap_number_read(p, end, &n, &bad);
         if (q == NULL) {
-            kap_decode_fail_at(d, bad, "invalid number");
+            kap_scan_fail_at(&d->scan, bad, "invalid number");
             return NULL;
         }
         push_number(L, &n, p, q);
-        if (mark == MARK_ID)
-            kap_take_number_id(d, p, q);
+        if (mark == KAP_MARK_ID)
+            kap_scalar_number_id(d, p, q);
         return q;
     }
     if (is_literal(p, end, "null")) {
@@ -95,6 +96,6 @@ char *kapL_push_scalar(lua_State *L, kap_decode *d, unsigned mark, char *p)
         lua_pushboolean(L, 0);
         return p + 5;
     }
-    kap_decode_fail_at(d, p, "expected a value");
+    kap_scan_fail_at(&d->scan, p, "expected a value");
     return NULL;
 }

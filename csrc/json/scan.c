@@ -1,57 +1,53 @@
-/* Escapes, skipping, and what the decoder says when it fails. */
-#include "json/decode_scan.h"
+#include "json/scan.h"
 
-#include <math.h>
 #include <stdio.h>
 
-void kap_decode_init(kap_decode *d, char *text, size_t len)
+void kap_scan_init(kap_scan *s, char *text, size_t len)
 {
-    memset(d, 0, sizeof *d);
-    d->base = d->p = text;
-    d->end = text + len;
-    d->status = KAP_JSON_OK;
-    d->until = INFINITY;
-    d->stride = KAP_DECODE_STRIDE;
+    memset(s, 0, sizeof *s);
+    s->base = s->p = text;
+    s->end = text + len;
+    s->status = KAP_SCAN_OK;
 }
 
-int kap_decode_peek(kap_decode *d)
+int kap_scan_peek(kap_scan *s)
 {
-    d->p = kap_skip_blanks(d->p, d->end);
-    return d->p < d->end ? (unsigned char)*d->p : -1;
+    s->p = kap_skip_blanks(s->p, s->end);
+    return s->p < s->end ? (unsigned char)*s->p : -1;
 }
 
-void kap_decode_take(kap_decode *d)
+void kap_scan_take(kap_scan *s)
 {
-    if (d->p < d->end)
-        d->p++;
+    if (s->p < s->end)
+        s->p++;
 }
 
-bool kap_decode_skip(kap_decode *d)
+bool kap_scan_skip(kap_scan *s)
 {
     char *p;
 
-    if (d->status != KAP_JSON_OK)
+    if (s->status != KAP_SCAN_OK)
         return false;
-    p = kap_skip_value(d, 0, kap_skip_blanks(d->p, d->end));
+    p = kap_scan_skip_value(s, 0, kap_skip_blanks(s->p, s->end));
     if (p == NULL)
         return false;
-    d->p = p;
+    s->p = p;
     return true;
 }
 
-bool kap_decode_fail(kap_decode *d, const char *what)
+bool kap_scan_fail(kap_scan *s, const char *what)
 {
-    if (d->status == KAP_JSON_OK)
-        d->status = KAP_JSON_SYNTAX;
-    (void)snprintf(d->error, sizeof d->error, "%.60s at byte %llu", what,
-                   (unsigned long long)(d->p - d->base) + 1);
+    if (s->status == KAP_SCAN_OK)
+        s->status = KAP_SCAN_SYNTAX;
+    (void)snprintf(s->error, sizeof s->error, "%.60s at byte %llu", what,
+                   (unsigned long long)(s->p - s->base) + 1);
     return false;
 }
 
-bool kap_decode_fail_at(kap_decode *d, char *p, const char *what)
+bool kap_scan_fail_at(kap_scan *s, char *p, const char *what)
 {
-    d->p = p < d->end ? p : d->end;
-    return kap_decode_fail(d, p < d->end ? what : "unexpected end");
+    s->p = p < s->end ? p : s->end;
+    return kap_scan_fail(s, p < s->end ? what : "unexpected end");
 }
 
 /* One more than a hexadecimal digit's value; 0 for what is none. */
@@ -140,7 +136,7 @@ static inline void move_block(char *to, const char *from)
 }
 
 /*
- * kap_text_finish at full speed: while the text has become a block shorter at
+ * kap_scan_unescape at full speed: while the text has become a block shorter at
  * least, so that a whole block may be stored wherever a part is wanted, and
  * while there is room for the longest escape (two of \u) and a block after it.
  * Stops at whatever is not usual.
@@ -192,12 +188,11 @@ done:
     *to = out;
 }
 
-char *kap_text_finish(kap_decode *d, char *text, char *q, size_t *len)
+char *kap_scan_unescape(kap_scan *s, char *text, char *q, size_t *len)
 {
-    char *const end = d->end;
+    char *const end = s->end;
     char *out = q;
 
-    d->dirty = true;
     while (q < end && *q == '\\') {
         char *special;
 
@@ -205,7 +200,7 @@ char *kap_text_finish(kap_decode *d, char *text, char *q, size_t *len)
             *out++ = escape_value[(unsigned char)q[1]];
             q += 2;
         } else if (!put_unicode(&q, end, &out)) {
-            kap_decode_fail_at(d, q, "invalid escape");
+            kap_scan_fail_at(s, q, "invalid escape");
             return NULL;
         }
         if (q - out >= KAP_BLOCK)
@@ -216,7 +211,7 @@ char *kap_text_finish(kap_decode *d, char *text, char *q, size_t *len)
         q = special;
     }
     if (q == end || *q != '"') {
-        kap_decode_fail_at(d, q, "control character in a string");
+        kap_scan_fail_at(s, q, "control character in a string");
         return NULL;
     }
     *len = (size_t)(out - text);
@@ -256,9 +251,9 @@ static inline char *skip_plain(char *p, const char *end)
 }
 
 /* The byte after the closing quote; p is just after the opening one. */
-static char *skip_text(kap_decode *d, char *p)
+static char *skip_text(kap_scan *s, char *p)
 {
-    char *const end = d->end;
+    char *const end = s->end;
 
     while (end - p >= KAP_BLOCK) {
         kap_mask m = kap_gather(kap_equal(kap_block_at(p), '"'));
@@ -275,14 +270,14 @@ static char *skip_text(kap_decode *d, char *p)
         if (*p == '"' && !is_escaped(p))
             return p + 1;
     }
-    kap_decode_fail_at(d, end, "");
+    kap_scan_fail_at(s, end, "");
     return NULL;
 }
 
 /* The brackets that are open while a value is skipped. */
 typedef struct brackets {
     unsigned depth, limit;
-    uint64_t curly[KAP_DECODE_MAX_DEPTH / 64 + 1]; /* a bit for each */
+    uint64_t curly[KAP_SCAN_MAX_DEPTH / 64 + 1]; /* a bit for each */
 } brackets;
 
 /* Takes the bracket at p. False where it closes the first one or is wrong:
@@ -313,28 +308,28 @@ static inline bool take_bracket(brackets *b, const char *p)
 }
 
 /* What take_bracket has to say when it is false. */
-static char *last_bracket(kap_decode *d, const brackets *b, char *p)
+static char *last_bracket(kap_scan *s, const brackets *b, char *p)
 {
     if (b->depth == 0)
         return p + 1;
     if (*p == '{' || *p == '[') {
-        d->status = KAP_JSON_DEPTH;
-        kap_decode_fail_at(d, p, "nested too deeply");
+        s->status = KAP_SCAN_DEPTH;
+        kap_scan_fail_at(s, p, "nested too deeply");
     } else {
-        kap_decode_fail_at(d, p, "the wrong closing bracket");
+        kap_scan_fail_at(s, p, "the wrong closing bracket");
     }
     return NULL;
 }
 
-static char *skip_container(kap_decode *d, unsigned level, char *p)
+static char *skip_container(kap_scan *s, unsigned level, char *p)
 {
-    char *const end = d->end;
+    char *const end = s->end;
     bool in_text = false;
     brackets b;
 
     b.depth = 0;
-    level += d->depth;
-    b.limit = level < KAP_DECODE_MAX_DEPTH ? KAP_DECODE_MAX_DEPTH - level : 0;
+    level += s->depth;
+    b.limit = level < KAP_SCAN_MAX_DEPTH ? KAP_SCAN_MAX_DEPTH - level : 0;
     while (end - p >= KAP_BLOCK) {
         kap_block block = kap_block_at(p);
         kap_marks quotes = kap_equal(block, '"');
@@ -342,7 +337,7 @@ static char *skip_container(kap_decode *d, unsigned level, char *p)
 
         if (in_text && kap_gather(quotes) == 0) {
             /* A long one. */
-            p = skip_text(d, p + KAP_BLOCK);
+            p = skip_text(s, p + KAP_BLOCK);
             if (p == NULL)
                 return NULL;
             in_text = false;
@@ -355,7 +350,7 @@ static char *skip_container(kap_decode *d, unsigned level, char *p)
             if (*at == '"')
                 in_text = !in_text || is_escaped(at);
             else if (!in_text && !take_bracket(&b, at))
-                return last_bracket(d, &b, at);
+                return last_bracket(s, &b, at);
         }
         p += KAP_BLOCK;
     }
@@ -364,25 +359,25 @@ static char *skip_container(kap_decode *d, unsigned level, char *p)
             in_text = !in_text || is_escaped(p);
         else if (!in_text && ((*p | 0x20) == '{' || (*p | 0x20) == '}') &&
                  !take_bracket(&b, p))
-            return last_bracket(d, &b, p);
+            return last_bracket(s, &b, p);
     }
-    kap_decode_fail_at(d, p, "");
+    kap_scan_fail_at(s, p, "");
     return NULL;
 }
 
-char *kap_skip_value(kap_decode *d, unsigned level, char *p)
+char *kap_scan_skip_value(kap_scan *s, unsigned level, char *p)
 {
     char *start = p;
 
-    if (p < d->end && *p == '"')
-        return skip_text(d, p + 1);
-    if (p < d->end && (*p == '{' || *p == '['))
-        return skip_container(d, level, p);
-    while (p < d->end && *p != ',' && *p != ']' && *p != '}' && *p != ':' &&
+    if (p < s->end && *p == '"')
+        return skip_text(s, p + 1);
+    if (p < s->end && (*p == '{' || *p == '['))
+        return skip_container(s, level, p);
+    while (p < s->end && *p != ',' && *p != ']' && *p != '}' && *p != ':' &&
            *p != '"' && !kap_is_blank(*p))
         p++;
     if (p == start) {
-        kap_decode_fail_at(d, p, "expected a value");
+        kap_scan_fail_at(s, p, "expected a value");
         return NULL;
     }
     return p;
@@ -393,7 +388,7 @@ char *kap_skip_value(kap_decode *d, unsigned level, char *p)
 /* ...but not to go through a part that has many of its own. */
 #define COUNT_PART 64
 
-unsigned kap_count_items(char *p, char *end)
+unsigned kap_scan_count(char *p, char *end)
 {
     const char *part = NULL;
     bool in_text = false;
