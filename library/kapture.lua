@@ -184,6 +184,7 @@ local kapture = {}
 ---@field include_emailbody string|boolean|number|nil body field, passed on
 ---@field body table|nil merged into the request body, encoded with lua-cjson
 ---@field fields string[]|nil paths such as "task_details.ticketId": only these are built (all)
+---@field raw boolean|nil each ticket is a string: its own JSON, checked, without blanks (false)
 ---@field timeout number|nil seconds for one attempt (30)
 ---@field connect_timeout number|nil seconds for connecting, TLS included (10)
 ---@field deadline number|nil seconds for the whole call; in the iterator, for each batch (120)

@@ -74,6 +74,7 @@ build = {
                 "csrc/json/decode.c",
                 "csrc/json/member.c",
                 "csrc/json/number.c",
+                "csrc/json/raw.c",
                 "csrc/json/scalar.c",
                 "csrc/json/scan.c",
                 "csrc/json/session.c",

@@ -429,6 +429,17 @@ describe("step", function()
         end
     end)
 
+    it("gives the host its turn during raw tickets, many and a large one", function()
+        assert.equal(1000, #slices(sandbox.ids(1000), {
+            batch_size = 1000, include_emailbody = "1", conversation_type = "all", raw = true,
+            history_type = "all", base_url = sandbox.url "identity",
+        }))
+        local tickets = slices(sandbox.id(1), { base_url = sandbox.url("identity", "thick"), raw = true })
+        assert.equal(1, #tickets)
+        assert.equal(25000, select(2, tickets[1]:gsub('"Entry %d+: the parcel was \\"found\\" and will come"', "")))
+        assert.truthy(tickets[1]:find "^{.*}$")
+    end)
+
     it("forgets a ticket that it has begun, when its call is cancelled", function()
         local c = client { timeout = 60 }
         for way = 1, 3 do

@@ -15,6 +15,17 @@ describe("the command", function()
     assert.equal(1, lines)
   end)
 
+  it("writes NDJSON as it came, but for blanks, unless somebody looks into it", function()
+    local body = '[{"z":1.50, "task_details" : {"ticketId":"1","n":1e2,"s":"\\u00e9\\/"}, "a": [ ] }]'
+    local url = sandbox.url("body,text=" .. body:gsub("%W", function(c) return ("%%%02X"):format(c:byte()) end))
+    local out = run("get -o ndjson 1", { base_url = url })
+    assert.equal('{"z":1.50,"task_details":{"ticketId":"1","n":1e2,"s":"\\u00e9\\/"},"a":[]}\n', out)
+    out = run("get -o ndjson --where 'ticketId == \"1\"' 1", { base_url = url })
+    assert.equal('{"a":[],"task_details":{"n":100.0,"s":"\195\169/","ticketId":"1"},"z":1.5}\n', (out:gsub(":100,", ":100.0,")))
+    out = run("get -o ndjson --fields task_details.ticketId 1", { base_url = url })
+    assert.equal('{"task_details":{"ticketId":"1"}}\n', out)
+  end)
+
   it("writes JSON, CSV and tables", function()
     local out = run "get -o json 713516551148"
     assert.equal("[\n{\n", out:sub(1, 4))

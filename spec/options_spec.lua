@@ -37,7 +37,7 @@ describe("an option's type", function()
         resolved = "string boolean number", include_emailbody = "string boolean number",
         body = "table", fields = "", timeout = "number", connect_timeout = "number", deadline = "number",
         retries = "number", backoff = "number", max_backoff = "number", batch_size = "number",
-        concurrency = "number", rate = "number", partial = "boolean", isolate = "boolean",
+        concurrency = "number", rate = "number", partial = "boolean", isolate = "boolean", raw = "boolean",
         max_response_bytes = "number", compression = "boolean", verify = "boolean", ca_file = "string",
         ca_path = "string", cert = "string", key = "string", proxy = "string", user_agent = "string",
         hook = "function",

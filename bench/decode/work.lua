@@ -22,6 +22,9 @@ elseif decoder == "fields" then
     local texts = dofile((arg[0]:gsub("work%.lua$", "texts.lua")))
     local fields = probe.fields(texts.fields)
     decode = function(t) return probe.tickets(t, fields) end
+elseif decoder == "raw" then
+    local tickets = require "kapture_decode".tickets
+    decode = function(t) return tickets(t, "raw") end
 else
     decode = require "kapture_decode".tickets
 end

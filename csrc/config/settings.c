@@ -105,6 +105,7 @@ kap_settings *kap_settings_new(const kap_settings *from)
     s->batch_size = from->batch_size;
     s->concurrency = from->concurrency;
     s->max_response_bytes = from->max_response_bytes;
+    s->raw = from->raw;
     s->partial = from->partial;
     s->isolate = from->isolate;
     s->compression = from->compression;
@@ -152,9 +153,9 @@ bool kap_settings_same(const kap_settings *a, const kap_settings *b)
                 a->retries == b->retries && a->batch_size == b->batch_size &&
                 a->concurrency == b->concurrency &&
                 a->max_response_bytes == b->max_response_bytes &&
-                a->partial == b->partial && a->isolate == b->isolate &&
-                a->compression == b->compression && a->verify == b->verify &&
-                a->hook == b->hook;
+                a->raw == b->raw && a->partial == b->partial &&
+                a->isolate == b->isolate && a->compression == b->compression &&
+                a->verify == b->verify && a->hook == b->hook;
 #define SAME(name) same = same && same_string(a->name, b->name);
     STRINGS(SAME)
 #undef SAME

@@ -34,7 +34,7 @@ typedef struct kap_settings {
     double rate; /* requests a second; INFINITY: no limit */
     int retries, batch_size, concurrency;
     size_t max_response_bytes;
-    bool partial, isolate, compression, verify, hook;
+    bool raw, partial, isolate, compression, verify, hook;
     char *ca_file, *ca_path, *cert, *key, *proxy, *user_agent;
 } kap_settings;
 

@@ -218,6 +218,28 @@ char *kap_scan_unescape(kap_scan *s, char *text, char *q, size_t *len)
     return q + 1;
 }
 
+char *kap_scan_check_escapes(kap_scan *s, char *q)
+{
+    char *const end = s->end;
+
+    while (q < end && *q == '\\') {
+        if (end - q >= 2 && escape_value[(unsigned char)q[1]] != 0) {
+            q += 2;
+        } else if (code_unit(q, end) >= 0) {
+            q += 6;
+        } else {
+            kap_scan_fail_at(s, q, "invalid escape");
+            return NULL;
+        }
+        q = kap_scan_text(q, end);
+    }
+    if (q == end || *q != '"') {
+        kap_scan_fail_at(s, q, "control character in a string");
+        return NULL;
+    }
+    return q + 1;
+}
+
 /* Whether an odd number of backslashes is before the quote at p. There is a
  * quote or a bracket further on, to end the search. */
 static bool after_odd_slashes(const char *p)

@@ -51,6 +51,10 @@ char *kap_scan_skip_value(kap_scan *s, unsigned level, char *p);
  */
 char *kap_scan_unescape(kap_scan *s, char *text, char *q, size_t *len);
 
+/* The same where nothing is to be changed: the byte after the closing quote, or
+ * NULL. */
+char *kap_scan_check_escapes(kap_scan *s, char *q);
+
 /* How many members or elements has the object or array whose opening bracket
  * is at p? A lower bound, where it is long, broken, or has long parts. */
 unsigned kap_scan_count(char *p, char *end);

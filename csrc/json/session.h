@@ -99,6 +99,17 @@ typedef struct kap_session {
     kap_frame frames[KAP_SCAN_MAX_DEPTH + 1];
 } kap_session;
 
+/* A ticket that is read as text: see json/raw.c. */
+typedef struct kap_raw {
+    char *start;    /* where it begins... */
+    char *out;      /* ...and, without blanks, ends so far... */
+    char *from;     /* ...but for what has been read since here */
+    bool object;    /* the innermost container is one */
+    bool details;   /* the container in the ticket is its task_details */
+    unsigned depth; /* containers open, and for each whether it is an object: */
+    uint64_t curly[KAP_SCAN_MAX_DEPTH / 64 + 1];
+} kap_raw;
+
 /* One text on its way into Lua values. */
 typedef struct kap_decode {
     kap_scan scan;
@@ -112,6 +123,7 @@ typedef struct kap_decode {
     double until;    /* INFINITY, unless the caller sets it */
     size_t stride;   /* likewise KAP_DECODE_STRIDE */
     unsigned paused; /* containers open in the ticket that was; 0: none was */
+    kap_raw raw;
 } kap_decode;
 
 #define KAP_DECODE_STRIDE ((size_t)16 << 10)

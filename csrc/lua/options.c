@@ -28,6 +28,8 @@ static const option options[] = {
      "merged into the request body, encoded with lua-cjson"},
     {"fields", FIELDS, AT(fields), 0, 0, "all",
      "paths such as \"task_details.ticketId\": only these are built"},
+    {"raw", FLAG, AT(raw), 0, 0, "false",
+     "each ticket is a string: its own JSON, checked, without blanks"},
     {"timeout", SECONDS, AT(timeout), 0, 0, "30", "seconds for one attempt"},
     {"connect_timeout", SECONDS, AT(connect_timeout), 0, 0, "10",
      "seconds for connecting, TLS included"},
@@ -191,5 +193,7 @@ void kapL_options(lua_State *L, int idx, kap_settings *into, int functions,
         base_url = base_url || is_string(o, AT(base_url));
         subdomain = subdomain || is_string(o, AT(subdomain));
     }
+    if (into->raw && into->fields != NULL)
+        FAIL(&p, "option 'raw': not with 'fields', for a raw ticket is whole");
     settle_target(&p, base_url, subdomain);
 }

@@ -1,6 +1,7 @@
 #include "lua/response.h"
 
 #include "base/clock.h"
+#include "json/raw.h"
 
 #include <string.h>
 
@@ -46,6 +47,7 @@ static kap_response_result finish(kap_response *r, kap_failure *f)
 typedef struct course {
     const kap_transfer *transfer;
     kap_fields *fields;
+    bool raw; /* tickets are handed over as text */
     kapL_ticket_sink sink;
     void *arg;
     int aside;
@@ -85,21 +87,25 @@ static kap_response_result one_ticket(lua_State *L, kap_response *r,
     kap_decode *d = &r->decode;
     if (d->paused == 0) {
         r->start = d->scan.p;
-    } else {
+    } else if (!to->raw) {
         kapL_rawgetp(L, to->aside, r);
         lua_pushnil(L);
         kapL_rawsetp(L, to->aside, r); /* it exists: nothing is allocated */
     }
-    if (!kapL_decode_ticket(L, d, to->fields)) {
+    if (to->raw ? !kapL_raw_ticket(L, d)
+                : !kapL_decode_ticket(L, d, to->fields)) {
         if (d->paused == 0)
             return broken(r, f);
-        kapL_rawsetp(L, to->aside, r);
+        if (!to->raw)
+            kapL_rawsetp(L, to->aside, r);
         return KAP_RESPONSE_AGAIN;
     }
     if (!d->details) {
-        const kap_piece of = {r->start, (size_t)(d->scan.p - r->start)};
-        lua_pop(L, 1);
+        kap_piece of = {r->start, (size_t)(d->scan.p - r->start)};
+        if (to->raw) /* blanks have been taken out of the text */
+            of.text = lua_tolstring(L, -1, &of.len);
         note_element(L, r, to, of, NULL, f);
+        lua_pop(L, 1);
         return KAP_RESPONSE_TICKETS;
     }
     to->sink(L, to->arg, d->id, d->id_len);
@@ -401,7 +407,8 @@ kap_response_result kapL_response(lua_State *L, kap_response *r,
                                   kap_failure *f)
 {
     kap_response_result result;
-    const course to = {t, t->settings->fields, sink, arg, slots->aside};
+    const course to = {t,   t->settings->fields, t->settings->raw, sink,
+                       arg, slots->aside};
     if (r->phase == KAP_RESPONSE_NEW) {
         begin(r, t);
         kap_failure_clear(f);

@@ -1,10 +1,12 @@
 /*
  * Fields: the first line is a list of paths (separated by tabs), the rest a
  * ticket. What is built must be part of what is built without fields, and the
- * ticket's id must be the same.
+ * ticket's id must be the same. As text (json/raw.h), whole or in slices, it must be
+ * refused with the same words or have the same id, and decode to the same.
  */
-#include "json/decode.h"
 #include "fuzz.h"
+#include "json/decode.h"
+#include "json/raw.h"
 
 #include <string.h>
 
@@ -46,6 +48,56 @@ static bool one(lua_State *L, const char *text, size_t size, kap_fields *f,
     return ok;
 }
 
+/* The ticket as text into stack slot `slot`; false: not JSON. */
+static bool as_text(lua_State *L, const char *text, size_t size, bool slices,
+                    int slot, kap_decode *d)
+{
+    char *copy = malloc(size > 0 ? size : 1);
+    bool ok;
+    memcpy(copy, text, size);
+    kap_decode_init(d, copy, size);
+    if (slices) {
+        d->until = 0;
+        d->stride = 1;
+    }
+    do {
+        ok = kapL_raw_ticket(L, d);
+    } while (!ok && d->paused > 0);
+    if (ok)
+        lua_replace(L, slot);
+    free(copy);
+    return ok;
+}
+
+static bool same_id(const kap_decode *a, const kap_decode *b)
+{
+    return a->id_len == b->id_len && memcmp(a->id, b->id, a->id_len) == 0;
+}
+
+static void check_text(lua_State *L, const char *text, size_t size)
+{
+    kap_decode whole, raw, again;
+    bool ok = one(L, text, size, NULL, 2, &whole);
+    if (as_text(L, text, size, size % 2 == 1, 3, &raw) != ok)
+        FUZZ_FAIL("as text: %s; decoded: %s", raw.scan.error, whole.scan.error);
+    if (!ok && strcmp(raw.scan.error, whole.scan.error) != 0)
+        FUZZ_FAIL("as text: %s; decoded: %s", raw.scan.error, whole.scan.error);
+    if (!ok)
+        return;
+    if (!same_id(&raw, &whole) || raw.details != whole.details)
+        FUZZ_FAIL("as text it is another ticket");
+    size_t len;
+    const char *t = lua_tolstring(L, 3, &len);
+    lua_pushvalue(L, 3); /* the text, while its slot is used */
+    if (len > size || !one(L, t, len, NULL, 3, &again))
+        FUZZ_FAIL("the text is refused: %s", again.scan.error);
+    lua_pop(L, 1);
+    is_part(L, 2, 3);
+    is_part(L, 3, 2);
+    if (!same_id(&again, &whole))
+        FUZZ_FAIL("the text has another id");
+}
+
 static int run(lua_State *L)
 {
     const char *data = lua_touserdata(L, 1);
@@ -69,14 +121,16 @@ static int run(lua_State *L)
     lua_pushnil(L);
     kapL_session_new(L);
     size -= (size_t)(line + 1 - data);
+    check_text(L, line + 1, size);
+    lua_pushnil(L);
+    lua_replace(L, 3);
     if (any && one(L, line + 1, size, NULL, 2, &whole)) {
         if (!one(L, line + 1, size, f, 3, &part))
             FUZZ_FAIL("refused with fields (%s), accepted without",
                       part.scan.error);
         if (lua_istable(L, 2) && !lua_isnil(L, 3))
             is_part(L, 3, 2);
-        if (whole.id_len != part.id_len ||
-            memcmp(whole.id, part.id, whole.id_len) != 0)
+        if (!same_id(&whole, &part))
             FUZZ_FAIL("id '%.*s' with fields, '%.*s' without", (int)part.id_len,
                       part.id, (int)whole.id_len, whole.id);
     }

@@ -1,6 +1,6 @@
 /*
  * A whole response through classification: the first byte chooses the status,
- * the second the slices, the rest is the body. Whatever comes, it ends in
+ * the second the slices and whether tickets are text, the rest is the body. Whatever comes, it ends in
  * tickets or in a failure of a kind, and the token is in neither message nor
  * excerpt.
  */
@@ -13,13 +13,13 @@
 #define TOKEN "c2VjcmV0/dG9rZW4="
 
 static kap_message *message;
-static kap_settings *settings;
+static kap_settings *settings, *raw_settings;
 
 static void sink(lua_State *L, void *arg, const char *id, size_t len)
 {
-    (void)arg;
     /* without one, what stands there is another's */
-    if (!lua_istable(L, -1) || (len > 0 && strlen(id) != len))
+    if (lua_type(L, -1) != (*(bool *)arg ? LUA_TSTRING : LUA_TTABLE) ||
+        (len > 0 && strlen(id) != len))
         FUZZ_FAIL("a ticket that is none");
     lua_pop(L, 1);
 }
@@ -33,7 +33,9 @@ static int run(lua_State *L)
     kap_response *r = calloc(1, sizeof *r);
     kap_failure f;
     kap_response_result got;
-    kap_transfer t = {.message = message, .settings = settings};
+    bool raw = (data[1] & 2) != 0;
+    kap_transfer t = {.message = message,
+                      .settings = raw ? raw_settings : settings};
     t.status = statuses[data[0] % 16];
     t.html = (data[0] & 16) != 0;
     bool slices = (data[1] & 1) != 0;
@@ -50,7 +52,7 @@ static int run(lua_State *L)
     do {
         if (slices)
             r->decode.stride = 1;
-        got = kapL_response(L, r, &t, &slots, slices ? 0 : HUGE_VAL, sink, NULL,
+        got = kapL_response(L, r, &t, &slots, slices ? 0 : HUGE_VAL, sink, &raw,
                             &f);
         if (lua_gettop(L) != 3)
             FUZZ_FAIL("%d values left on the stack", lua_gettop(L) - 3);
@@ -82,6 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         settings = kap_settings_new(NULL);
         kap_settings_string(&settings->base_url, "https://localhost", 17);
         kap_settings_string(&settings->token, TOKEN, sizeof TOKEN - 1);
+        raw_settings = kap_settings_new(settings);
+        raw_settings->raw = true;
         message = kap_message_new(settings, NULL, 0, &why);
     }
     lua_pushcfunction(L, run);

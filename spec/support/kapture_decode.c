@@ -2,14 +2,18 @@
  * The decoder alone, for its specs and benchmarks.
  *
  *   decode(text [, fields])      value, or nil, message, kind
- *   ticket(text [, fields])      value, id (nil if none), or nil, message, kind
- *   tickets(text [, fields [, slice]])
+ *   ticket(text [, fields])      value, id (nil if none), whether it has details, or
+ *                                nil, message, kind
+ *   tickets(text [, fields or "raw" [, slice]])
  *                                an array of tickets as a response has it, in
  *                                sessions of `slice` tickets (0: putting
  *                                them aside wherever it can); list, ids and
  *                                how often one was put aside
  *   fields(paths)                compiled, to be given instead of a list
  *   copy(text)                   true: only copies it, as all of these do
+ *   raw(text [, slices])         a ticket as text, its id (nil if none), whether
+ *                                it has details, how often it was put aside; or
+ *                                nil, message, kind
  *   skip(text)                   true, or nil, message, kind
  *   starve(text, n [, aside])    decodes in a state of its own whose n-th
  *                                allocation fails: "ok" or "memory", and bytes
@@ -22,6 +26,7 @@
  * the address sanitizer see every byte read or written beyond.
  */
 #include "json/decode.h"
+#include "json/raw.h"
 
 #include <lualib.h>
 #include <stdlib.h>
@@ -158,16 +163,23 @@ static int probe_ticket(lua_State *L)
         lua_pushlstring(L, d.id, d.id_len);
     else
         lua_pushnil(L);
-    return 2;
+    lua_pushboolean(L, d.details);
+    return 3;
 }
 
 static int probe_tickets(lua_State *L)
 {
     kap_decode d;
     int slice = (int)luaL_optinteger(L, 3, 1 << 30);
-    kap_fields *f = start(L, &d);
+    bool raw = lua_type(L, 2) == LUA_TSTRING;
+    kap_fields *f;
     int n = 0, in_session = 0, asides = 0;
 
+    if (raw) {
+        lua_pushnil(L);
+        lua_replace(L, 2);
+    }
+    f = start(L, &d);
     if (slice == 0) {
         d.until = 0;
         d.stride = 1;
@@ -195,11 +207,14 @@ static int probe_tickets(lua_State *L)
                 kapL_session_open(L, &d, 5, 4);
                 in_session = 1;
             }
-            while (!kapL_decode_ticket(L, &d, f)) {
+            while (raw ? !kapL_raw_ticket(L, &d)
+                       : !kapL_decode_ticket(L, &d, f)) {
                 if (d.paused == 0)
                     return failure(L, &d);
                 if (++asides % 64 == 0)
                     lua_gc(L, LUA_GCCOLLECT, 0);
+                if (raw)
+                    continue;
                 lua_replace(L, 1);
                 kapL_session_close(L, &d);
                 kapL_session_open(L, &d, 5, 4);
@@ -232,6 +247,35 @@ static int probe_tickets(lua_State *L)
     lua_pushvalue(L, 1);
     lua_remove(L, 1);
     return 3;
+}
+
+/* (text, slices) */
+static int probe_raw(lua_State *L)
+{
+    kap_decode d;
+    int asides = 0;
+    bool slices = lua_toboolean(L, 2) != 0;
+
+    lua_settop(L, 1);
+    open_text(L, 1, &d);
+    if (slices) {
+        d.until = 0;
+        d.stride = 1;
+    }
+    while (!kapL_raw_ticket(L, &d)) {
+        if (d.paused == 0)
+            return failure(L, &d);
+        asides++;
+    }
+    if (!at_end(&d))
+        return failure(L, &d);
+    if (d.id_len > 0)
+        lua_pushlstring(L, d.id, d.id_len);
+    else
+        lua_pushnil(L);
+    lua_pushboolean(L, d.details);
+    lua_pushinteger(L, asides);
+    return 4;
 }
 
 static int probe_copy(lua_State *L)
@@ -371,15 +415,11 @@ static int probe_forget(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"decode", probe_decode},
-    {"ticket", probe_ticket},
-    {"tickets", probe_tickets},
-    {"skip", probe_skip},
-    {"starve", probe_starve},
-    {"fields", probe_fields},
-    {"copy", probe_copy},
-    {"forget", probe_forget},
-    {NULL, NULL},
+    {"decode", probe_decode},   {"ticket", probe_ticket},
+    {"tickets", probe_tickets}, {"skip", probe_skip},
+    {"starve", probe_starve},   {"fields", probe_fields},
+    {"raw", probe_raw},         {"copy", probe_copy},
+    {"forget", probe_forget},   {NULL, NULL},
 };
 
 __attribute__((visibility("default"))) int luaopen_kapture_decode(lua_State *L);

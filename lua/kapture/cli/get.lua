@@ -123,6 +123,8 @@ local function prepare(args, form)
   elseif form == "json" and (args.missing == "-" or args.failed == "-") then
     return nil, "standard output has the JSON array: name a file for the ids"
   end
+  -- what nobody looks into is passed on as it came
+  job.opts.raw = form == "ndjson" and not args.where and not args.fields or nil
   if args.where then
     job.keep, why = where.compile(args.where)
     if not job.keep then

@@ -47,7 +47,7 @@ local function shorten(text, room)
 end
 
 ---@class kapture.cli.writer
----@field ticket fun(self, ticket: table)
+---@field ticket fun(self, ticket: table|string) a string, its JSON: for ndjson alone
 ---@field finish fun(self) also after an interruption: what was written is whole then
 
 local writers = {}
@@ -55,7 +55,7 @@ local writers = {}
 function writers.ndjson(out)
   return {
     ticket = function(_, ticket)
-      out(json.encode(ticket) .. "\n")
+      out((type(ticket) == "string" and ticket or json.encode(ticket)) .. "\n")
     end,
     finish = function() end,
   }
