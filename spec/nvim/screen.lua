@@ -176,6 +176,22 @@ return function(T)
         end)
     end
 
+    test("a session in a Neovim that is started with it", function()
+        local session = vim.fn.tempname()
+        start()
+        type_keys ":Kapture 713516551148<CR>"
+        sees "TEST 1"
+        type_keys(":mksession! " .. session .. "<CR>")
+        T.wait(function() return vim.fn.filereadable(session) == 1 end, "the session")
+        stop()
+        start(nil, { "-S", session, sees = "TEST 1" })
+        type_keys ":Kapture 713516551148<CR>"
+        gone "fetching"
+        has(screen(), "TEST 1")
+        calm()
+        stop()
+    end)
+
     test("q closes splits of a ticket, loaded or not, with nothing to be heard", function()
         start "delay,ms=400"
         for _, waits in ipairs { 0, 1 } do

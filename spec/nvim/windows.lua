@@ -165,6 +165,29 @@ return function(T)
         eq({ "kapture://" .. SAMPLE, true, with_data }, loaded[1])
     end)
 
+    test("so does what an after/ftplugin/kapture.lua sets", function()
+        local after = vim.fn.tempname() .. "/after"
+        vim.fn.mkdir(after .. "/ftplugin", "p")
+        vim.fn.writefile({
+            "vim.opt_local.wrap, vim.opt_local.foldlevel = false, 0",
+            "vim.api.nvim_buf_set_keymap(0, 'n', 'q', '<Cmd>let g:own_q = 2<CR>', {})",
+        }, after .. "/ftplugin/kapture.lua")
+        local rtp = vim.o.runtimepath
+        cmd("set runtimepath+=" .. after .. " | filetype plugin on")
+        local n = 0
+        local id = api.nvim_create_autocmd("User", { pattern = "KaptureLoaded", callback = function() n = n + 1 end })
+        cmd("Kapture! " .. SAMPLE)
+        wait(function() return n == 1 end, "the ticket")
+        eq({ false, 0 }, { vim.wo.wrap, vim.wo.foldlevel })
+        press "R"
+        wait(function() return n == 2 end, "the ticket again")
+        eq({ false, 0 }, { vim.wo.wrap, vim.wo.foldlevel })
+        press "q"
+        eq({ 2, 1 }, { vim.g.own_q, on_the_screen() })
+        api.nvim_del_autocmd(id)
+        vim.o.runtimepath = rtp
+    end)
+
     test("folds that were opened and closed stay so over a refresh", function()
         local n = 0
         local id = api.nvim_create_autocmd("User", { pattern = "KaptureLoaded", callback = function() n = n + 1 end })
