@@ -1,7 +1,6 @@
 #include "net/ending.h"
 
 #include "base/clock.h"
-#include "net/driver.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -23,7 +22,7 @@
  */
 static struct {
     pthread_mutex_t lock;
-    struct kap_engine *first;
+    kap_list engines;
     atomic_bool begun; /* set under the lock; what follows is set before it */
     atomic_bool late;  /* the bound has passed */
     atomic_int forks;  /* that threads are about to make */
@@ -47,7 +46,7 @@ static bool lock_until(double until)
     return true;
 }
 
-static bool is_ours(const kap_engine *e)
+static bool is_ours(const kap_ending_entry *e)
 {
     return e->pid == getpid();
 }
@@ -57,9 +56,10 @@ static bool is_ours(const kap_engine *e)
 static bool others_inside(void)
 {
     bool inside = false;
-    for (kap_engine *e = ending.first; e != NULL && !inside; e = e->next)
-        inside = is_ours(e) && (e->claimed || atomic_load(&e->inside)) &&
-                 !pthread_equal(atomic_load(&e->driver), pthread_self());
+    KAP_EACH(kap_ending_entry, e, &ending.engines, link)
+        inside =
+            inside || (is_ours(e) && (e->claimed || atomic_load(&e->inside)) &&
+                       !pthread_equal(atomic_load(&e->driver), pthread_self()));
     return inside;
 }
 
@@ -69,10 +69,9 @@ static bool empty_until(double until)
 {
     bool woken = false;
     while (lock_until(until)) {
-        for (kap_engine *e = woken ? NULL : ending.first; e != NULL;
-             e = e->next)
-            if (is_ours(e) && !e->claimed)
-                curl_multi_wakeup(e->multi);
+        KAP_EACH(kap_ending_entry, e, &ending.engines, link)
+            if (!woken && is_ours(e) && !e->claimed)
+                curl_multi_wakeup(*e->multi);
         woken = true;
         if (!others_inside())
             return true;
@@ -101,7 +100,7 @@ static void at_exit(void)
     pthread_mutex_unlock(&ending.lock);
     /* All are out, and the list changes no more. Engines' threads have yet to
      * end: the TLS library frees what it keeps for each. */
-    for (kap_engine *e = ending.first; e != NULL; e = e->next)
+    KAP_EACH(kap_ending_entry, e, &ending.engines, link)
         if (is_ours(e) && e->threaded && !e->claimed &&
             !pthread_equal(e->thread, pthread_self()))
             pthread_join(e->thread, NULL);
@@ -165,20 +164,17 @@ void kap_ending_unlock(void)
     pthread_mutex_unlock(&ending.lock);
 }
 
-bool kap_ending_add(kap_engine *e)
+bool kap_ending_add(kap_ending_entry *e)
 {
     if (!kap_ending_lock())
         return false;
     e->pid = getpid();
-    e->next = ending.first;
-    if (e->next != NULL)
-        e->next->prev = e;
-    ending.first = e;
+    kap_list_push(&ending.engines, &e->link);
     kap_ending_unlock();
     return true;
 }
 
-bool kap_ending_claim(kap_engine *e)
+bool kap_ending_claim(kap_ending_entry *e)
 {
     if (!kap_ending_lock())
         return false;
@@ -188,15 +184,10 @@ bool kap_ending_claim(kap_engine *e)
     return true;
 }
 
-void kap_ending_remove(kap_engine *e)
+void kap_ending_remove(kap_ending_entry *e)
 {
     pthread_mutex_lock(&ending.lock);
-    if (e->prev != NULL)
-        e->prev->next = e->next;
-    else
-        ending.first = e->next;
-    if (e->next != NULL)
-        e->next->prev = e->prev;
+    kap_list_remove(&ending.engines, &e->link);
     pthread_mutex_unlock(&ending.lock);
 }
 
@@ -205,7 +196,7 @@ bool kap_ending_calls(void)
     return atomic_load(&ending.begun) || atomic_load(&ending.forks) > 0;
 }
 
-bool kap_ending_enter(kap_engine *e)
+bool kap_ending_enter(kap_ending_entry *e)
 {
     /* Whoever calls everybody out says so and then looks at `inside`; here it is
      * the other way round, so one of the two sees the other. */
@@ -222,7 +213,7 @@ bool kap_ending_enter(kap_engine *e)
     }
 }
 
-void kap_ending_leave(kap_engine *e)
+void kap_ending_leave(kap_ending_entry *e)
 {
     atomic_store(&e->inside, false);
 }

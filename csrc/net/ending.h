@@ -16,9 +16,26 @@
 #ifndef KAP_ENDING_H
 #define KAP_ENDING_H
 
-#include <stdbool.h>
+#include "base/list.h"
 
-struct kap_engine;
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* What has to be known here of an engine, which has one of these. */
+typedef struct kap_ending_entry {
+    kap_link link;
+    pid_t pid; /* of the process that made it */
+    bool claimed;
+    atomic_bool inside; /* somebody is in libcurl for it: */
+    _Atomic(pthread_t) driver;
+    /* these change between kap_ending_lock and unlock only */
+    CURLM **multi;
+    bool threaded; /* it has a thread of its own: */
+    pthread_t thread;
+} kap_ending_entry;
 
 /* Registers the handler, once in a process and after curl_global_init: handlers
  * run last in, first out. False: no memory. */
@@ -33,12 +50,12 @@ bool kap_ending_begun(void);
 void kap_ending_pause(void);
 
 /* Puts a new engine in the list. False: too late, it must not be used. */
-bool kap_ending_add(struct kap_engine *e);
+bool kap_ending_add(kap_ending_entry *e);
 /* Claims an engine for being freed, which the handler then waits for. False: too
  * late, it must be left alone. */
-bool kap_ending_claim(struct kap_engine *e);
+bool kap_ending_claim(kap_ending_entry *e);
 /* Takes a claimed engine out of the list. */
-void kap_ending_remove(struct kap_engine *e);
+void kap_ending_remove(kap_ending_entry *e);
 
 /* Between the two, nobody else adds, claims or removes engines, and the handler
  * does not look at them. False: too late, and nothing to release. */
@@ -47,8 +64,8 @@ void kap_ending_unlock(void);
 
 /* Between the two, this thread may call libcurl for the engine. False: too late,
  * it may not, and there is nothing to leave. Waits while another thread forks. */
-bool kap_ending_enter(struct kap_engine *e);
-void kap_ending_leave(struct kap_engine *e);
+bool kap_ending_enter(kap_ending_entry *e);
+void kap_ending_leave(kap_ending_entry *e);
 /* Whether those inside are to leave soon. */
 bool kap_ending_calls(void);
 
