@@ -134,7 +134,10 @@ describe("events: a hook", function()
                 assert.equal(info.requests, r.count.request, fault)
                 assert.equal(0, info.retries)
                 assert.equal(0, r.count.retry)
-                assert.equal(15, r.count.response)
+                -- Over HTTP/2 an answer may have begun whose rest libcurl (8.14) drops
+                -- together with a connection that could not be written to.
+                assert.is_true(r.count.response >= 15 and r.count.response <= info.requests, fault)
+                if on == "https1" then assert.equal(15, r.count.response, fault) end
                 -- a request to a dead connection need not have come there
                 assert.is_true(sandbox.stats(key).requests <= info.requests)
                 if fault:find "times" then assert.is_true(info.requests > 15, fault) end

@@ -76,12 +76,12 @@ void kap_sockets_speak_http1(kap_sockets *s, int port)
         one->http1 = true;
 }
 
-bool kap_sockets_readable(kap_sockets *s, int port)
+bool kap_sockets_readable(kap_sockets *s, int port, bool buffered)
 {
     kap_socket *one;
     for (size_t i = 0; (one = next_of(s, port, &i)) != NULL;) {
         struct pollfd p = {.fd = one->fd, .events = POLLIN};
-        if (one->http1 && poll(&p, 1, 0) > 0)
+        if (one->http1 && (buffered || poll(&p, 1, 0) > 0))
             return true;
     }
     return false;

@@ -43,7 +43,8 @@ void kap_sockets_free(kap_sockets *s);
  * different servers share one, what holds for either is taken to hold for
  * both: the worst that comes of it is a new connection. */
 void kap_sockets_speak_http1(kap_sockets *s, int port);
-/* Whether it speaks HTTP/1 and has something to read, its end included. */
-bool kap_sockets_readable(kap_sockets *s, int port);
+/* Whether it speaks HTTP/1 and has something to read, its end included; `buffered`:
+ * TLS has taken some of that from the socket already. */
+bool kap_sockets_readable(kap_sockets *s, int port, bool buffered);
 
 #endif

@@ -158,13 +158,28 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
 }
 
 #if LIBCURL_VERSION_NUM >= 0x075000
+/* OpenSSL's, in libcurl's process if that was built with it; else NULL. */
+extern int SSL_has_pending(const void *ssl) __attribute__((weak));
+
+/* libcurl from 8.15 lets OpenSSL read ahead: what a server wrote behind its answer
+ * may have left the socket together with that, and wait for the next request. */
+static bool is_buffered(CURL *easy)
+{
+    const struct curl_tlssessioninfo *tls = NULL;
+    return SSL_has_pending != NULL &&
+           curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &tls) == CURLE_OK &&
+           tls != NULL && tls->backend == CURLSSLBACKEND_OPENSSL &&
+           tls->internals != NULL && SSL_has_pending(tls->internals);
+}
+
 static int on_request(void *arg, char *to, char *from, int to_port,
                       int from_port)
 {
     kap_transfer *t = arg;
     (void)to, (void)from, (void)to_port;
     t->port = from_port;
-    if (!t->opened && kap_sockets_readable(t->sockets, from_port)) {
+    if (!t->opened &&
+        kap_sockets_readable(t->sockets, from_port, is_buffered(t->easy))) {
         t->unsent = true;
         return CURL_PREREQFUNC_ABORT;
     }
