@@ -118,10 +118,20 @@ static CURLMcode tune(kap_engine *e)
     return rc;
 }
 
+/* The multi handle that could not be made with the engine. */
+static bool make_multi(kap_engine *e)
+{
+    if (!kap_ending_lock())
+        return false;
+    e->multi = curl_multi_init();
+    kap_ending_unlock();
+    return e->multi != NULL;
+}
+
 /* Gives it to libcurl; false: it has ended instead, and been delivered. */
 static bool launch(kap_engine *e, kap_transfer *t)
 {
-    if (e->multi == NULL && (e->multi = curl_multi_init()) == NULL) {
+    if (e->multi == NULL && !make_multi(e)) {
         snprintf(t->error, sizeof t->error, "%s", strerror(EMFILE));
         fail(e, t, KAP_OUTCOME_FAILED, CURLE_COULDNT_CONNECT);
         return false;
@@ -411,6 +421,7 @@ double kap_driver_turn(kap_engine *e, bool busy)
             start_due(e, kap_now(), !e->threaded && (busy || e->outbox.n > 0));
         size_t before = e->queue.active.n;
         CURLMcode rc = curl_multi_perform(e->multi, &running);
+        kap_ending_gate();
         if (rc != CURLM_OK)
             fail_all(e, rc);
         else

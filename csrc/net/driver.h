@@ -11,7 +11,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/types.h>
 
 /* How long the driver sleeps when nothing is due: it is woken for all else. */
 #define KAP_IDLE_SECONDS 60.0
@@ -40,13 +39,13 @@ struct kap_engine {
     bool threaded;
     pthread_t thread;
 
-    /* ending.c's, for which `threaded`, `thread` and `multi` change only in its
-     * lock */
+    /* ending.c's, for which `multi` changes only in its lock */
     kap_engine *prev, *next;
-    pid_t pid;
-    bool claimed;
+    bool claimed; /* somebody frees it: */
+    _Atomic(pthread_t) claimer;
     atomic_bool inside; /* somebody is in libcurl for it: */
     _Atomic(pthread_t) driver;
+    unsigned passed; /* the fork that it has waited for long enough */
 };
 
 /*

@@ -14,26 +14,34 @@
 #define PAUSE_SECONDS 1.0
 /* And how long a fork does. */
 #define FORK_SECONDS 0.5
+/* How long a thread that has been called out waits for the fork to be over. It goes
+ * back then, since the fork may be waiting for this thread. */
+#define FORKING_SECONDS 0.5
 
 /*
  * All engines of the process, of every Lua state: the one thing here that is
- * shared between states, because exit(3) is. In a forked child the parent's
- * engines stay in it; they are told by their pid, and never freed: a thread that
- * the child does not have may have held their locks, or libcurl's.
+ * shared between states, because exit(3) is.
  */
 static struct {
     pthread_mutex_t lock;
-    struct kap_engine *first;
-    atomic_bool begun; /* set under the lock; what follows is set before it */
-    atomic_bool late;  /* the bound has passed */
-    atomic_int forks;  /* that threads are about to make */
-    pthread_t thread;  /* that ends the process */
+    kap_engine *first;
+    kap_engine *parents; /* in a forked child; kept for leak checkers alone */
+    atomic_bool begun;   /* `thread` and `since` are set before it */
+    atomic_bool late;    /* the bound has passed */
+    atomic_int forks;    /* that threads are about to make */
+    atomic_uint fork;    /* the number of the last that began */
+    _Atomic(pthread_t) thread; /* that ends the process */
     double since;
 } ending = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void nap(double seconds)
 {
     poll(NULL, 0, (int)kap_ms(seconds, 60000));
+}
+
+static bool is_me(_Atomic(pthread_t) *thread)
+{
+    return pthread_equal(atomic_load(thread), pthread_self());
 }
 
 /* A signal's handler may call exit, on a thread that has the lock itself. */
@@ -47,96 +55,95 @@ static bool lock_until(double until)
     return true;
 }
 
-static bool is_ours(const kap_engine *e)
-{
-    return e->pid == getpid();
-}
-
 /* Whether another thread is at work in libcurl, or frees an engine. This one may
  * be as well, where a signal's handler calls exit: it will not go on. */
 static bool others_inside(void)
 {
     bool inside = false;
     for (kap_engine *e = ending.first; e != NULL && !inside; e = e->next)
-        inside = is_ours(e) && (e->claimed || atomic_load(&e->inside)) &&
-                 !pthread_equal(atomic_load(&e->driver), pthread_self());
+        inside = (atomic_load(&e->inside) && !is_me(&e->driver)) ||
+                 (e->claimed && !is_me(&e->claimer));
     return inside;
 }
 
 /* Wakes all who wait in libcurl, and waits until nobody is in it, which they
- * have been asked for. True: so it is, and this thread has the lock. */
+ * have been asked for. */
 static bool empty_until(double until)
 {
-    bool woken = false;
-    while (lock_until(until)) {
+    bool woken = false, inside = true;
+    while (inside && lock_until(until)) {
         for (kap_engine *e = woken ? NULL : ending.first; e != NULL;
              e = e->next)
-            if (is_ours(e) && !e->claimed)
+            if (!e->claimed)
                 curl_multi_wakeup(e->multi);
         woken = true;
-        if (!others_inside())
-            return true;
+        inside = others_inside();
         pthread_mutex_unlock(&ending.lock);
-        if (kap_now() >= until)
-            return false;
-        nap(0.001);
+        if (inside && kap_now() >= until)
+            break;
+        if (inside)
+            nap(0.001);
     }
-    return false;
+    return !inside;
 }
 
 static void at_exit(void)
 {
-    double until;
-    ending.thread = pthread_self();
+    atomic_store(&ending.thread, pthread_self());
     ending.since = kap_now();
-    until = ending.since + BOUND_SECONDS;
-    bool locked = lock_until(until);
     atomic_store(&ending.begun, true);
-    if (locked)
-        pthread_mutex_unlock(&ending.lock);
-    if (!locked || !empty_until(until)) {
+    if (!empty_until(ending.since + BOUND_SECONDS))
         atomic_store(&ending.late, true);
-        return;
-    }
-    pthread_mutex_unlock(&ending.lock);
-    /* All are out, and the list changes no more. Engines' threads have yet to
-     * end: the TLS library frees what it keeps for each. */
-    for (kap_engine *e = ending.first; e != NULL; e = e->next)
-        if (is_ours(e) && e->threaded && !e->claimed &&
-            !pthread_equal(e->thread, pthread_self()))
-            pthread_join(e->thread, NULL);
 }
 
 /*
- * A child must not inherit locks from threads that it does not have: neither this
- * one nor the TLS library's, which its exit handlers wait for as well. So nobody
- * is in libcurl while a thread forks. (What only starts another program, popen
- * say, does not come here.)
+ * Runs after at_exit, before the libraries' handlers. Where two threads call exit,
+ * glibc (before 2.41) gives each its share of the handlers: this one is for the
+ * thread that does not run at_exit, which is to let the other end the process. The
+ * wait has a bound, for the host may be in the way of that.
+ */
+static void at_exit_of_another(void)
+{
+    if (!is_me(&ending.thread))
+        nap(BOUND_SECONDS + PAUSE_SECONDS);
+}
+
+/*
+ * A child must not inherit locks of the TLS library's from threads that it does not
+ * have: its exit handlers wait for them. So nobody is in libcurl while a thread
+ * forks. No lock of ours is held meanwhile: other handlers of the fork's may wait
+ * for a lock of the host's, and who has that may be calling us. (What only starts
+ * another program, popen say, does not come here.)
  */
 static void before_fork(void)
 {
+    atomic_fetch_add(&ending.fork, 1);
     atomic_fetch_add(&ending.forks, 1);
-    if (!empty_until(kap_now() + FORK_SECONDS))
-        pthread_mutex_lock(&ending.lock);
+    empty_until(kap_now() + FORK_SECONDS);
 }
 
 static void after_fork_in_parent(void)
 {
     atomic_fetch_sub(&ending.forks, 1);
-    pthread_mutex_unlock(&ending.lock);
 }
 
+/* The parent's engines are of no use to it, and never freed: a thread that it does
+ * not have may have held their locks, or this one. */
 static void after_fork_in_child(void)
 {
+    pthread_mutex_init(&ending.lock, NULL);
+    if (ending.first != NULL)
+        ending.parents = ending.first;
+    ending.first = NULL;
     atomic_store(&ending.forks, 0);
-    pthread_mutex_unlock(&ending.lock);
+    atomic_store(&ending.thread, pthread_self());
 }
 
 bool kap_ending_watch(void)
 {
     return pthread_atfork(before_fork, after_fork_in_parent,
                           after_fork_in_child) == 0 &&
-           atexit(at_exit) == 0;
+           atexit(at_exit_of_another) == 0 && atexit(at_exit) == 0;
 }
 
 bool kap_ending_begun(void)
@@ -147,7 +154,7 @@ bool kap_ending_begun(void)
 void kap_ending_pause(void)
 {
     double left = ending.since + PAUSE_SECONDS - kap_now();
-    if (left > 0 && !pthread_equal(ending.thread, pthread_self()))
+    if (left > 0 && !is_me(&ending.thread))
         nap(left);
 }
 
@@ -169,7 +176,6 @@ bool kap_ending_add(kap_engine *e)
 {
     if (!kap_ending_lock())
         return false;
-    e->pid = getpid();
     e->next = ending.first;
     if (e->next != NULL)
         e->next->prev = e;
@@ -180,12 +186,19 @@ bool kap_ending_add(kap_engine *e)
 
 bool kap_ending_claim(kap_engine *e)
 {
-    if (!kap_ending_lock())
-        return false;
-    e->claimed = true;
-    atomic_store(&e->driver, pthread_self());
-    kap_ending_unlock();
-    return true;
+    double until = kap_now() + FORKING_SECONDS;
+    while (kap_ending_lock()) {
+        /* in the lock, in which before_fork looks whether it is claimed */
+        if (atomic_load(&ending.forks) == 0 || kap_now() >= until) {
+            atomic_store(&e->claimer, pthread_self());
+            e->claimed = true;
+        }
+        kap_ending_unlock();
+        if (e->claimed)
+            return true;
+        nap(0.001);
+    }
+    return false;
 }
 
 void kap_ending_remove(kap_engine *e)
@@ -207,17 +220,23 @@ bool kap_ending_calls(void)
 
 bool kap_ending_enter(kap_engine *e)
 {
-    /* Whoever calls everybody out says so and then looks at `inside`; here it is
-     * the other way round, so one of the two sees the other. */
+    double until = 0;
     for (;;) {
+        unsigned fork = atomic_load(&ending.fork);
+        /* Whoever calls everybody out says so and then looks at `inside`; here it
+         * is the other way round, so one of the two sees the other. */
         atomic_store(&e->driver, pthread_self());
         atomic_store(&e->inside, true);
-        if (!kap_ending_calls())
+        if (!kap_ending_calls() ||
+            (e->passed == fork && !kap_ending_begun()))
             return true;
         atomic_store(&e->inside, false);
-        if (!kap_ending_lock()) /* held while a thread forks */
+        if (kap_ending_begun())
             return false;
-        kap_ending_unlock();
+        if (until <= 0)
+            until = kap_now() + FORKING_SECONDS;
+        else if (kap_now() >= until)
+            e->passed = fork;
         nap(0.001);
     }
 }
@@ -225,6 +244,15 @@ bool kap_ending_enter(kap_engine *e)
 void kap_ending_leave(kap_engine *e)
 {
     atomic_store(&e->inside, false);
+}
+
+void kap_ending_stay(kap_engine *e)
+{
+    pthread_mutex_lock(&ending.lock);
+    bool claimed = e->claimed;
+    pthread_mutex_unlock(&ending.lock);
+    while (!claimed)
+        pause();
 }
 
 void kap_ending_gate(void)

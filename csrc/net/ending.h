@@ -9,6 +9,9 @@
  * from a thread that it does not have would wait for it for ever, in exit(3) at
  * the latest. So everybody is out while a thread forks, and comes back then.
  *
+ * Each wait here has a bound: a thread may be stuck in a system call, and exit or
+ * fork be called by somebody who has a lock that others need to come out.
+ *
  * Once the end has begun, engines stay as they are: nothing of theirs is freed, since what
  * frees it is libcurl. Calls that were under way end with the kind `closed`, and
  * so do later ones.
@@ -20,8 +23,8 @@
 
 struct kap_engine;
 
-/* Registers the handler, once in a process and after curl_global_init: handlers
- * run last in, first out. False: no memory. */
+/* Registers the handlers, once in a process and after curl_global_init: they
+ * run last in, first out. False: no memory, or the process is past them. */
 bool kap_ending_watch(void);
 
 /* Whether the process has begun to end. */
@@ -46,13 +49,17 @@ bool kap_ending_lock(void);
 void kap_ending_unlock(void);
 
 /* Between the two, this thread may call libcurl for the engine. False: too late,
- * it may not, and there is nothing to leave. Waits while another thread forks. */
+ * it may not, and there is nothing to leave. Waits while a thread forks. */
 bool kap_ending_enter(struct kap_engine *e);
 void kap_ending_leave(struct kap_engine *e);
 /* Whether those inside are to leave soon. */
 bool kap_ending_calls(void);
+/* For the engine's own thread, when it may not enter: it stays here rather than
+ * end, for the TLS library frees what it keeps for a thread that ends. Returns where
+ * the engine is claimed: somebody who is waited for waits for the thread. */
+void kap_ending_stay(struct kap_engine *e);
 
-/* For libcurl's callbacks: the handler waits for a bounded time only. A thread
+/* For what comes back from libcurl: the handler waits for a bounded time only. A thread
  * that was stuck for longer, and comes back while the process ends, stays here. */
 void kap_ending_gate(void);
 

@@ -80,6 +80,8 @@ static void *engine_main(void *arg)
         stop = e->stop;
         pthread_mutex_unlock(&e->lock);
     }
+    if (!stop)
+        kap_ending_stay(e);
     return NULL;
 }
 
