@@ -26,12 +26,15 @@ static struct {
     pthread_mutex_t lock;
     kap_engine *first;
     kap_engine *parents; /* in a forked child; kept for leak checkers alone */
-    atomic_bool begun;   /* `thread` and `since` are set before it */
-    atomic_bool late;    /* the bound has passed */
+    atomic_bool taken;   /* by a thread that ends the process: */
+    _Atomic(pthread_t) thread;
+    double since;
+    atomic_bool begun; /* what is above is set */
+    atomic_bool late;  /* the bound has passed */
+    atomic_bool opening; /* libcurl is being initialised: */
+    _Atomic(pthread_t) opener;
     atomic_int forks;    /* that threads are about to make */
     atomic_uint fork;    /* the number of the last that began */
-    _Atomic(pthread_t) thread; /* that ends the process */
-    double since;
 } ending = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void nap(double seconds)
@@ -55,11 +58,11 @@ static bool lock_until(double until)
     return true;
 }
 
-/* Whether another thread is at work in libcurl, or frees an engine. This one may
+/* Whether another thread initialises libcurl, is at work in it, or frees an engine. This one may
  * be as well, where a signal's handler calls exit: it will not go on. */
 static bool others_inside(void)
 {
-    bool inside = false;
+    bool inside = atomic_load(&ending.opening) && !is_me(&ending.opener);
     for (kap_engine *e = ending.first; e != NULL && !inside; e = e->next)
         inside = (atomic_load(&e->inside) && !is_me(&e->driver)) ||
                  (e->claimed && !is_me(&e->claimer));
@@ -87,25 +90,28 @@ static bool empty_until(double until)
     return !inside;
 }
 
+/*
+ * Where two threads call exit, glibc (before 2.41) gives each its share of the
+ * handlers. One of them is to end the process, when all are out; the other waits
+ * for that in the next of ours, of which there are two in a row. The wait has a bound, for it may
+ * be what the first one waits for.
+ */
 static void at_exit(void)
 {
-    atomic_store(&ending.thread, pthread_self());
-    ending.since = kap_now();
-    atomic_store(&ending.begun, true);
-    if (!empty_until(ending.since + BOUND_SECONDS))
-        atomic_store(&ending.late, true);
-}
-
-/*
- * Runs after at_exit, before the libraries' handlers. Where two threads call exit,
- * glibc (before 2.41) gives each its share of the handlers: this one is for the
- * thread that does not run at_exit, which is to let the other end the process. The
- * wait has a bound, for the host may be in the way of that.
- */
-static void at_exit_of_another(void)
-{
-    if (!is_me(&ending.thread))
+    if (!atomic_exchange(&ending.taken, true)) {
+        atomic_store(&ending.thread, pthread_self());
+        ending.since = kap_now();
+        atomic_store(&ending.begun, true);
+    } else if (!is_me(&ending.thread)) {
         nap(BOUND_SECONDS + PAUSE_SECONDS);
+        return;
+    }
+    double until = ending.since + BOUND_SECONDS;
+    if (!empty_until(until))
+        atomic_store(&ending.late, true);
+    /* glibc can't do with a fork in the middle of what comes */
+    while (atomic_load(&ending.forks) > 0 && kap_now() < until)
+        nap(0.001);
 }
 
 /*
@@ -117,6 +123,8 @@ static void at_exit_of_another(void)
  */
 static void before_fork(void)
 {
+    if (kap_ending_begun())
+        kap_ending_pause();
     atomic_fetch_add(&ending.fork, 1);
     atomic_fetch_add(&ending.forks, 1);
     empty_until(kap_now() + FORK_SECONDS);
@@ -136,14 +144,24 @@ static void after_fork_in_child(void)
         ending.parents = ending.first;
     ending.first = NULL;
     atomic_store(&ending.forks, 0);
+    atomic_store(&ending.opening, false);
+    atomic_store(&ending.taken, kap_ending_begun());
     atomic_store(&ending.thread, pthread_self());
 }
 
-bool kap_ending_watch(void)
+bool kap_ending_watch(bool opening)
 {
-    return pthread_atfork(before_fork, after_fork_in_parent,
-                          after_fork_in_child) == 0 &&
-           atexit(at_exit_of_another) == 0 && atexit(at_exit) == 0;
+    bool first = opening && !atomic_load(&ending.opening);
+    if (first) {
+        atomic_store(&ending.opener, pthread_self());
+        atomic_store(&ending.opening, true);
+    }
+    bool ok = (!first || pthread_atfork(before_fork, after_fork_in_parent,
+                                        after_fork_in_child) == 0) &&
+              atexit(at_exit) == 0 && atexit(at_exit) == 0;
+    if (!opening || !ok)
+        atomic_store(&ending.opening, false);
+    return ok;
 }
 
 bool kap_ending_begun(void)

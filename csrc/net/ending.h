@@ -23,9 +23,13 @@
 
 struct kap_engine;
 
-/* Registers the handlers, once in a process and after curl_global_init: they
- * run last in, first out. False: no memory, or the process is past them. */
-bool kap_ending_watch(void);
+/*
+ * Registers the handler, for handlers run last in, first out: before libcurl is
+ * initialised, again when the TLS library has registered its own, and when all is
+ * done, which `opening` says is not so yet. An exit, or a fork, that comes between
+ * waits. False: no memory, or the process is past its handlers.
+ */
+bool kap_ending_watch(bool opening);
 
 /* Whether the process has begun to end. */
 bool kap_ending_begun(void);

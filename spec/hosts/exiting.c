@@ -601,6 +601,7 @@ static void *exit_then(void *arg)
 static int by_two_threads(void)
 {
     pthread_t other;
+    open_first();
     HOST_CHECK(pthread_create(&other, NULL, exit_then, NULL) == 0);
     busy_state();
     exit(STATUS);
