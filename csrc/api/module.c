@@ -26,33 +26,9 @@
 
 static CURLcode curl_ready;
 
-/*
- * OpenSSL's exit handler is there from its first call on, and must not run while
- * another thread is still within curl_global_init, which makes that call and goes
- * on for some milliseconds. This one does little more, and nothing that is not done
- * a moment later anyway. Where the symbol is not there, libcurl has another TLS
- * library, or a moment's risk remains.
- */
-#ifdef __ELF__
-#define ADD_ALL_CIPHERS 0x4 /* OPENSSL_INIT_ADD_ALL_CIPHERS */
-extern int OPENSSL_init_crypto(uint64_t, const void *) __attribute__((weak));
-#endif
-
-static void touch_openssl(void)
-{
-#ifdef __ELF__
-    if (OPENSSL_init_crypto != NULL)
-        OPENSSL_init_crypto(ADD_ALL_CIPHERS, NULL);
-#endif
-}
-
 static void start_curl(void)
 {
     bool ok = kap_ending_watch(true);
-    if (ok) {
-        touch_openssl();
-        ok = kap_ending_watch(true);
-    }
     if (ok)
         curl_ready = curl_global_init(CURL_GLOBAL_ALL);
     if (!kap_ending_watch(false) || !ok)

@@ -149,16 +149,36 @@ static void after_fork_in_child(void)
     atomic_store(&ending.thread, pthread_self());
 }
 
+/*
+ * OpenSSL registers its exit handler early in its initialisation, which then goes on
+ * for milliseconds: an exit that comes meanwhile would find that handler before any
+ * that is registered when all is done. But OpenSSL has handlers of its own, called
+ * before it frees anything. Other TLS libraries do not have the symbol.
+ */
+#ifdef __ELF__
+extern int OPENSSL_atexit(void (*)(void)) __attribute__((weak));
+#endif
+
+static bool watch_openssl(void)
+{
+#ifdef __ELF__
+    if (OPENSSL_atexit != NULL)
+        return OPENSSL_atexit(at_exit) == 1;
+#endif
+    return true;
+}
+
 bool kap_ending_watch(bool opening)
 {
-    bool first = opening && !atomic_load(&ending.opening);
-    if (first) {
+    bool ok = true;
+    if (opening) {
         atomic_store(&ending.opener, pthread_self());
         atomic_store(&ending.opening, true);
+        ok = pthread_atfork(before_fork, after_fork_in_parent,
+                            after_fork_in_child) == 0 &&
+             watch_openssl();
     }
-    bool ok = (!first || pthread_atfork(before_fork, after_fork_in_parent,
-                                        after_fork_in_child) == 0) &&
-              atexit(at_exit) == 0 && atexit(at_exit) == 0;
+    ok = ok && atexit(at_exit) == 0 && atexit(at_exit) == 0;
     if (!opening || !ok)
         atomic_store(&ending.opening, false);
     return ok;

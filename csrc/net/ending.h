@@ -24,9 +24,8 @@
 struct kap_engine;
 
 /*
- * Registers the handler, for handlers run last in, first out: before libcurl is
- * initialised, again when the TLS library has registered its own, and when all is
- * done, which `opening` says is not so yet. An exit, or a fork, that comes between
+ * Registers the handler, for handlers run last in, first out: after libcurl was
+ * initialised, and (opening) before, so that an exit or a fork that comes meanwhile
  * waits. False: no memory, or the process is past its handlers.
  */
 bool kap_ending_watch(bool opening);
