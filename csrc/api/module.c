@@ -28,10 +28,11 @@ static CURLcode curl_ready;
 
 static void start_curl(void)
 {
-    bool ok = kap_ending_watch(true);
-    if (ok)
-        curl_ready = curl_global_init(CURL_GLOBAL_ALL);
-    if (!kap_ending_watch(false) || !ok)
+    curl_ready = CURLE_OUT_OF_MEMORY;
+    if (!kap_ending_open())
+        return;
+    curl_ready = curl_global_init(CURL_GLOBAL_ALL);
+    if (!kap_ending_opened() && curl_ready == CURLE_OK)
         curl_ready = CURLE_OUT_OF_MEMORY;
 }
 
@@ -136,6 +137,10 @@ int luaopen_kapture(lua_State *L)
     };
     check_lua(L);
     pthread_once(&once, start_curl);
+    if (curl_ready != CURLE_OK && kap_ending_begun()) {
+        kap_ending_pause();
+        return luaL_error(L, "kapture: the process is ending");
+    }
     if (curl_ready != CURLE_OK)
         return luaL_error(L, "kapture: libcurl can't be initialised: %s",
                           curl_easy_strerror(curl_ready));

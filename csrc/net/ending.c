@@ -168,19 +168,31 @@ static bool watch_openssl(void)
     return true;
 }
 
-bool kap_ending_watch(bool opening)
+/* From the start, for an exit that comes before a thread's first use of libcurl: it
+ * must not begin that any more. Handlers run last in, first out, so where libcurl is
+ * in use this is of no help. */
+__attribute__((constructor)) static void at_load(void)
 {
-    bool ok = true;
-    if (opening) {
-        atomic_store(&ending.opener, pthread_self());
-        atomic_store(&ending.opening, true);
-        ok = pthread_atfork(before_fork, after_fork_in_parent,
-                            after_fork_in_child) == 0 &&
-             watch_openssl();
-    }
-    ok = ok && atexit(at_exit) == 0 && atexit(at_exit) == 0;
-    if (!opening || !ok)
+    (void)!atexit(at_exit); /* there is room for 32 at least */
+}
+
+bool kap_ending_open(void)
+{
+    atomic_store(&ending.opener, pthread_self());
+    atomic_store(&ending.opening, true);
+    bool ok = !kap_ending_begun() &&
+              pthread_atfork(before_fork, after_fork_in_parent,
+                             after_fork_in_child) == 0 &&
+              watch_openssl();
+    if (!ok)
         atomic_store(&ending.opening, false);
+    return ok;
+}
+
+bool kap_ending_opened(void)
+{
+    bool ok = atexit(at_exit) == 0 && atexit(at_exit) == 0;
+    atomic_store(&ending.opening, false);
     return ok;
 }
 

@@ -23,12 +23,12 @@
 
 struct kap_engine;
 
-/*
- * Registers the handler, for handlers run last in, first out: after libcurl was
- * initialised, and (opening) before, so that an exit or a fork that comes meanwhile
- * waits. False: no memory, or the process is past its handlers.
- */
-bool kap_ending_watch(bool opening);
+/* Before libcurl is initialised, once in a process: an exit, or a fork, that comes
+ * from now on waits until that is done. False: no memory, or it is too late. */
+bool kap_ending_open(void);
+/* And afterwards. Registers the handler, which then runs before those that libcurl
+ * and the TLS library have registered. False: no memory. */
+bool kap_ending_opened(void);
 
 /* Whether the process has begun to end. */
 bool kap_ending_begun(void);
