@@ -29,12 +29,12 @@ static struct {
     atomic_bool taken;   /* by a thread that ends the process: */
     _Atomic(pthread_t) thread;
     double since;
-    atomic_bool begun; /* what is above is set */
-    atomic_bool late;  /* the bound has passed */
+    atomic_bool begun;   /* what is above is set */
+    atomic_bool late;    /* the bound has passed */
     atomic_bool opening; /* libcurl is being initialised: */
     _Atomic(pthread_t) opener;
-    atomic_int forks;    /* that threads are about to make */
-    atomic_uint fork;    /* the number of the last that began */
+    atomic_int forks; /* that threads are about to make */
+    atomic_uint fork; /* the number of the last that began */
 } ending = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void nap(double seconds)
@@ -277,8 +277,7 @@ bool kap_ending_enter(kap_engine *e)
          * is the other way round, so one of the two sees the other. */
         atomic_store(&e->driver, pthread_self());
         atomic_store(&e->inside, true);
-        if (!kap_ending_calls() ||
-            (e->passed == fork && !kap_ending_begun()))
+        if (!kap_ending_calls() || (e->passed == fork && !kap_ending_begun()))
             return true;
         atomic_store(&e->inside, false);
         if (kap_ending_begun())

@@ -514,7 +514,8 @@ connect(int fd, const struct sockaddr *address, socklen_t len)
         memcpy(&found, &symbol, sizeof found);
         __atomic_store_n(&real, found, __ATOMIC_SEQ_CST);
     }
-    void (*act)(void) = __atomic_exchange_n(&at_connect, NULL, __ATOMIC_SEQ_CST);
+    void (*act)(void) =
+        __atomic_exchange_n(&at_connect, NULL, __ATOMIC_SEQ_CST);
     if (act != NULL)
         act();
     return real(fd, address, len);
@@ -715,16 +716,26 @@ int main(int argc, char **argv)
         const char *name;
         int (*end)(void);
     } ways[] = {
-        {"exit", by_exit},           {"close", by_closing},
-        {"return", by_return},       {"several", with_several},
-        {"blocking", with_blocking}, {"joined", with_joined},
-        {"later", and_use_later},    {"first", and_close_first},
-        {"child", in_child},         {"unloaded", unloaded},
-        {"at-once", at_once},        {"signal", by_signal},
-        {"hook", in_hook},           {"finalizer", in_finalizer},
-        {"stuck", while_stuck},      {"names", with_slow_names},
-        {"handler", in_handler},     {"two", by_two_threads},
-        {"require", while_required}, {"forking", while_forking},
+        {"exit", by_exit},
+        {"close", by_closing},
+        {"return", by_return},
+        {"several", with_several},
+        {"blocking", with_blocking},
+        {"joined", with_joined},
+        {"later", and_use_later},
+        {"first", and_close_first},
+        {"child", in_child},
+        {"unloaded", unloaded},
+        {"at-once", at_once},
+        {"signal", by_signal},
+        {"hook", in_hook},
+        {"finalizer", in_finalizer},
+        {"stuck", while_stuck},
+        {"names", with_slow_names},
+        {"handler", in_handler},
+        {"two", by_two_threads},
+        {"require", while_required},
+        {"forking", while_forking},
         {"held", and_fork_with_lock},
     };
     start = now();
