@@ -12,7 +12,7 @@
 #   make install           for one ABI; uninstall, too; PREFIX, DESTDIR, LIBDIR
 #   make sandbox           the stand-in for the service, until Ctrl-C
 #   make gateway           examples/openresty before a sandbox, until Ctrl-C
-#   make lint              every linter; lint-format, lint-lua, ... for one
+#   make lint              every linter; lint-house, lint-format, ... for one
 #   make test-gnutls       the specs on that flavour, OpenResty's LuaJIT
 #   make check-peers       behind Apache, Caddy and HAProxy, over a bad line
 #   make check-platforms   on other releases of Debian, in chroots; as root
@@ -57,7 +57,7 @@ OUT := $(BUILD)/$(ABI)
 .PHONY: default static all nvim probes hosts install uninstall clean deps demo \
         sandbox gateway test test-build gnutls test-gnutls check-valgrind \
         check-asan check-gc check-tsan soak check-symbols check-nvim \
-        check-peers bench check-speed lint lint-format lint-cppcheck lint-tidy \
+        check-peers bench check-speed lint lint-house lint-format lint-cppcheck lint-tidy \
         lint-lua lint-parse lint-shell format doc dist has-lua FORCE fuzz \
         coverage check-platforms check-arm64
 

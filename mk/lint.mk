@@ -3,7 +3,11 @@
 C_FILES   = $(shell find csrc spec examples bench -name "*.[ch]")
 LUA_DIRS := $(wildcard lua library plugin sandbox spec examples bench bin tools rockspec)
 
-lint: lint-format lint-cppcheck lint-tidy lint-lua lint-parse lint-shell
+lint: lint-house lint-format lint-cppcheck lint-tidy lint-lua lint-parse lint-shell
+
+# Layers, circles and names of csrc/.
+lint-house: $(OBJS)
+	tools/house $(OUT)/obj
 
 lint-format:
 	clang-format --dry-run --Werror $(C_FILES)

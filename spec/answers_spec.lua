@@ -29,14 +29,14 @@ end
 -- The ways to make a call; each gives what get_ticket gives.
 local ways = {
     blocking = function(ids, opts)
-        local client = kapture.new()
-        local tickets, second, err = client:get_ticket(ids, opts)
+        local client = kapture.new(opts)
+        local tickets, second, err = client:get_ticket(ids)
         client:close()
         return tickets, second, err
     end,
     submitted = function(ids, opts)
-        local client = kapture.new()
-        local tickets, second, err = client:submit(ids, opts):wait(20)
+        local client = kapture.new(opts)
+        local tickets, second, err = client:submit(ids):wait(20)
         client:close()
         return tickets, second, err
     end,

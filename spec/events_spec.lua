@@ -191,25 +191,25 @@ describe("events: a hook", function()
     end)
 
     it("may close the client, or cancel its request", function()
-        for _, at in ipairs { "request", "response", "split", "retry", "failure" } do
-            local client = kapture.new { concurrency = 1 }
+        local function spoilt(hook)
             local o = options({ "status,code=503,times=2", "badid,status=400,id=" .. sandbox.id(1) },
-                { batch_size = 4 })
-            o.hook = function(e)
+                { batch_size = 4, concurrency = 1 })
+            o.hook = hook
+            return kapture.new(o)
+        end
+        for _, at in ipairs { "request", "response", "split", "retry", "failure" } do
+            local client, r
+            client = spoilt(function(e)
                 if e.event == at then client:close() end
-            end
-            local _, _, err = client:get_ticket(sandbox.ids(16), o)
+            end)
+            local _, _, err = client:get_ticket(sandbox.ids(16))
             assert.equal("closed", err.kind, at)
             calls.account(sandbox.ids(16), err.tickets, err.missing, err.failed)
 
-            client = kapture.new()
-            local r
-            o = options({ "status,code=503,times=2", "badid,status=400,id=" .. sandbox.id(1) },
-                { batch_size = 4, concurrency = 1 })
-            o.hook = function(e)
+            client = spoilt(function(e)
                 if e.event == at then r:cancel() end
-            end
-            r = client:submit(sandbox.ids(16), o)
+            end)
+            r = client:submit(sandbox.ids(16))
             _, _, err = r:wait(20)
             assert.equal("cancelled", err.kind, at)
             client:close()

@@ -200,9 +200,10 @@ describe("a finalizer", function()
         local stop = haunt(function()
             if inside or calls > 20 then return end
             inside, calls = true, calls + 1
-            local tickets = client:get_ticket "2"
+            -- in the middle of the client's work it can't wait; else it may
+            local tickets, message, err = client:get_ticket "2"
             inside = false
-            assert(#tickets == 1)
+            assert(tickets and #tickets == 1 or err.kind == "cancelled", message)
         end)
         local rounds
         with(10, function()

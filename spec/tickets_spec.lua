@@ -375,7 +375,8 @@ describe("the iterator", function()
     end)
 
     it("closes the sockets of what was in flight when its source fails", function()
-        local o, key = options("hang,s=30,ifid=" .. sandbox.id(3), { batch_size = 2, concurrency = 2, on = "https1" })
+        local o, key = options({ "delay,ms=300,ifid=" .. sandbox.id(1), "hang,s=30,ifid=" .. sandbox.id(3) },
+            { batch_size = 2, concurrency = 2, on = "https1" })
         local n = 0
         local it = kapture.tickets(function()
             n = n + 1

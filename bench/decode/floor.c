@@ -7,7 +7,7 @@
  *                  stays that of `value`, which must be kept.
  *   build(tape)    makes them
  */
-#include "lua/compat.h"
+#include "compat.h"
 
 #include <stdlib.h>
 

@@ -3,10 +3,14 @@
 #include "api/iterator.h"
 #include "api/socket.h"
 #include "base/clock.h"
+#include "lua/client.h"
 #include "lua/drive.h"
 #include "lua/error.h"
+#include "lua/object.h"
 #include "lua/options.h"
+#include "lua/request.h"
 #include "lua/result.h"
+#include "lua/start.h"
 #include "lua/value.h"
 
 /* How long one step decodes at most before it gives the host its turn. */
@@ -20,7 +24,7 @@ static kap_request *request_from_args(lua_State *L, kap_client *c,
     kapL_getuservalue(L, 1);
     lua_rawgeti(L, -1, KAP_CLIENT_FUNCTIONS);
     kap_request *r = kapL_request_new(L);
-    kapL_request_options(L, r, c->settings, 5, 3, 2, func);
+    kapL_start_options(L, r, c->settings, 5, 3, 2, func);
     /* Options of the call mostly say what those of the call before said: then
      * the engine's handles need no new setting up. */
     if (c->message != NULL && c->message->settings != r->call.settings &&
@@ -32,8 +36,8 @@ static kap_request *request_from_args(lua_State *L, kap_client *c,
         kap_failure_set(&r->call.stop, KAP_KIND_CLOSED, "%s",
                         kap_client_closed_words());
     else
-        kapL_request_message(L, r, c);
-    kapL_request_ids(L, r, 2, 1, func);
+        kapL_start_message(L, r, c);
+    kapL_start_ids(L, r, 2, 1, func);
     return r;
 }
 
@@ -48,7 +52,7 @@ static int client_submit(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     kap_request *r = request_from_args(L, c, "submit");
-    kapL_request_start(L, r, 1, true);
+    kapL_start(L, r, 1, true);
     return 1;
 }
 
@@ -80,16 +84,14 @@ static int client_fd(lua_State *L)
 static void push_ended(lua_State *L, int idx, kap_client *c)
 {
     int n = 0;
-    kapL_push_list(L, 0);
-    while (c->ended != NULL) {
-        kap_request *r = c->ended;
+    kapL_value_list(L, 0);
+    kap_request *r;
+    while ((r = KAP_ITEM(c->ended.first, kap_request, ended)) != NULL) {
         if (kapL_client_request(L, idx, r))
             lua_rawseti(L, -2, ++n);
-        if (c->ended != r)
+        if (c->ended.first != &r->ended) /* a finalizer was here */
             continue;
-        c->ended = r->next_ended;
-        if (c->ended == NULL)
-            c->ended_last = NULL;
+        kap_list_remove(&c->ended, &r->ended);
         r->in_ended = false;
         kapL_client_forget(L, idx, r);
     }
@@ -101,18 +103,18 @@ static int client_step(lua_State *L)
     double seconds = luaL_optnumber(L, 2, 0);
     double until = kap_now() + (seconds > 0 ? seconds : 0);
     if (c->engine != NULL)
-        kap_engine_heard(c->engine);
+        kap_engine_acknowledge(c->engine);
     for (;;) {
         kapL_drive_work(L, 1, kap_now() + STEP_SECONDS);
         double left = until - kap_now();
-        if (c->engine == NULL || c->ended != NULL || left <= 0 ||
+        if (c->engine == NULL || c->ended.n > 0 || left <= 0 ||
             c->pending == 0 || c->working)
             break;
         kapL_drive_wait(L, c, left);
     }
     lua_pushinteger(L, (lua_Integer)c->pending);
     if (c->working) /* called by a finalizer: nobody else is to be robbed */
-        kapL_push_list(L, 0);
+        kapL_value_list(L, 0);
     else
         push_ended(L, 1, c);
     kap_client_settle_mark(c);
@@ -155,7 +157,7 @@ static int client_events(lua_State *L)
 static int client_timeout(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
-    if (kap_drive_has_work(c) || c->ended != NULL)
+    if (kap_drive_has_work(c) || c->ended.n > 0)
         lua_pushnumber(L, 0);
     else
         lua_pushnil(L);
@@ -173,7 +175,7 @@ static int client_getfd(lua_State *L)
 static int client_dirty(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
-    lua_pushboolean(L, kap_drive_has_work(c) || c->ended != NULL);
+    lua_pushboolean(L, kap_drive_has_work(c) || c->ended.n > 0);
     return 1;
 }
 
@@ -193,18 +195,12 @@ void kapL_client_register(lua_State *L)
         {"dirty", client_dirty},
         {NULL, NULL},
     };
-    luaL_newmetatable(L, KAP_CLIENT_TYPE);
-    lua_createtable(L, 0, 16);
-    kapL_setfuncs(L, methods, 0);
+    static const luaL_Reg meta[] = {
+        {"__gc", client_close},
+        {"__close", client_close},
+        {"__tostring", client_tostring},
+        {NULL, NULL},
+    };
+    kapL_object_register(L, KAP_CLIENT_TYPE, methods, meta);
     kapL_socket_register(L);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, client_close);
-    lua_setfield(L, -2, "__gc");
-    lua_pushcfunction(L, client_close);
-    lua_setfield(L, -2, "__close");
-    lua_pushcfunction(L, client_tostring);
-    lua_setfield(L, -2, "__tostring");
-    lua_pushliteral(L, KAP_CLIENT_TYPE);
-    lua_setfield(L, -2, "__metatable");
-    lua_pop(L, 1);
 }

@@ -2,7 +2,7 @@
 #ifndef KAP_API_CLIENT_H
 #define KAP_API_CLIENT_H
 
-#include "lua/compat.h"
+#include "compat.h"
 
 /* Creates the metatable of clients; once a lua_State. */
 void kapL_client_register(lua_State *L);

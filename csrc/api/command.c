@@ -245,7 +245,7 @@ static int command_ticket_id(lua_State *L)
     lua_settop(L, 1);
     char *copy = lua_newuserdata(L, len > 0 ? len : 1); /* it is unescaped */
     memcpy(copy, text, len);                            /* in place        */
-    kapL_push_array_mt(L);
+    kapL_value_array_mt(L);
     kap_decode d;
     kap_decode_session session;
     kap_decode_init(&d, copy, len);

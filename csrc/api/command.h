@@ -6,7 +6,7 @@
 #ifndef KAP_COMMAND_H
 #define KAP_COMMAND_H
 
-#include "lua/compat.h"
+#include "compat.h"
 
 void kapL_command_register(lua_State *L);
 

@@ -1,10 +1,14 @@
 #include "api/iterator.h"
 
 #include "base/clock.h"
+#include "lua/client.h"
 #include "lua/drive.h"
 #include "lua/error.h"
+#include "lua/object.h"
+#include "lua/request.h"
 #include "lua/result.h"
 #include "lua/source.h"
+#include "lua/start.h"
 #include "lua/value.h"
 
 #include <stdlib.h>
@@ -35,10 +39,11 @@ int kapL_iterator_new(lua_State *L, int client, int source, int opts,
     int type = lua_type(L, source);
     if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TTABLE &&
         type != LUA_TFUNCTION && !kapL_ids_int64(L, source))
-        kapL_argerror(L, arg, func,
-                      "string, integer, table or function of ids expected, got "
-                      "%s",
-                      luaL_typename(L, source));
+        kapL_error_argument(L, arg, func,
+                            "string, integer, table or function of ids "
+                            "expected, got "
+                            "%s",
+                            luaL_typename(L, source));
     kap_iterator *it = lua_newuserdata(L, sizeof *it);
     int me = lua_gettop(L), table = me + 1;
     memset(it, 0, sizeof *it);
@@ -58,14 +63,14 @@ int kapL_iterator_new(lua_State *L, int client, int source, int opts,
     lua_pushvalue(L, -1);
     lua_rawseti(L, table, KAP_ITERATOR_REQUEST);
     r->call.open = true;
-    kapL_request_options(L, r, functions != 0 ? owner->settings : NULL,
-                         functions, opts, arg + 1, func);
+    kapL_start_options(L, r, functions != 0 ? owner->settings : NULL, functions,
+                       opts, arg + 1, func);
     it->size = (uint32_t)r->call.settings->batch_size;
     it->room = it->size * (uint32_t)r->call.settings->concurrency;
     it->order = calloc(it->room, sizeof *it->order);
     if (it->order == NULL)
-        kapL_nomem(L);
-    kapL_request_start(L, r, client, false);
+        kapL_error_nomem(L);
+    kapL_start(L, r, client, false);
     it->client = owner;
     it->request = r;
     lua_settop(L, me);
@@ -120,7 +125,7 @@ static int give_invalid(lua_State *L, kap_iterator *it, int table)
     lua_rawseti(L, -3, place);
     kap_failure_clear(&f);
     const char *text = lua_tolstring(L, -1, &len);
-    kap_id_complain(&f, text, 0);
+    kap_ids_complain(&f, text, 0);
     lua_pushnil(L);
     kapL_result_error(L, &f, text, 0);
     lua_getfield(L, -1, "ids");
@@ -137,7 +142,7 @@ static void push_failure(lua_State *L, const kap_failure *f, const char *ids,
 {
     kapL_result_error(L, f, ids, len);
     lua_getfield(L, -1, "failed");
-    kapL_push_failure(L, f);
+    kapL_error_push(L, f);
     lua_getfield(L, -3, "ids");
     lua_setfield(L, -2, "ids");
     lua_rawseti(L, -2, 1);
@@ -200,8 +205,8 @@ static void give_turn(kap_iterator *it)
 {
     kap_engine *e = it->client->engine;
     double now = kap_now();
-    if (e == NULL || kap_engine_threaded(e) || it->request->call.flying == 0 ||
-        now - it->turned < TURN_SECONDS)
+    if (e == NULL || kap_engine_threaded(e) ||
+        it->request->call.in_flight == 0 || now - it->turned < TURN_SECONDS)
         return;
     it->turned = now;
     kap_engine_wait(e, 0);
@@ -219,7 +224,7 @@ static void drive(lua_State *L, kap_iterator *it, int table, uint64_t place)
     lua_pop(L, 1);
     it->seen = kap_now();
     if (it->request->nomem)
-        kapL_nomem(L);
+        kapL_error_nomem(L);
 }
 
 /* Asks for as much as may be under way. After what ends a call nothing more is
@@ -232,7 +237,7 @@ static void read_ahead(lua_State *L, kap_iterator *it, int table)
         if (it->closed)
             return;
         if (!kap_call_seal(c))
-            kapL_nomem(L);
+            kapL_error_nomem(L);
         if (c->done)
             continue;
         kapL_client_engine(L, it->client);
@@ -265,12 +270,12 @@ static void prepare(lua_State *L, kap_iterator *it, int table)
     it->prepared = true;
     lua_rawgeti(L, table, KAP_ITERATOR_REQUEST);
     if (!r->call.done) /* else its client was closed before */
-        kapL_request_message(L, r, it->client);
+        kapL_start_message(L, r, it->client);
     lua_pop(L, 1);
     if (r->call.stop.kind != KAP_KIND_NONE && !it->closed) {
         kapL_source_fill(L, it, table, 1, false); /* one id, to say so */
         if (!kap_call_seal(&r->call))
-            kapL_nomem(L);
+            kapL_error_nomem(L);
     }
 }
 
@@ -298,7 +303,8 @@ static int advance_protected(lua_State *L)
 static int run_protected(lua_State *L, kap_iterator *it, lua_CFunction f,
                          int results)
 {
-    if (it->busy || it->client->working)
+    /* a finalizer in the middle of the client's work can't have it wait */
+    if (it->busy || (it->client->working && !it->request->call.done))
         return luaL_error(L, AT_WORK);
     lua_settop(L, 1);
     lua_pushcfunction(L, f);
@@ -398,19 +404,12 @@ void kapL_iterator_register(lua_State *L)
         {"_shut", iterator_shut},
         {NULL, NULL},
     };
-    luaL_newmetatable(L, ITERATOR_TYPE);
-    lua_createtable(L, 0, 4);
-    kapL_setfuncs(L, methods, 0);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, iterator_call);
-    lua_setfield(L, -2, "__call");
-    lua_pushcfunction(L, iterator_close);
-    lua_setfield(L, -2, "__close");
-    lua_pushcfunction(L, iterator_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushcfunction(L, iterator_tostring);
-    lua_setfield(L, -2, "__tostring");
-    lua_pushliteral(L, ITERATOR_TYPE);
-    lua_setfield(L, -2, "__metatable");
-    lua_pop(L, 1);
+    static const luaL_Reg meta[] = {
+        {"__call", iterator_call},
+        {"__close", iterator_close},
+        {"__gc", iterator_gc},
+        {"__tostring", iterator_tostring},
+        {NULL, NULL},
+    };
+    kapL_object_register(L, ITERATOR_TYPE, methods, meta);
 }

@@ -2,7 +2,7 @@
 #ifndef KAP_ITERATOR_H
 #define KAP_ITERATOR_H
 
-#include "lua/client.h"
+#include "lua/state.h"
 
 /* Creates the metatable of iterators; once a lua_State. */
 void kapL_iterator_register(lua_State *L);

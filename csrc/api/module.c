@@ -5,9 +5,12 @@
 #include "api/request.h"
 #include "api/shared.h"
 #include "kapture.h"
+#include "lua/client.h"
 #include "lua/drive.h"
 #include "lua/error.h"
 #include "lua/options.h"
+#include "lua/request.h"
+#include "lua/start.h"
 #include "lua/value.h"
 #include "net/ending.h"
 
@@ -41,16 +44,16 @@ static int get_ticket(lua_State *L)
     lua_settop(L, 2);
     lua_pushvalue(L, CACHE);
     kap_request *r = kapL_request_new(L);
-    kapL_request_options(L, r, NULL, 0, 2, 2, "get_ticket");
+    kapL_start_options(L, r, NULL, 0, 2, 2, "get_ticket");
     kap_client *c = kapL_shared_client(L, 3, &r->call.settings);
     lua_insert(L, 4);
-    kapL_request_message(L, r, c);
+    kapL_start_message(L, r, c);
     if (c->closed) { /* the token function made calls of its own, and they
                       * pushed this client out of the cache */
         kapL_shared_client(L, 3, &r->call.settings);
         lua_replace(L, 4);
     }
-    kapL_request_ids(L, r, 1, 1, "get_ticket");
+    kapL_start_ids(L, r, 1, 1, "get_ticket");
     return kapL_drive_call(L, 4, r);
 }
 
@@ -60,7 +63,7 @@ static int tickets(lua_State *L)
     lua_settop(L, 2);
     lua_pushvalue(L, CACHE);
     kap_request *r = kapL_request_new(L); /* only to see where it goes */
-    kapL_request_options(L, r, NULL, 0, 2, 2, "tickets");
+    kapL_start_options(L, r, NULL, 0, 2, 2, "tickets");
     kapL_shared_client(L, 3, &r->call.settings);
     return kapL_iterator_new(L, lua_gettop(L), 1, 2, 0, 1, "tickets");
 }
@@ -160,7 +163,7 @@ int luaopen_kapture(lua_State *L)
     lua_setfield(L, module, "version");
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, module, "null");
-    kapL_make_array_mt(L);
+    kapL_value_make_array_mt(L);
     lua_setfield(L, module, "array_mt");
     lua_pushliteral(L, "kapture " KAPTURE_VERSION);
     lua_setfield(L, module, "_VERSION");

@@ -1,18 +1,29 @@
 #include "api/request.h"
 
 #include "base/clock.h"
+#include "lua/client.h"
 #include "lua/drive.h"
+#include "lua/object.h"
+#include "lua/request.h"
 #include "lua/result.h"
+
+static kap_request *check(lua_State *L)
+{
+    kap_request *r = luaL_checkudata(L, 1, KAP_REQUEST_TYPE);
+    if (r->client != NULL)
+        kap_client_check_fork(r->client);
+    return r;
+}
 
 static int request_done(lua_State *L)
 {
-    lua_pushboolean(L, kapL_request_check(L)->call.done);
+    lua_pushboolean(L, check(L)->call.done);
     return 1;
 }
 
 static int request_result(lua_State *L)
 {
-    kap_request *r = kapL_request_check(L);
+    kap_request *r = check(L);
     if (!r->call.done) {
         lua_pushnil(L);
         lua_pushliteral(L, "pending");
@@ -25,16 +36,9 @@ static int request_result(lua_State *L)
 static void unreport(lua_State *L, kap_request *r, int client)
 {
     kap_client *c = lua_touserdata(L, client);
-    kap_request **at = &c->ended, *last = NULL;
     if (!r->in_ended)
         return;
-    for (; *at != NULL && *at != r; at = &(*at)->next_ended)
-        last = *at;
-    if (*at == r) {
-        *at = r->next_ended;
-        if (c->ended_last == r)
-            c->ended_last = last;
-    }
+    kap_list_remove(&c->ended, &r->ended);
     r->in_ended = false;
     kapL_getuservalue(L, client);
     lua_pushnil(L);
@@ -46,7 +50,7 @@ static void unreport(lua_State *L, kap_request *r, int client)
  * it. */
 static int request_take(lua_State *L)
 {
-    bool done = kapL_request_check(L)->call.done;
+    bool done = check(L)->call.done;
     int n = request_result(L);
     if (done)
         kapL_request_empty(L, 1);
@@ -55,7 +59,7 @@ static int request_take(lua_State *L)
 
 static int request_wait(lua_State *L)
 {
-    kap_request *r = kapL_request_check(L);
+    kap_request *r = check(L);
     double seconds = luaL_optnumber(L, 2, HUGE_VAL);
     lua_settop(L, 1);
     kapL_getuservalue(L, 1);
@@ -75,7 +79,7 @@ static int request_wait(lua_State *L)
 
 static int request_cancel(lua_State *L)
 {
-    kap_request *r = kapL_request_check(L);
+    kap_request *r = check(L);
     kap_client *c = r->client;
     kap_request_end(r, KAP_KIND_CANCELLED, "the request was cancelled");
     if (c != NULL)
@@ -86,7 +90,7 @@ static int request_cancel(lua_State *L)
 /* As cancel, but `closed`: for resty.kapture, whose clients are shared. */
 static int request_shut(lua_State *L)
 {
-    kap_request *r = kapL_request_check(L);
+    kap_request *r = check(L);
     kap_client *c = r->client;
     kap_request_end(r, KAP_KIND_CLOSED, luaL_checkstring(L, 2));
     if (c != NULL)
@@ -96,20 +100,27 @@ static int request_shut(lua_State *L)
 
 static int request_gc(lua_State *L)
 {
-    kap_request *r = kapL_request_check(L);
+    kap_request *r = check(L);
     if (r->client != NULL && r->submitted)
         r->client->pending--;
     r->submitted = false; /* nobody is left to be told */
     r->collected = true;
     r->ending = false;
     kap_request_end_now(r, KAP_KIND_CANCELLED, "the request was collected");
+    if (r->call.hook) { /* whose address may be another request's next */
+        kapL_getuservalue(L, 1);
+        lua_rawgeti(L, -1, KAP_REQUEST_CLIENT);
+        kap_client *c = lua_touserdata(L, -1);
+        if (c != NULL)
+            kap_event_drop(&c->events, &r->call);
+    }
     kap_call_free(&r->call, NULL);
     return 0;
 }
 
 static int request_tostring(lua_State *L)
 {
-    kap_request *r = kapL_request_check(L);
+    kap_request *r = check(L);
     lua_pushfstring(L, "kapture.request: %p (%s)", (void *)r,
                     r->call.done ? "done" : "pending");
     return 1;
@@ -126,15 +137,10 @@ void kapL_request_register(lua_State *L)
         {"_take", request_take},
         {NULL, NULL},
     };
-    luaL_newmetatable(L, KAP_REQUEST_TYPE);
-    lua_createtable(L, 0, 6);
-    kapL_setfuncs(L, methods, 0);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, request_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushcfunction(L, request_tostring);
-    lua_setfield(L, -2, "__tostring");
-    lua_pushliteral(L, KAP_REQUEST_TYPE);
-    lua_setfield(L, -2, "__metatable");
-    lua_pop(L, 1);
+    static const luaL_Reg meta[] = {
+        {"__gc", request_gc},
+        {"__tostring", request_tostring},
+        {NULL, NULL},
+    };
+    kapL_object_register(L, KAP_REQUEST_TYPE, methods, meta);
 }

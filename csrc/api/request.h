@@ -2,7 +2,7 @@
 #ifndef KAP_API_REQUEST_H
 #define KAP_API_REQUEST_H
 
-#include "lua/compat.h"
+#include "compat.h"
 
 /* Creates the metatable of requests; once a lua_State. */
 void kapL_request_register(lua_State *L);

@@ -1,6 +1,7 @@
 #include "api/shared.h"
 
 #include "config/target.h"
+#include "lua/client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,7 +96,7 @@ kap_client *kapL_shared_client(lua_State *L, int cache, kap_settings **settings)
         lua_rawgeti(L, cache, n);
         kap_client *old = lua_touserdata(L, -1);
         lua_pop(L, 1);
-        if (old->requests == NULL)
+        if (old->requests.n == 0)
             kap_client_close(old);
         n -= 2;
     }

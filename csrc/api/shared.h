@@ -3,7 +3,7 @@
 #ifndef KAP_SHARED_H
 #define KAP_SHARED_H
 
-#include "lua/client.h"
+#include "lua/state.h"
 
 /*
  * Pushes the client for these settings. `cache` is the stack index of the table

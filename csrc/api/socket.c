@@ -1,11 +1,13 @@
 #include "api/socket.h"
 
+#include "lua/client.h"
 #include "lua/drive.h"
+#include "lua/object.h"
 
 #include <errno.h>
 #include <string.h>
 
-static int peer_listen(lua_State *L)
+static int socket_listen(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     kap_engine *e = kapL_client_engine(L, c);
@@ -25,7 +27,7 @@ static int peer_listen(lua_State *L)
     return 1;
 }
 
-static int peer_accept(lua_State *L)
+static int socket_accept(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     kap_client_check_fork(c);
@@ -36,7 +38,7 @@ static int peer_accept(lua_State *L)
     return 1;
 }
 
-static int peer_hang_up(lua_State *L)
+static int socket_hang_up(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     kap_client_check_fork(c);
@@ -48,10 +50,10 @@ static int peer_hang_up(lua_State *L)
 void kapL_socket_register(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"_listen", peer_listen},
-        {"_accept", peer_accept},
-        {"_hang_up", peer_hang_up},
+        {"_listen", socket_listen},
+        {"_accept", socket_accept},
+        {"_hang_up", socket_hang_up},
         {NULL, NULL},
     };
-    kapL_setfuncs(L, methods, 0);
+    kapL_object_methods(L, KAP_CLIENT_TYPE, methods);
 }

@@ -10,9 +10,9 @@
 #ifndef KAP_SOCKET_H
 #define KAP_SOCKET_H
 
-#include "lua/client.h"
+#include "lua/state.h"
 
-/* Adds the methods to the table on top of the stack. */
+/* Adds the methods to those of clients. */
 void kapL_socket_register(lua_State *L);
 
 #endif

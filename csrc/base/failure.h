@@ -1,8 +1,9 @@
 /*
- * The error kinds of the public contract, as data. Lua-free.
+ * The kinds of failure of the public contract, as a table, and what a failed
+ * request carries. Knows nothing of how a failure comes about.
  */
-#ifndef KAP_KIND_H
-#define KAP_KIND_H
+#ifndef KAP_FAILURE_H
+#define KAP_FAILURE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,9 +48,9 @@ typedef struct kap_failure {
     char body[KAP_BODY_MAX]; /* how the response began */
 } kap_failure;
 
-const char *kap_kind_name(kap_kind kind);
+const char *kap_failure_name(kap_kind kind);
 /* Whether sending another request of the call is pointless after this. */
-bool kap_kind_ends_call(kap_kind kind);
+bool kap_failure_ends_call(kap_kind kind);
 
 /* Whether smaller batches may not share it: one id may be what spoils the JSON
  * around it, makes the service slow or the sum too large. */
@@ -63,11 +64,5 @@ kap_failure kap_failure_unsent(const kap_failure *why);
 __attribute__((format(printf, 3, 4)))
 #endif
 void kap_failure_set(kap_failure *f, kap_kind kind, const char *fmt, ...);
-
-/* Replaces every `secret` in text[0..len) by asterisks, also one with escapes
- * in it as writers of JSON, URLs and HTML like to put them. `cut`: the text went
- * on, so what its end has in common with the secret is taken for it, too.
- * Returns the new length. */
-size_t kap_redact(char *text, size_t len, const char *secret, bool cut);
 
 #endif

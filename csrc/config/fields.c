@@ -1,9 +1,10 @@
 /* Paths as a tree of names; siblings in a list, as there are only a few. */
 #include "config/fields.h"
 
+#include "base/refs.h"
+
 #include <limits.h>
 #include <stdint.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ typedef struct place {
 } place;
 
 struct kap_fields {
-    atomic_int refs;
+    kap_refs refs;
     place *places;
     int count, room;
 };
@@ -31,7 +32,7 @@ kap_fields *kap_fields_new(void)
         free(root);
         return NULL;
     }
-    atomic_init(&f->refs, 1);
+    kap_refs_init(&f->refs);
     f->places = root;
     f->count = f->room = 1;
     return f;
@@ -39,14 +40,13 @@ kap_fields *kap_fields_new(void)
 
 kap_fields *kap_fields_ref(kap_fields *f)
 {
-    atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+    kap_refs_add(&f->refs);
     return f;
 }
 
 void kap_fields_free(kap_fields *f)
 {
-    if (f == NULL ||
-        atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
+    if (f == NULL || !kap_refs_drop(&f->refs))
         return;
     for (int i = 0; i < f->count; i++)
         free(f->places[i].name);

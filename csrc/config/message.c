@@ -1,6 +1,7 @@
 #include "config/message.h"
 
 #include "base/ascii.h"
+#include "base/secret.h"
 #include "config/target.h"
 
 #include <stdlib.h>
@@ -28,7 +29,7 @@ static void add(text *t, const char *s, size_t n)
         }
         if (t->data != NULL) {
             memcpy(data, t->data, t->len);
-            kap_wipe(t->data, t->len);
+            kap_secret_wipe(t->data, t->len);
             free(t->data);
         }
         t->data = data;
@@ -79,7 +80,7 @@ static bool build_tail(kap_message *m, const kap_settings *s)
     }
     add_string(&t, "}");
     if (t.failed) {
-        kap_wipe_free(t.data);
+        kap_secret_free(t.data);
         return false;
     }
     m->tail = t.data;
@@ -99,7 +100,7 @@ static bool add_header(kap_message *m, const char *name, const char *value)
         else
             m->headers = more;
     }
-    kap_wipe_free(t.data);
+    kap_secret_free(t.data);
     return !t.failed;
 }
 
@@ -257,7 +258,7 @@ kap_message *kap_message_new(kap_settings *s, const char *token,
     bool ok = m != NULL;
     if (ok) {
         text url = {0};
-        atomic_init(&m->refs, 1);
+        kap_refs_init(&m->refs);
         m->secure = kap_target_secure(base);
         add_string(&url, base);
         add_string(&url, KAP_ENDPOINT);
@@ -299,23 +300,22 @@ fail:
 
 kap_message *kap_message_ref(kap_message *m)
 {
-    atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
+    kap_refs_add(&m->refs);
     return m;
 }
 
 void kap_message_unref(kap_message *m)
 {
-    if (m == NULL ||
-        atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
+    if (m == NULL || !kap_refs_drop(&m->refs))
         return;
     for (struct curl_slist *h = m->headers; h != NULL; h = h->next)
-        kap_wipe(h->data, strlen(h->data));
+        kap_secret_wipe(h->data, strlen(h->data));
     curl_slist_free_all(m->headers);
     free(m->url);
-    kap_wipe_free(m->token);
+    kap_secret_free(m->token);
     free(m->ca_file);
-    kap_wipe_free(m->tail);
-    kap_wipe(m->environment, m->environment_len); /* a token, maybe */
+    kap_secret_free(m->tail);
+    kap_secret_wipe(m->environment, m->environment_len); /* a token, maybe */
     free(m->environment);
     kap_settings_unref(m->settings);
     free(m);

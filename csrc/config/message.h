@@ -10,6 +10,7 @@
 #define KAP_MESSAGE_H
 
 #include "base/failure.h"
+#include "base/refs.h"
 #include "config/settings.h"
 
 #include <curl/curl.h>
@@ -17,7 +18,7 @@
 #define KAP_ENDPOINT "/search-ticket-by-ticket-id.html/v.2.0"
 
 typedef struct kap_message {
-    atomic_int refs;
+    kap_refs refs;
     char *url;
     bool secure;                /* https */
     struct curl_slist *headers; /* holds the token: wiped when freed */

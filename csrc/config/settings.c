@@ -1,5 +1,7 @@
 #include "config/settings.h"
 
+#include "base/secret.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,28 +12,6 @@ const char *const kap_param_names[KAP_PARAM_COUNT] = {
     "include_emailbody",
 };
 
-void kap_wipe(void *p, size_t len)
-{
-    /* a plain memset before free is dead code to a compiler */
-#if defined(__GNUC__)
-    if (len > 0)
-        memset(p, 0, len);
-    __asm__ __volatile__("" : : "r"(p) : "memory");
-#else
-    volatile unsigned char *b = p;
-    while (len-- > 0)
-        *b++ = 0;
-#endif
-}
-
-void kap_wipe_free(char *s)
-{
-    if (s != NULL) {
-        kap_wipe(s, strlen(s));
-        free(s);
-    }
-}
-
 bool kap_settings_string(char **slot, const char *value, size_t len)
 {
     char *copy = malloc(len + 1);
@@ -39,7 +19,7 @@ bool kap_settings_string(char **slot, const char *value, size_t len)
         return false;
     memcpy(copy, value, len);
     copy[len] = '\0';
-    kap_wipe_free(*slot);
+    kap_secret_free(*slot);
     *slot = copy;
     return true;
 }
@@ -48,7 +28,7 @@ void kap_settings_clear_headers(kap_settings *s)
 {
     if (s->headers != NULL)
         for (char **h = s->headers; *h != NULL; h++)
-            kap_wipe_free(*h);
+            kap_secret_free(*h);
     free(s->headers);
     s->headers = NULL;
 }
@@ -62,11 +42,11 @@ void kap_settings_clear_headers(kap_settings *s)
 
 static void release(kap_settings *s)
 {
-#define FREE(name) kap_wipe_free(s->name);
+#define FREE(name) kap_secret_free(s->name);
     STRINGS(FREE)
 #undef FREE
     for (int i = 0; i < KAP_PARAM_COUNT; i++)
-        kap_wipe_free(s->params[i]);
+        kap_secret_free(s->params[i]);
     kap_settings_clear_headers(s);
     kap_fields_free(s->fields);
     free(s);
@@ -98,7 +78,7 @@ kap_settings *kap_settings_new(const kap_settings *from)
     kap_settings *s = calloc(1, sizeof *s);
     if (s == NULL)
         return NULL;
-    atomic_init(&s->refs, 1);
+    kap_refs_init(&s->refs);
     if (from == NULL) {
         s->timeout = 30;
         s->connect_timeout = 10;
@@ -185,13 +165,12 @@ bool kap_settings_same(const kap_settings *a, const kap_settings *b)
 
 kap_settings *kap_settings_ref(kap_settings *s)
 {
-    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    kap_refs_add(&s->refs);
     return s;
 }
 
 void kap_settings_unref(kap_settings *s)
 {
-    if (s != NULL &&
-        atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
+    if (s != NULL && kap_refs_drop(&s->refs))
         release(s);
 }

@@ -6,9 +6,9 @@
 #ifndef KAP_SETTINGS_H
 #define KAP_SETTINGS_H
 
+#include "base/refs.h"
 #include "config/fields.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -17,7 +17,7 @@
 extern const char *const kap_param_names[KAP_PARAM_COUNT];
 
 typedef struct kap_settings {
-    atomic_int refs;
+    kap_refs refs;
     /* Where to: at most one of the two is set; neither: the environment. */
     char *base_url, *subdomain;
     /* Who: the token function, where there is one, is Lua's to keep. */
@@ -49,9 +49,5 @@ void kap_settings_unref(kap_settings *s);
 /* Replaces an owned string; wipes the old one. False: no memory. */
 bool kap_settings_string(char **slot, const char *value, size_t len);
 void kap_settings_clear_headers(kap_settings *s);
-
-/* Overwrites before freeing: for what holds a token. */
-void kap_wipe(void *p, size_t len);
-void kap_wipe_free(char *s);
 
 #endif

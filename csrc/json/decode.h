@@ -16,7 +16,7 @@
 #ifndef KAP_DECODE_H
 #define KAP_DECODE_H
 
-#include "lua/compat.h"
+#include "compat.h"
 #include "config/fields.h"
 
 #include <stdbool.h>

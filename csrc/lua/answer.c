@@ -1,5 +1,7 @@
 #include "lua/answer.h"
 
+#include "base/secret.h"
+#include "lua/client.h"
 #include "lua/error.h"
 #include "lua/result.h"
 #include "lua/value.h"
@@ -56,15 +58,15 @@ static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
                       until, place, &to, &b->failure);
     if (got == KAP_RESPONSE_AGAIN)
         return false;
-    kap_wipe(reading->response.head, reading->response.head_len);
+    kap_secret_wipe(reading->response.head, reading->response.head_len);
     *success = got == KAP_RESPONSE_TICKETS;
-    b->read = reading->own;
+    b->brought_own = reading->own;
     reading->batch = NULL;
     return true;
 }
 
 bool kapL_answer_read(lua_State *L, kap_request *r, kap_batch *b, double until,
-                      kap_batch **held, bool *ok)
+                      kap_batch **owned, bool *ok)
 {
     int me = lua_gettop(L);
     const kap_transfer *t = b->transfer;
@@ -73,11 +75,11 @@ bool kapL_answer_read(lua_State *L, kap_request *r, kap_batch *b, double until,
     bool success = false;
     kapL_room(L, 40);
     kapL_getuservalue(L, me);
-    kapL_push_array_mt(L);
+    kapL_value_array_mt(L);
     if (t->outcome == KAP_OUTCOME_NOMEM)
-        kapL_nomem(L);
+        kapL_error_nomem(L);
     if (t->outcome != KAP_OUTCOME_RESPONSE) {
-        b->read = false;
+        b->brought_own = false;
         kap_call_describe(b);
         kap_response_quote(t, &b->failure);
     } else if (!decode(L, r, b, until, me + 1, &success)) {
@@ -85,7 +87,7 @@ bool kapL_answer_read(lua_State *L, kap_request *r, kap_batch *b, double until,
         return false;
     }
     /* from here on, only C */
-    *held = NULL;
+    *owned = NULL;
     if (success && reading->others && !reading->own &&
         kap_call_disown(&r->call, b)) {
         r->extras = reading->extras; /* the answer to somebody else */

@@ -5,7 +5,7 @@
 #ifndef KAP_ANSWER_H
 #define KAP_ANSWER_H
 
-#include "lua/request.h"
+#include "lua/state.h"
 
 /*
  * Reads what has arrived for the batch, of the request on top of the stack,
@@ -14,6 +14,6 @@
  * whether there was the memory to deal with it. Raises what Lua raises.
  */
 bool kapL_answer_read(lua_State *L, kap_request *r, kap_batch *b, double until,
-                      kap_batch **held, bool *ok);
+                      kap_batch **owned, bool *ok);
 
 #endif

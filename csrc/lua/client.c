@@ -1,6 +1,7 @@
 #include "lua/client.h"
 
 #include "base/clock.h"
+#include "base/secret.h"
 #include "lua/error.h"
 #include "lua/options.h"
 #include "lua/request.h"
@@ -22,7 +23,7 @@ kap_client *kapL_client_new(lua_State *L)
     memset(c, 0, sizeof *c);
     luaL_getmetatable(L, KAP_CLIENT_TYPE);
     lua_setmetatable(L, -2);
-    kap_budget_init(&c->budget);
+    kap_retry_budget_init(&c->budget);
     c->pid = getpid();
     c->random = (uint64_t)(kap_now() * 1e9) ^ ((uint64_t)c->pid << 32) ^
                 (uint64_t)(uintptr_t)c;
@@ -39,7 +40,7 @@ void kapL_client_options(lua_State *L, kap_client *c, int opts,
     int me = lua_gettop(L);
     c->settings = kap_settings_new(NULL);
     if (c->settings == NULL)
-        kapL_nomem(L);
+        kapL_error_nomem(L);
     kapL_getuservalue(L, me);
     lua_rawgeti(L, -1, KAP_CLIENT_FUNCTIONS);
     kapL_options(L, opts, c->settings, me + 2, KAP_OPTIONS_CLIENT, 1, func);
@@ -58,12 +59,10 @@ void kap_client_check_fork(kap_client *c)
     if (c->pid == getpid())
         return;
     kap_engine *parents = c->engine;
-    kap_request *next;
     c->engine = NULL; /* what ends below must not touch it */
     c->pid = getpid();
-    for (kap_request *r = c->requests; r != NULL; r = next) {
-        next = r->next;
-        if (!r->call.open || r->call.batches != NULL) /* else it has yet to */
+    KAP_EACH(kap_request, r, &c->requests, link) {
+        if (!r->call.open || r->call.batches.n > 0) /* else it has yet to */
             kap_request_end_now(r, KAP_KIND_CLOSED,
                                 "the process forked while the request was "
                                 "going on");
@@ -93,7 +92,7 @@ kap_engine *kapL_client_engine(lua_State *L, kap_client *c)
         if (c->engine == NULL)
             kap_client_check_ending(c);
         if (c->engine == NULL && !c->closed)
-            kapL_nomem(L);
+            kapL_error_nomem(L);
     }
     return c->engine;
 }
@@ -101,21 +100,18 @@ kap_engine *kapL_client_engine(lua_State *L, kap_client *c)
 static void drop_arrived(kap_client *c)
 {
     kap_batch *b;
-    while ((b = c->arrived) != NULL) {
-        c->arrived = b->next_arrived;
+    while ((b = KAP_ITEM(kap_list_shift(&c->arrived), kap_batch, arrived)) !=
+           NULL)
         kap_batch_free(b);
-    }
-    c->arrived_last = c->reading.batch = NULL;
+    c->reading.batch = NULL;
 }
 
 void kap_client_close(kap_client *c)
 {
-    kap_request *next;
     if (c->closed)
         return;
     c->closed = true;
-    for (kap_request *r = c->requests; r != NULL; r = next) {
-        next = r->next;
+    KAP_EACH(kap_request, r, &c->requests, link) {
         kap_request_end(r, KAP_KIND_CLOSED,
                         kap_ending_begun() ? "the process is ending"
                                            : "the client was closed");
@@ -124,10 +120,10 @@ void kap_client_close(kap_client *c)
         c->closing = c->recorded = true;
         return;
     }
-    c->ended = c->ended_last = NULL;
+    c->ended = (kap_list){0};
     drop_arrived(c);
-    kap_events_drop(&c->events, NULL);
-    kap_wipe(&c->reading, sizeof c->reading);
+    kap_event_drop(&c->events, NULL);
+    kap_secret_wipe(&c->reading, sizeof c->reading);
     kap_engine_free(c->engine);
     c->engine = NULL;
     kap_message_unref(c->message);
@@ -138,12 +134,10 @@ void kap_client_close(kap_client *c)
 
 void kap_client_settle_recorded(kap_client *c)
 {
-    kap_request *next;
     if (!c->recorded)
         return;
     c->recorded = false;
-    for (kap_request *r = c->requests; r != NULL; r = next) {
-        next = r->next;
+    KAP_EACH(kap_request, r, &c->requests, link) {
         if (r->ending)
             kap_request_end_now(r, r->call.stop.kind, r->call.stop.message);
     }
@@ -177,26 +171,14 @@ void kapL_client_forget(lua_State *L, int idx, const kap_request *r)
 
 void kap_client_arrive(kap_client *c, kap_batch *b, bool first)
 {
-    b->next_arrived = NULL;
-    if (c->arrived == NULL) {
-        c->arrived = c->arrived_last = b;
-    } else if (first) {
-        b->next_arrived = c->arrived;
-        c->arrived = b;
-    } else {
-        c->arrived_last->next_arrived = b;
-        c->arrived_last = b;
-    }
+    kap_list_insert(&c->arrived, &b->arrived, first ? NULL : c->arrived.last);
 }
 
 kap_batch *kap_client_next_arrived(kap_client *c)
 {
     kap_batch *b;
-    while ((b = c->arrived) != NULL) {
-        c->arrived = b->next_arrived;
-        if (c->arrived == NULL)
-            c->arrived_last = NULL;
-        b->next_arrived = NULL;
+    while ((b = KAP_ITEM(kap_list_shift(&c->arrived), kap_batch, arrived)) !=
+           NULL) {
         if (b->call != NULL)
             return b;
         if (b == c->reading.batch)
@@ -210,8 +192,8 @@ void kap_client_settle_mark(kap_client *c)
 {
     if (c->engine == NULL)
         return;
-    if (c->ended != NULL || c->arrived != NULL || c->events.first != NULL)
-        kap_engine_notify(c->engine);
+    if (c->ended.n > 0 || c->arrived.n > 0 || c->events.n > 0)
+        kap_engine_mark(c->engine);
     else
-        kap_engine_quiet(c->engine);
+        kap_engine_clear_mark(c->engine);
 }

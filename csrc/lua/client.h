@@ -1,66 +1,11 @@
 /*
- * The client userdata: options, an engine, and the requests at work on it. Its
+ * The client's state: its options, its engine, the requests at work on it. Its
  * methods are in api/client.c; how it is driven, in lua/drive.h.
- *
- *   client --owns--> engine --owns--> transfers, from submit until they are taken
- *      |  \--lists--> request --owns--> call --owns--> batches --own--> their
- *      |              (userdata, kept alive by the      transfer, once it is taken
- *      |               client's table while it goes on)
- *      +--owns--> arrived: batches whose transfer has ended, still to be read
- *      +--owns--> events: what hooks are still to be told
- *
- * A request keeps its client alive through its own table.
  */
 #ifndef KAP_CLIENT_H
 #define KAP_CLIENT_H
 
-#include "lua/compat.h"
-#include "lua/response.h"
-#include "policy/call.h"
-
-#include <sys/types.h>
-
-struct kap_request;
-
-/* An answer on its way into Lua tables: one at a time, the first of those that
- * have arrived. */
-typedef struct kap_reading {
-    kap_batch *batch; /* NULL: none is half read */
-    kap_response response;
-    uint32_t guess;  /* which of the call's ids comes next */
-    uint32_t extras; /* tickets that nobody asked for, before this answer */
-    bool own;        /* it has brought tickets of the batch... */
-    bool others;     /* ...and others */
-} kap_reading;
-
-typedef struct kap_client {
-    kap_engine *engine; /* NULL until the first request, and once closed */
-    kap_settings *settings;
-    kap_message *message; /* the last call's: the next one's, mostly */
-    int concurrency;      /* limits: of all its calls together */
-    double rate;
-    pid_t pid; /* whose engine it is: a forked child makes its own */
-    bool closed;
-    /* While the client works on an answer, the only Lua that runs is finalizers
-     * (and debug hooks). They may cancel and close: that is recorded, and done
-     * when the work is. Nothing else changes what is worked on. */
-    bool working, closing, recorded;
-    kap_budget budget;
-    uint64_t random;
-    unsigned numbers;             /* batches counted, for events */
-    unsigned pending, hooked;     /* submitted and going on; with a hook */
-    struct kap_request *requests; /* all that are not done */
-    struct kap_request *ended, *ended_last; /* submitted, not yet reported */
-    kap_batch *arrived, *arrived_last;      /* to be read */
-    kap_reading reading;
-    kap_events events;
-} kap_client;
-
-/* The client's table (its user value): requests by address as light userdata,
- * and these. */
-#define KAP_CLIENT_FUNCTIONS 1 /* see KAP_FUNCTION_* */
-
-#define KAP_CLIENT_TYPE "kapture.client"
+#include "lua/state.h"
 
 /* Pushes a new client, without options. */
 kap_client *kapL_client_new(lua_State *L);
@@ -93,9 +38,9 @@ void kap_client_close(kap_client *c);
 void kap_client_settle_recorded(kap_client *c);
 
 /* Pushes the request's userdata; false: it is gone. */
-bool kapL_client_request(lua_State *L, int idx, const struct kap_request *r);
+bool kapL_client_request(lua_State *L, int idx, const kap_request *r);
 /* Lets go of the request's userdata. Cannot fail. */
-void kapL_client_forget(lua_State *L, int idx, const struct kap_request *r);
+void kapL_client_forget(lua_State *L, int idx, const kap_request *r);
 
 /* A batch has ended, or (first) is not yet read to its end. */
 void kap_client_arrive(kap_client *c, kap_batch *b, bool first);

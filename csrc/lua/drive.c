@@ -2,9 +2,12 @@
 
 #include "base/clock.h"
 #include "lua/answer.h"
+#include "lua/client.h"
 #include "lua/error.h"
 #include "lua/hook.h"
+#include "lua/request.h"
 #include "lua/result.h"
+#include "lua/start.h"
 
 #include <string.h>
 
@@ -33,12 +36,9 @@ static void out_of_memory(kap_request *r)
 /* Requests that went out since the last time. */
 static void announce(kap_client *c)
 {
-    kap_request *next;
-    for (kap_request *r = c->requests; r != NULL; r = next) {
-        next = r->next;
+    KAP_EACH(kap_request, r, &c->requests, link)
         if (!kap_call_announce(&r->call))
             out_of_memory(r);
-    }
 }
 
 typedef struct work {
@@ -58,7 +58,7 @@ static int work_protected(lua_State *L)
     bool all =
         kapL_answer_read(L, w->request, w->batch, w->until, &w->batch, &ok);
     if (!ok)
-        kapL_nomem(L);
+        kapL_error_nomem(L);
     if (all)
         kap_request_settle(w->request);
     return 0;
@@ -134,14 +134,14 @@ void kapL_drive_work(lua_State *L, int client, double until)
         if (kap_now() >= until)
             break;
         if (c->engine != NULL)
-            kap_engine_turn(c->engine, c->arrived != NULL);
+            kap_engine_turn(c->engine, c->arrived.n > 0);
     }
     kapL_hook_deliver(L, client);
 }
 
 bool kap_drive_has_work(kap_client *c)
 {
-    return c->arrived != NULL || c->events.first != NULL ||
+    return c->arrived.n > 0 || c->events.n > 0 ||
            (c->engine != NULL && kap_engine_ready(c->engine));
 }
 
@@ -190,7 +190,7 @@ static int call_protected(lua_State *L)
 {
     kap_request *r = lua_touserdata(L, 1);
     lua_insert(L, 1);
-    kapL_request_start(L, r, 1, false);
+    kapL_start(L, r, 1, false);
     kapL_drive_until(L, 1, r, KAP_DRIVE_ALL, HUGE_VAL);
     return 0;
 }
@@ -211,7 +211,7 @@ int kapL_drive_call(lua_State *L, int client, kap_request *r)
     if (status != 0)
         return lua_error(L);
     if (r->nomem)
-        kapL_nomem(L);
+        kapL_error_nomem(L);
     int results = kapL_result(L, me);
     kapL_request_empty(L, me);
     return results;

@@ -5,7 +5,7 @@
 #ifndef KAP_DRIVE_H
 #define KAP_DRIVE_H
 
-#include "lua/request.h"
+#include "lua/state.h"
 
 /* Whatever kap_call_final says of an id, or (this) when the call is done. */
 #define KAP_DRIVE_ALL UINT64_MAX

@@ -3,14 +3,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-_Noreturn void kapL_nomem(lua_State *L)
+_Noreturn void kapL_error_nomem(lua_State *L)
 {
     lua_pushliteral(L, "not enough memory");
     lua_error(L);
 }
 
-_Noreturn void kapL_argerror(lua_State *L, int arg, const char *func,
-                             const char *fmt, ...)
+_Noreturn void kapL_error_argument(lua_State *L, int arg, const char *func,
+                                   const char *fmt, ...)
 {
     char words[400];
     va_list ap;
@@ -49,11 +49,11 @@ void kapL_error_mark(lua_State *L)
     lua_setmetatable(L, -2);
 }
 
-void kapL_push_failure(lua_State *L, const kap_failure *f)
+void kapL_error_push(lua_State *L, const kap_failure *f)
 {
     lua_createtable(L, 0, 8);
     kapL_error_mark(L);
-    lua_pushstring(L, kap_kind_name(f->kind));
+    lua_pushstring(L, kap_failure_name(f->kind));
     lua_setfield(L, -2, "kind");
     lua_pushstring(L, f->message);
     lua_setfield(L, -2, "message");

@@ -2,11 +2,11 @@
 #ifndef KAP_ERROR_H
 #define KAP_ERROR_H
 
-#include "lua/compat.h"
+#include "compat.h"
 #include "base/failure.h"
 
 /* Raises Lua's own memory error: what malloc's and libcurl's become. */
-_Noreturn void kapL_nomem(lua_State *L);
+_Noreturn void kapL_error_nomem(lua_State *L);
 
 /* `bad argument #arg to 'func' (words)`, as Lua itself says it, whatever way
  * the function was called. Pops nothing, does not return. */
@@ -14,11 +14,12 @@ _Noreturn void kapL_nomem(lua_State *L);
 __attribute__((format(printf, 4, 5)))
 #endif
 _Noreturn void
-kapL_argerror(lua_State *L, int arg, const char *func, const char *fmt, ...);
+kapL_error_argument(lua_State *L, int arg, const char *func, const char *fmt,
+                    ...);
 
 /* Pushes {kind, message, status, retryable, attempts, retry_after, body}, marked;
  * `ids` is set by the caller. */
-void kapL_push_failure(lua_State *L, const kap_failure *f);
+void kapL_error_push(lua_State *L, const kap_failure *f);
 /* Gives the table on top of the stack the metatable of errors: tostring is its
  * message. */
 void kapL_error_mark(lua_State *L);

@@ -1,5 +1,6 @@
 #include "lua/hook.h"
 
+#include "lua/client.h"
 #include "lua/options.h"
 #include "lua/value.h"
 
@@ -34,13 +35,13 @@ static void push_event(lua_State *L, const kap_event *e)
     lua_createtable(L, 0, 10);
     set_string(L, "event", names[e->type]);
     set_integer(L, "request", e->number);
-    kapL_push_id_list(L, e->ids, e->ids_len);
+    kapL_value_id_list(L, e->ids, e->ids_len);
     lua_setfield(L, -2, "ids");
     set_integer(L, "attempt", e->attempt);
     if (e->status > 0)
         set_integer(L, "status", e->status);
     if (e->kind != KAP_KIND_NONE) {
-        set_string(L, "kind", kap_kind_name(e->kind));
+        set_string(L, "kind", kap_failure_name(e->kind));
         set_string(L, "message", e->message);
     }
     if (e->answered) {
@@ -55,8 +56,7 @@ static void push_event(lua_State *L, const kap_event *e)
 static int deliver_protected(lua_State *L)
 {
     const kap_event *e = lua_touserdata(L, 2);
-    /* a batch's call is its request's first member */
-    if (!kapL_client_request(L, 1, (const kap_request *)(const void *)e->call))
+    if (!kapL_client_request(L, 1, kap_request_of(e->call)))
         return 0;
     kapL_getuservalue(L, 3);
     lua_rawgeti(L, 4, KAP_REQUEST_FUNCTIONS);
@@ -69,11 +69,11 @@ static int deliver_protected(lua_State *L)
 void kapL_hook_deliver(lua_State *L, int client)
 {
     kap_client *c = lua_touserdata(L, client);
-    while (c->events.first != NULL && !c->working) {
+    while (c->events.n > 0 && !c->working) {
         kapL_room(L, 10);
         lua_pushcfunction(L, deliver_protected);
         lua_pushvalue(L, client);
-        kap_event *e = kap_events_shift(&c->events);
+        kap_event *e = kap_event_shift(&c->events);
         if (e == NULL) { /* a finalizer has closed the client just now */
             lua_pop(L, 2);
             return;

@@ -6,7 +6,7 @@
 #ifndef KAP_HOOK_H
 #define KAP_HOOK_H
 
-#include "lua/request.h"
+#include "lua/state.h"
 
 /* Tells every event that is recorded to the hook it is for. The client is at
  * stack index `client`. Raises only: no memory. */

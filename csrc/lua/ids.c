@@ -8,20 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-void kap_id_complain(kap_failure *f, const char *shown, long position)
+void kap_ids_complain(kap_failure *f, const char *text, long position)
 {
     static const char what[] =
         "is not an id (1 to 64 of A-Z a-z 0-9 _ - expected)";
     /* digits alone would have been one, were they not a number's */
-    const char *why =
-        *shown != '\0' && shown[strspn(shown, "0123456789")] == '\0'
-            ? "is a number too large to be exact: give a string"
-            : what;
+    const char *why = *text != '\0' && text[strspn(text, "0123456789")] == '\0'
+                          ? "is a number too large to be exact: give a string"
+                          : what;
     if (position > 0)
         kap_failure_set(f, KAP_KIND_INVALID_IDS, "ids[%ld]: '%s' %s", position,
-                        shown, why);
+                        text, why);
     else
-        kap_failure_set(f, KAP_KIND_INVALID_IDS, "'%s' %s", shown, why);
+        kap_failure_set(f, KAP_KIND_INVALID_IDS, "'%s' %s", text, why);
 }
 
 static bool is_blank(char c)
@@ -29,9 +28,9 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static void show(kap_id_item *item, const char *s, size_t len)
+static void describe(kap_id_item *item, const char *s, size_t len)
 {
-    size_t n = len < KAP_SHOWN_MAX - 1 ? len : KAP_SHOWN_MAX - 4;
+    size_t n = len < KAP_IDS_TEXT_MAX - 1 ? len : KAP_IDS_TEXT_MAX - 4;
     item->valid = false;
     for (size_t i = 0; i < n; i++)
         item->text[i] = kap_is_control(s[i]) ? '?' : s[i];
@@ -50,13 +49,13 @@ static bool give(const char *s, size_t len, kap_id_sink sink, void *arg)
         s++, len--;
     while (len > 0 && is_blank(s[len - 1]))
         len--;
-    if (kap_id_valid(s, len)) {
+    if (kap_idset_valid(s, len)) {
         item.valid = true;
         item.len = len;
         memcpy(item.text, s, len);
         item.text[len] = '\0';
     } else {
-        show(&item, s, len);
+        describe(&item, s, len);
     }
     return sink(arg, &item);
 }
@@ -92,11 +91,11 @@ static bool give_refused(double v, kap_id_sink sink, void *arg)
         n = snprintf(text, sizeof text, "%.0f", v);
     else if (strtod(text, NULL) != v)
         n = snprintf(text, sizeof text, "%.17g", v);
-    show(&item, text, (size_t)n);
+    describe(&item, text, (size_t)n);
     return sink(arg, &item);
 }
 
-/* An integer that is not negative, in its digits; anything else is shown. */
+/* An integer that is not negative, in its digits; anything else is described. */
 static bool give_number(lua_State *L, int idx, kap_id_sink sink, void *arg)
 {
     char text[64];
@@ -109,7 +108,7 @@ static bool give_number(lua_State *L, int idx, kap_id_sink sink, void *arg)
         if (*text != '-')
             return give(text, (size_t)n, sink, arg);
         kap_id_item item; /* a sign would pass for a character of an id */
-        show(&item, text, (size_t)n);
+        describe(&item, text, (size_t)n);
         return sink(arg, &item);
     }
 #endif
@@ -160,7 +159,7 @@ bool kapL_ids_int64(lua_State *L, int idx)
     return is;
 }
 
-/* A 64-bit integer of LuaJIT's in its digits; any other cdata is shown as what it
+/* A 64-bit integer of LuaJIT's in its digits; any other cdata is described as what it
  * is, without its address. */
 static bool give_cdata(lua_State *L, int idx, kap_id_sink sink, void *arg)
 {
@@ -175,8 +174,8 @@ static bool give_cdata(lua_State *L, int idx, kap_id_sink sink, void *arg)
         if (text == NULL)
             text = "cdata";
         const char *address = strstr(text, ": 0x");
-        show(&item, text,
-             address != NULL ? (size_t)(address - text) : strlen(text));
+        describe(&item, text,
+                 address != NULL ? (size_t)(address - text) : strlen(text));
         ok = sink(arg, &item);
     }
     lua_settop(L, top);
@@ -199,7 +198,7 @@ bool kapL_ids_value(lua_State *L, int idx, bool blank_ok, kap_id_sink sink,
         s = luaL_typename(L, idx);
         if (lua_isboolean(L, idx))
             s = lua_toboolean(L, idx) ? "true" : "false";
-        show(&item, s, strlen(s));
+        describe(&item, s, strlen(s));
         return sink(arg, &item);
     }
 }
@@ -207,7 +206,7 @@ bool kapL_ids_value(lua_State *L, int idx, bool blank_ok, kap_id_sink sink,
 typedef struct collector {
     kap_idset *set;
     kap_failure *f;
-    char *shown;
+    char *text;
     long position;
 } collector;
 
@@ -215,8 +214,8 @@ static bool collect(void *arg, const kap_id_item *item)
 {
     collector *c = arg;
     if (!item->valid) {
-        snprintf(c->shown, KAP_SHOWN_MAX, "%s", item->text);
-        kap_id_complain(c->f, c->shown, c->position);
+        snprintf(c->text, KAP_IDS_TEXT_MAX, "%s", item->text);
+        kap_ids_complain(c->f, c->text, c->position);
         return false;
     }
     if (kap_idset_add(c->set, item->text, item->len) == KAP_IDSET_NONE) {
@@ -238,10 +237,10 @@ bool kapL_ids_has_hole(lua_State *L, int idx, size_t n)
 }
 
 bool kapL_ids(lua_State *L, int idx, kap_idset *set, kap_failure *f,
-              char shown[KAP_SHOWN_MAX], int arg, const char *func)
+              char text[KAP_IDS_TEXT_MAX], int arg, const char *func)
 {
-    collector c = {set, f, shown, 0};
-    shown[0] = '\0';
+    collector c = {set, f, text, 0};
+    text[0] = '\0';
     int type = lua_type(L, idx);
     if (type == CDATA && kapL_ids_int64(L, idx))
         type = LUA_TNUMBER;
@@ -262,16 +261,16 @@ bool kapL_ids(lua_State *L, int idx, kap_idset *set, kap_failure *f,
                 return false;
         }
         if (kapL_ids_has_hole(L, idx, n)) {
-            snprintf(shown, KAP_SHOWN_MAX, "nil");
-            kap_id_complain(f, shown, (long)n + 1);
+            snprintf(text, KAP_IDS_TEXT_MAX, "nil");
+            kap_ids_complain(f, text, (long)n + 1);
             return false;
         }
         break;
     }
     default:
-        kapL_argerror(L, arg, func,
-                      "string, integer or table of ids expected, got %s",
-                      luaL_typename(L, idx));
+        kapL_error_argument(L, arg, func,
+                            "string, integer or table of ids expected, got %s",
+                            luaL_typename(L, idx));
     }
     if (set->n > 0)
         return true;

@@ -2,17 +2,17 @@
 #ifndef KAP_IDS_H
 #define KAP_IDS_H
 
-#include "lua/compat.h"
+#include "compat.h"
 #include "policy/idset.h"
 #include "base/failure.h"
 
-#define KAP_SHOWN_MAX 80
+#define KAP_IDS_TEXT_MAX 80
 
 /* What a source held: an id, or something that is none, made fit to show. */
 typedef struct kap_id_item {
     bool valid;
     size_t len;
-    char text[KAP_SHOWN_MAX];
+    char text[KAP_IDS_TEXT_MAX];
 } kap_id_item;
 
 /* Called for each id in a value; false stops. */
@@ -29,11 +29,11 @@ bool kapL_ids_int64(lua_State *L, int idx);
 
 /*
  * The ids argument at idx into `set`, in order. False: *f says why
- * (invalid_ids, nomem) and `shown`, if not empty, is the offending value.
+ * (invalid_ids, nomem) and `text`, if not empty, is the offending value.
  * Raises an argument error for a value of another type.
  */
 bool kapL_ids(lua_State *L, int idx, kap_idset *set, kap_failure *f,
-              char shown[KAP_SHOWN_MAX], int arg, const char *func);
+              char text[KAP_IDS_TEXT_MAX], int arg, const char *func);
 
 /* Whether the array at idx has an element after index n. If so, a nil is in
  * between (a hole), and what Lua reports as the length of such a table is
@@ -42,6 +42,6 @@ bool kapL_ids(lua_State *L, int idx, kap_idset *set, kap_failure *f,
 bool kapL_ids_has_hole(lua_State *L, int idx, size_t n);
 
 /* "'x' is not an id (...)" */
-void kap_id_complain(kap_failure *f, const char *shown, long position);
+void kap_ids_complain(kap_failure *f, const char *text, long position);
 
 #endif

@@ -1,3 +1,5 @@
+#include "base/secret.h"
+#include "lua/options.h"
 #include "lua/options_parts.h"
 
 #include <string.h>
@@ -111,13 +113,13 @@ _Noreturn static void unknown_option(parse *p, const char *name)
 }
 
 static option_parser *const parsers[] = {
-    [STRING] = kapL_option_string,  [TOKEN] = kapL_option_token,
-    [SECONDS] = kapL_option_number, [PAUSE] = kapL_option_number,
-    [RATE] = kapL_option_number,    [COUNT] = kapL_option_count,
-    [SIZE] = kapL_option_size,      [FLAG] = kapL_option_flag,
-    [PARAM] = kapL_option_param,    [HEADERS] = kapL_option_headers,
-    [BODY] = kapL_option_body,      [FIELDS] = kapL_option_fields,
-    [HOOK] = kapL_option_hook,
+    [STRING] = kapL_options_string,  [TOKEN] = kapL_options_token,
+    [SECONDS] = kapL_options_number, [PAUSE] = kapL_options_number,
+    [RATE] = kapL_options_number,    [COUNT] = kapL_options_count,
+    [SIZE] = kapL_options_size,      [FLAG] = kapL_options_flag,
+    [PARAM] = kapL_options_param,    [HEADERS] = kapL_options_headers,
+    [BODY] = kapL_options_body,      [FIELDS] = kapL_options_fields,
+    [HOOK] = kapL_options_hook,
 };
 
 static const option *find(const char *name, size_t len)
@@ -139,10 +141,10 @@ static bool is_string(const option *o, size_t at)
 static void settle_target(parse *p, bool base_url, bool subdomain)
 {
     if (base_url) {
-        kap_wipe_free(p->s->subdomain);
+        kap_secret_free(p->s->subdomain);
         p->s->subdomain = NULL;
     } else if (subdomain) {
-        kap_wipe_free(p->s->base_url);
+        kap_secret_free(p->s->base_url);
         p->s->base_url = NULL;
     }
 }

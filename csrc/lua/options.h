@@ -2,7 +2,7 @@
 #ifndef KAP_OPTIONS_H
 #define KAP_OPTIONS_H
 
-#include "lua/compat.h"
+#include "compat.h"
 #include "config/settings.h"
 
 /* Slots of the functions that an opts table may hold, in the table at

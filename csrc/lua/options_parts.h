@@ -7,7 +7,7 @@
 #define KAP_OPTIONS_PARTS_H
 
 #include "lua/error.h"
-#include "lua/options.h"
+#include "config/settings.h"
 
 typedef enum {
     STRING,  /* one with control characters is kept as UNUSABLE */
@@ -41,7 +41,8 @@ typedef struct parse {
     const char *func;
 } parse;
 
-#define FAIL(p, ...) kapL_argerror((p)->L, (p)->arg, (p)->func, __VA_ARGS__)
+#define FAIL(p, ...) \
+    kapL_error_argument((p)->L, (p)->arg, (p)->func, __VA_ARGS__)
 
 /* A value with control characters can't be sent. That is a `config` failure of
  * the call, but only if no nearer level replaces the value: until then this
@@ -49,25 +50,25 @@ typedef struct parse {
 #define UNUSABLE "\1"
 
 /* Raises that the value at `idx` is not what option `o` takes. */
-_Noreturn void kapL_option_wrong(parse *p, const option *o, int idx,
-                                 const char *expected);
+_Noreturn void kapL_options_wrong(parse *p, const option *o, int idx,
+                                  const char *expected);
 
 /* Writes the number at `idx`: as an integer if it is one, also where Lua has only
  * floats (3 as "3"); with a point, whatever the locale. The number of bytes. */
-size_t kapL_number_text(lua_State *L, int idx, char *out, size_t size);
+size_t kapL_options_number_text(lua_State *L, int idx, char *out, size_t size);
 
 /* Each takes the value at `idx` for option `o`, or raises. */
 typedef void option_parser(parse *p, const option *o, int idx);
-option_parser kapL_option_string;
-option_parser kapL_option_token;
-option_parser kapL_option_number;
-option_parser kapL_option_count;
-option_parser kapL_option_size;
-option_parser kapL_option_flag;
-option_parser kapL_option_param;
-option_parser kapL_option_hook;
-option_parser kapL_option_headers;
-option_parser kapL_option_fields;
-option_parser kapL_option_body;
+option_parser kapL_options_string;
+option_parser kapL_options_token;
+option_parser kapL_options_number;
+option_parser kapL_options_count;
+option_parser kapL_options_size;
+option_parser kapL_options_flag;
+option_parser kapL_options_param;
+option_parser kapL_options_hook;
+option_parser kapL_options_headers;
+option_parser kapL_options_fields;
+option_parser kapL_options_body;
 
 #endif

@@ -1,5 +1,7 @@
 /* Options that are one value: a string, a number, a boolean, a function. */
 #include "base/ascii.h"
+#include "base/secret.h"
+#include "lua/options.h"
 #include "lua/options_parts.h"
 
 #include <math.h>
@@ -7,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-_Noreturn void kapL_option_wrong(parse *p, const option *o, int idx,
-                                 const char *expected)
+_Noreturn void kapL_options_wrong(parse *p, const option *o, int idx,
+                                  const char *expected)
 {
     int type = lua_type(p->L, idx);
     /* others may hold a secret, be it of the wrong type */
@@ -31,7 +33,7 @@ static void set_string(parse *p, char **slot, const char *s, size_t n)
         n = sizeof UNUSABLE - 1;
     }
     if (!kap_settings_string(slot, s, n))
-        kapL_nomem(p->L);
+        kapL_error_nomem(p->L);
 }
 
 static char **string_slot(kap_settings *s, const option *o)
@@ -39,14 +41,14 @@ static char **string_slot(kap_settings *s, const option *o)
     return (char **)(void *)((char *)s + o->at);
 }
 
-void kapL_option_string(parse *p, const option *o, int idx)
+void kapL_options_string(parse *p, const option *o, int idx)
 {
     size_t n;
     const char *s;
     if (lua_type(p->L, idx) != LUA_TSTRING) {
-        kapL_option_wrong(p, o, idx,
-                          o->type == TOKEN ? "a string or function"
-                                           : "a string");
+        kapL_options_wrong(p, o, idx,
+                           o->type == TOKEN ? "a string or function"
+                                            : "a string");
         return;
     }
     s = lua_tolstring(p->L, idx, &n);
@@ -59,34 +61,35 @@ static void set_function(parse *p, int slot, int idx)
     lua_rawseti(p->L, p->functions, slot);
 }
 
-void kapL_option_token(parse *p, const option *o, int idx)
+void kapL_options_token(parse *p, const option *o, int idx)
 {
     p->s->token_function = lua_isfunction(p->L, idx);
     if (p->s->token_function) {
-        kap_wipe_free(p->s->token);
+        kap_secret_free(p->s->token);
         p->s->token = NULL;
         set_function(p, KAP_FUNCTION_TOKEN, idx);
     } else {
-        kapL_option_string(p, o, idx);
+        kapL_options_string(p, o, idx);
     }
 }
 
-void kapL_option_number(parse *p, const option *o, int idx)
+void kapL_options_number(parse *p, const option *o, int idx)
 {
     double v = lua_tonumber(p->L, idx);
     double *slot = (double *)(void *)((char *)p->s + o->at);
     if (lua_type(p->L, idx) != LUA_TNUMBER || isnan(v) || v < 0 ||
         (v == 0 && o->type != PAUSE)) {
-        kapL_option_wrong(p, o, idx,
-                          o->type == PAUSE  ? "a number of seconds >= 0"
-                          : o->type == RATE ? "a number > 0 (requests a second)"
-                                            : "a number of seconds > 0");
+        kapL_options_wrong(p, o, idx,
+                           o->type == PAUSE ? "a number of seconds >= 0"
+                           : o->type == RATE
+                               ? "a number > 0 (requests a second)"
+                               : "a number of seconds > 0");
         return;
     }
     *slot = v;
 }
 
-void kapL_option_count(parse *p, const option *o, int idx)
+void kapL_options_count(parse *p, const option *o, int idx)
 {
     double v = lua_tonumber(p->L, idx);
     int *slot = (int *)(void *)((char *)p->s + o->at);
@@ -95,34 +98,34 @@ void kapL_option_count(parse *p, const option *o, int idx)
         v != floor(v)) {
         snprintf(expected, sizeof expected, "an integer from %d to %d", o->min,
                  o->max);
-        kapL_option_wrong(p, o, idx, expected);
+        kapL_options_wrong(p, o, idx, expected);
         return;
     }
     *slot = (int)v;
 }
 
-void kapL_option_size(parse *p, const option *o, int idx)
+void kapL_options_size(parse *p, const option *o, int idx)
 {
     double v = lua_tonumber(p->L, idx);
     if (lua_type(p->L, idx) != LUA_TNUMBER || !(v >= 1) ||
         (v != floor(v) && !isinf(v))) {
-        kapL_option_wrong(p, o, idx, "an integer >= 1");
+        kapL_options_wrong(p, o, idx, "an integer >= 1");
         return;
     }
     p->s->max_response_bytes =
         v >= (double)(SIZE_MAX / 2) ? SIZE_MAX / 2 : (size_t)v;
 }
 
-void kapL_option_flag(parse *p, const option *o, int idx)
+void kapL_options_flag(parse *p, const option *o, int idx)
 {
     bool *slot = (bool *)((char *)p->s + o->at);
     if (lua_type(p->L, idx) != LUA_TBOOLEAN)
-        kapL_option_wrong(p, o, idx, "a boolean");
+        kapL_options_wrong(p, o, idx, "a boolean");
     else
         *slot = lua_toboolean(p->L, idx) != 0;
 }
 
-size_t kapL_number_text(lua_State *L, int idx, char *out, size_t size)
+size_t kapL_options_number_text(lua_State *L, int idx, char *out, size_t size)
 {
     double v = lua_tonumber(L, idx);
     int n;
@@ -142,7 +145,7 @@ size_t kapL_number_text(lua_State *L, int idx, char *out, size_t size)
     return n > 0 ? (size_t)n : 0;
 }
 
-void kapL_option_param(parse *p, const option *o, int idx)
+void kapL_options_param(parse *p, const option *o, int idx)
 {
     char number[40];
     const char *s = number;
@@ -153,7 +156,7 @@ void kapL_option_param(parse *p, const option *o, int idx)
         n = strlen(s);
         break;
     case LUA_TNUMBER:
-        n = kapL_number_text(p->L, idx, number, sizeof number);
+        n = kapL_options_number_text(p->L, idx, number, sizeof number);
         break;
     case LUA_TSTRING:
         s = lua_tolstring(p->L, idx, &n);
@@ -161,17 +164,17 @@ void kapL_option_param(parse *p, const option *o, int idx)
             FAIL(p, "option '%s': it holds a NUL byte", o->name);
         break;
     default:
-        kapL_option_wrong(p, o, idx, "a string, boolean or number");
+        kapL_options_wrong(p, o, idx, "a string, boolean or number");
         return;
     }
     if (!kap_settings_string(&p->s->params[o->at], s, n))
-        kapL_nomem(p->L);
+        kapL_error_nomem(p->L);
 }
 
-void kapL_option_hook(parse *p, const option *o, int idx)
+void kapL_options_hook(parse *p, const option *o, int idx)
 {
     if (!lua_isfunction(p->L, idx)) {
-        kapL_option_wrong(p, o, idx, "a function");
+        kapL_options_wrong(p, o, idx, "a function");
         return;
     }
     p->s->hook = true;

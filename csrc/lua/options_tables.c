@@ -54,7 +54,7 @@ static void add_header(parse *p, size_t at)
     char digits[64];
     lua_pushvalue(L, -1); /* tolstring would change a number in place */
     if (lua_type(L, -1) == LUA_TNUMBER) {
-        len = kapL_number_text(L, -1, digits, sizeof digits);
+        len = kapL_options_number_text(L, -1, digits, sizeof digits);
         lua_pushlstring(L, digits, len);
         lua_replace(L, -2);
     }
@@ -62,7 +62,7 @@ static void add_header(parse *p, size_t at)
     const char *name = lua_tolstring(L, -3, &name_len);
     line = malloc(name_len + len + sizeof UNUSABLE + 2);
     if (line == NULL)
-        kapL_nomem(L);
+        kapL_error_nomem(L);
     memcpy(line, name, name_len);
     if (kap_has_control(name, name_len))
         memcpy(line, UNUSABLE, sizeof UNUSABLE);
@@ -76,12 +76,12 @@ static void add_header(parse *p, size_t at)
     lua_pop(L, 1);
 }
 
-void kapL_option_headers(parse *p, const option *o, int idx)
+void kapL_options_headers(parse *p, const option *o, int idx)
 {
     lua_State *L = p->L;
     size_t n = 0;
     if (!lua_istable(L, idx)) {
-        kapL_option_wrong(p, o, idx, "a table");
+        kapL_options_wrong(p, o, idx, "a table");
         return;
     }
     for (lua_pushnil(L); lua_next(L, idx) != 0; lua_pop(L, 1)) {
@@ -91,18 +91,18 @@ void kapL_option_headers(parse *p, const option *o, int idx)
     kap_settings_clear_headers(p->s);
     p->s->headers = calloc(n + 1, sizeof *p->s->headers);
     if (p->s->headers == NULL)
-        kapL_nomem(L);
+        kapL_error_nomem(L);
     size_t at = 0;
     for (lua_pushnil(L); lua_next(L, idx) != 0; lua_pop(L, 1))
         if (at < n)
             add_header(p, at++);
 }
 
-void kapL_option_fields(parse *p, const option *o, int idx)
+void kapL_options_fields(parse *p, const option *o, int idx)
 {
     lua_State *L = p->L;
     if (!lua_istable(L, idx)) {
-        kapL_option_wrong(p, o, idx, "a list of paths");
+        kapL_options_wrong(p, o, idx, "a list of paths");
         return;
     }
     size_t n = lua_rawlen(L, idx);
@@ -111,7 +111,7 @@ void kapL_option_fields(parse *p, const option *o, int idx)
     kap_fields_free(p->s->fields);
     p->s->fields = kap_fields_new();
     if (p->s->fields == NULL)
-        kapL_nomem(L);
+        kapL_error_nomem(L);
     for (size_t i = 1; i <= n; i++) {
         size_t len;
         const char *path;
@@ -122,7 +122,7 @@ void kapL_option_fields(parse *p, const option *o, int idx)
         path = lua_tolstring(L, -1, &len);
         kap_fields_status rc = kap_fields_add(p->s->fields, path, len);
         if (rc == KAP_FIELDS_NOMEM)
-            kapL_nomem(L);
+            kapL_error_nomem(L);
         if (rc != KAP_FIELDS_OK)
             FAIL(p,
                  "option 'fields': an empty name in the path '%.60s' at [%d]",
@@ -166,13 +166,13 @@ static bool push_encoder(lua_State *L)
     return true;
 }
 
-void kapL_option_body(parse *p, const option *o, int idx)
+void kapL_options_body(parse *p, const option *o, int idx)
 {
     lua_State *L = p->L;
     size_t n;
     const char *json;
     if (!lua_istable(L, idx)) {
-        kapL_option_wrong(p, o, idx, "a table");
+        kapL_options_wrong(p, o, idx, "a table");
         return;
     }
     check_body_keys(p, idx);
@@ -191,6 +191,6 @@ void kapL_option_body(parse *p, const option *o, int idx)
         FAIL(p, "option 'body': it can't be encoded");
     /* without its braces, ready to follow the other members */
     if (!kap_settings_string(&p->s->body, json + 1, *json == '{' ? n - 2 : 0))
-        kapL_nomem(L);
+        kapL_error_nomem(L);
     lua_pop(L, 1);
 }

@@ -2,6 +2,7 @@
 
 #include "base/ascii.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "lua/envelope.h"
 
 #include <curl/curl.h>
@@ -84,12 +85,12 @@ static void quote(const char *text, size_t len, const kap_transfer *t,
     char head[KAP_RESPONSE_HEAD];
     size_t n = len < sizeof head ? len : sizeof head;
     memcpy(head, text, n);
-    n = kap_redact(head, n, t->message->token,
-                   t->len > n || t->outcome != KAP_OUTCOME_RESPONSE ||
-                       t->code != CURLE_OK);
+    n = kap_secret_redact(head, n, t->message->token,
+                          t->len > n || t->outcome != KAP_OUTCOME_RESPONSE ||
+                              t->code != CURLE_OK);
     f->body_len = n < KAP_BODY_MAX ? n : KAP_BODY_MAX;
     memcpy(f->body, head, f->body_len);
-    kap_wipe(head, sizeof head);
+    kap_secret_wipe(head, sizeof head);
 }
 
 void kap_response_quote(const kap_transfer *t, kap_failure *f)
@@ -205,7 +206,7 @@ static bool message_from(lua_State *L, kap_response *r, const kap_transfer *t,
             f->message[n++] = c;
     }
     lua_pop(L, 1);
-    n = kap_redact(f->message, n, t->message->token, cut);
+    n = kap_secret_redact(f->message, n, t->message->token, cut);
     while (n > 0 && f->message[n - 1] == ' ')
         n--;
     f->message[n] = '\0';

@@ -16,7 +16,7 @@ static void push_id(lua_State *L, const kap_call *c, uint32_t i)
 static void push_ids(lua_State *L, const kap_call *c, kap_id_state state)
 {
     int n = 0;
-    kapL_push_list(L, 0);
+    kapL_value_list(L, 0);
     for (uint32_t i = 0; i < c->ids.n; i++) {
         if (c->slots[i].state != state)
             continue;
@@ -75,14 +75,15 @@ void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
 static void push_failed(lua_State *L, const kap_call *c)
 {
     int n = 0, list;
-    kapL_push_list(L, 0);
+    kapL_value_list(L, 0);
     list = lua_gettop(L);
-    for (const kap_fault *f = c->faults; f != NULL; f = f->next) {
-        if (f->refs == 1) /* the call's own: all of its ids have come */
+    KAP_EACH(kap_fault, f, &c->faults, link) {
+        if (kap_refs_count(&f->refs) ==
+            1) /* the call's own: all of its ids have come */
             continue;
-        kapL_push_failure(L, &f->failure);
-        kapL_push_list(L, 0);
-        for (uint32_t i = 0, k = 0; k + 1 < f->refs; i++) {
+        kapL_error_push(L, &f->failure);
+        kapL_value_list(L, 0);
+        for (uint32_t i = 0, k = 0; k + 1 < kap_refs_count(&f->refs); i++) {
             if (c->slots[i].fault != f)
                 continue;
             push_id(L, c, i);
@@ -97,7 +98,7 @@ static void push_failed(lua_State *L, const kap_call *c)
         return;
     }
     kap_failure unsent = kap_failure_unsent(&c->stop);
-    kapL_push_failure(L, &unsent);
+    kapL_error_push(L, &unsent);
     lua_insert(L, -2);
     lua_setfield(L, -2, "ids");
     lua_rawseti(L, list, ++n);
@@ -117,8 +118,8 @@ static bool has_failed(const kap_call *c)
 static kap_failure first_failure(const kap_call *c)
 {
     const kap_fault *first = NULL;
-    for (const kap_fault *f = c->faults; f != NULL; f = f->next) {
-        if (f->refs == 1)
+    KAP_EACH(kap_fault, f, &c->faults, link) {
+        if (kap_refs_count(&f->refs) == 1)
             continue;
         if (first == NULL)
             first = f;
@@ -138,7 +139,7 @@ static void push_tickets(lua_State *L, const kap_request *r, int table)
     lua_rawgeti(L, table, KAP_REQUEST_TICKETS);
     from = to = lua_gettop(L);
     if (!lua_istable(L, from)) {
-        kapL_push_list(L, 0);
+        kapL_value_list(L, 0);
         lua_replace(L, from);
         return;
     }
@@ -161,7 +162,7 @@ static void push_tickets(lua_State *L, const kap_request *r, int table)
         lua_rawseti(L, to, (int)got + k);
     }
     lua_pop(L, 1);
-    kapL_push_array_mt(L);
+    kapL_value_array_mt(L);
     lua_setmetatable(L, to);
     if (to != from)
         lua_remove(L, from);
@@ -194,7 +195,7 @@ static void push_failed_ids(lua_State *L, const kap_request *r)
 {
     const kap_call *c = &r->call;
     int n = 0;
-    kapL_push_list(L, 0);
+    kapL_value_list(L, 0);
     for (uint32_t i = 0; i < c->ids.n; i++) {
         if (c->slots[i].state != KAP_ID_FAILED &&
             c->slots[i].state != KAP_ID_PENDING)
@@ -202,8 +203,8 @@ static void push_failed_ids(lua_State *L, const kap_request *r)
         push_id(L, c, i);
         lua_rawseti(L, -2, ++n);
     }
-    if (n == 0 && r->shown[0] != '\0') {
-        lua_pushstring(L, r->shown);
+    if (n == 0 && r->invalid_id[0] != '\0') {
+        lua_pushstring(L, r->invalid_id);
         lua_rawseti(L, -2, 1);
     }
 }
@@ -217,7 +218,7 @@ static void push_error(lua_State *L, const kap_request *r, int table)
     if (f.kind != KAP_KIND_CANCELLED && f.kind != KAP_KIND_CLOSED &&
         (has_failed(c) || f.kind == KAP_KIND_NONE))
         f = first_failure(c);
-    kapL_push_failure(L, &f);
+    kapL_error_push(L, &f);
     push_failed_ids(L, r);
     lua_setfield(L, -2, "ids");
     push_tickets(L, r, table);
@@ -232,11 +233,11 @@ void kapL_result_error(lua_State *L, const kap_failure *f, const char *ids,
                        size_t ids_len)
 {
     static const char *const empty[] = {"tickets", "missing", "failed"};
-    kapL_push_failure(L, f);
-    kapL_push_id_list(L, ids, ids_len);
+    kapL_error_push(L, f);
+    kapL_value_id_list(L, ids, ids_len);
     lua_setfield(L, -2, "ids");
     for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
-        kapL_push_list(L, 0);
+        kapL_value_list(L, 0);
         lua_setfield(L, -2, empty[i]);
     }
 }
@@ -279,7 +280,7 @@ static int collected(lua_State *L)
     kap_failure_set(&f, KAP_KIND_CANCELLED, "the request was collected");
     lua_pushnil(L);
     lua_pushstring(L, f.message);
-    kapL_push_failure(L, &f);
+    kapL_error_push(L, &f);
     return 3;
 }
 

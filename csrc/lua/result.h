@@ -2,7 +2,7 @@
 #ifndef KAP_RESULT_H
 #define KAP_RESULT_H
 
-#include "lua/request.h"
+#include "lua/state.h"
 
 /* Keeps the ticket on top of the stack (pops it), which was not asked for;
  * `table` is the stack index of the request's table. Of two with the same id,

@@ -71,7 +71,7 @@ static bool take_left(filling *f)
     lua_rawgeti(L, top + 1, next);
     size_t len;
     const char *s = lua_tolstring(L, -1, &len);
-    kap_id_item item = {kap_id_valid(s, len), len, ""};
+    kap_id_item item = {kap_idset_valid(s, len), len, ""};
     memcpy(item.text, s, len + 1);
     f->nomem = !feed(f, &item);
     if (next == (int)lua_rawlen(L, top + 1)) {
@@ -148,6 +148,6 @@ bool kapL_source_fill(lua_State *L, kap_iterator *it, int table, uint32_t limit,
         lua_pop(L, 1);
     }
     if (f.nomem)
-        kapL_nomem(L);
+        kapL_error_nomem(L);
     return true;
 }

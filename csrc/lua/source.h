@@ -6,7 +6,7 @@
 #ifndef KAP_SOURCE_H
 #define KAP_SOURCE_H
 
-#include "lua/request.h"
+#include "lua/state.h"
 
 /* In `order`: what the source gave is no id. */
 #define KAP_NO_ID UINT64_MAX

@@ -5,7 +5,7 @@
 
 static const char array_mt_key = 0;
 
-void kapL_push_array_mt(lua_State *L)
+void kapL_value_array_mt(lua_State *L)
 {
     kapL_rawgetp(L, LUA_REGISTRYINDEX, &array_mt_key);
 }
@@ -23,7 +23,7 @@ static bool array_mt_of(lua_State *L, int loaded, const char *module)
     return false;
 }
 
-static const char looking_key = 0;
+static const char loading_key = 0;
 
 static int require_cjson(lua_State *L)
 {
@@ -42,17 +42,17 @@ static int require_cjson(lua_State *L)
 static void load_cjson(lua_State *L, int loaded)
 {
     lua_getfield(L, loaded, "cjson");
-    kapL_rawgetp(L, LUA_REGISTRYINDEX, &looking_key);
+    kapL_rawgetp(L, LUA_REGISTRYINDEX, &loading_key);
     bool pointless = !lua_isnil(L, -2) || lua_toboolean(L, -1);
     lua_settop(L, loaded);
     if (pointless) /* it is there, or it is what requires us just now */
         return;
     lua_pushboolean(L, 1);
-    kapL_rawsetp(L, LUA_REGISTRYINDEX, &looking_key);
+    kapL_rawsetp(L, LUA_REGISTRYINDEX, &loading_key);
     lua_pushcfunction(L, require_cjson);
     int status = lua_pcall(L, 0, 0, 0);
     lua_pushnil(L);
-    kapL_rawsetp(L, LUA_REGISTRYINDEX, &looking_key);
+    kapL_rawsetp(L, LUA_REGISTRYINDEX, &loading_key);
     if (status != 0) {
         /* 5.1 notes that it tried; whoever wants it is to be told why not */
         lua_pushnil(L);
@@ -65,7 +65,7 @@ static void load_cjson(lua_State *L, int loaded)
 
 /* Pushes the metatable of arrays: lua-cjson's, where there is one that has it, so
  * that what it encodes is what was decoded; else our own. */
-void kapL_make_array_mt(lua_State *L)
+void kapL_value_make_array_mt(lua_State *L)
 {
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
     int loaded = lua_gettop(L);
@@ -84,17 +84,17 @@ void kapL_make_array_mt(lua_State *L)
     kapL_rawsetp(L, LUA_REGISTRYINDEX, &array_mt_key);
 }
 
-void kapL_push_list(lua_State *L, int size)
+void kapL_value_list(lua_State *L, int size)
 {
     lua_createtable(L, size, 0);
-    kapL_push_array_mt(L);
+    kapL_value_array_mt(L);
     lua_setmetatable(L, -2);
 }
 
-void kapL_push_id_list(lua_State *L, const char *ids, size_t len)
+void kapL_value_id_list(lua_State *L, const char *ids, size_t len)
 {
     int n = 0;
-    kapL_push_list(L, 0);
+    kapL_value_list(L, 0);
     while (len > 0) {
         const char *comma = memchr(ids, ',', len);
         size_t one = comma != NULL ? (size_t)(comma - ids) : len;

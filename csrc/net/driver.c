@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/random.h"
-#include "net/ending.h"
 
 #include <errno.h>
 #include <math.h>
@@ -16,24 +15,22 @@
 #define GRACE_SECONDS 0.5
 /* Between two starts of a long queue, at most: about twice what an answer of 50
  * tickets costs the caller. And at least: libcurl waits for whole milliseconds. */
-#define SPREAD_SECONDS 0.0015
-#define SPREAD_LEAST 0.0005
+#define PACED_SECONDS 0.0015
+#define PACED_LEAST 0.0005
 /* Nobody drove the engine for so long: the caller was busy elsewhere. */
 #define PAUSE_SECONDS 0.05
 
 void kap_driver_discard(kap_transfer *t)
 {
-    kap_lane_leave(t);
+    kap_lane_detach(t);
     kap_transfer_free(t);
 }
 
 static void free_list(kap_list *l)
 {
     kap_transfer *t;
-    while ((t = l->first) != NULL) {
-        kap_list_remove(l, t);
+    while ((t = kap_transfer_shift(l)) != NULL)
         kap_driver_discard(t);
-    }
 }
 
 /* Hands a transfer that has ended to the caller. */
@@ -41,12 +38,12 @@ static void deliver(kap_engine *e, kap_transfer *t)
 {
     bool dropped;
     pthread_mutex_lock(&e->lock);
-    dropped = kap_is_cancelled(t);
+    dropped = kap_transfer_is_cancelled(t);
     if (dropped) {
         e->cancels--;
     } else {
-        kap_list_push(&e->outbox, t);
-        kap_notify_mark(&e->notify);
+        kap_list_push(&e->outbox, &t->link);
+        kap_wakeup_mark(&e->wakeup);
     }
     pthread_mutex_unlock(&e->lock);
     if (dropped)
@@ -64,7 +61,7 @@ static void fail(kap_engine *e, kap_transfer *t, kap_outcome outcome,
 static void leave_multi(kap_engine *e, kap_transfer *t)
 {
     t->running = false;
-    kap_queue_ended(&e->queue, t);
+    kap_scheduler_ended(&e->scheduler, t);
     /* A handle that the multi handle will not let go must not be used again,
      * nor one that failed: after running out of memory it never reads. */
     bool ok = curl_multi_remove_handle(e->multi, t->easy) == CURLM_OK &&
@@ -93,7 +90,7 @@ static void cut(kap_engine *e, kap_transfer *t)
  */
 static void flush(kap_engine *e)
 {
-    for (kap_transfer *t = e->queue.active.first; t != NULL; t = t->next)
+    KAP_EACH(kap_transfer, t, &e->scheduler.active, link)
         if (curl_easy_pause(t->easy, CURLPAUSE_RECV) == CURLE_OK)
             curl_easy_pause(t->easy, CURLPAUSE_CONT);
 }
@@ -106,7 +103,7 @@ static CURLcode from_multi(CURLMcode rc)
 
 static CURLMcode tune(kap_engine *e)
 {
-    long want = e->queue.concurrency < 8 ? 8 : e->queue.concurrency;
+    long want = e->scheduler.concurrency < 8 ? 8 : e->scheduler.concurrency;
     CURLMcode rc = CURLM_OK;
     if (want > e->max_connects) {
         /* The default, four times the current handles, drops connections
@@ -151,22 +148,22 @@ static bool launch(kap_engine *e, kap_transfer *t)
         return false;
     }
     t->running = true;
-    kap_queue_started(&e->queue, t);
+    kap_scheduler_started(&e->scheduler, t);
     return true;
 }
 
 static void start(kap_engine *e, kap_transfer *t)
 {
     t->began = kap_now();
-    if (t->lane->patient && isinf(t->deadline))
+    if (t->lane->caller_paced && isinf(t->deadline))
         t->deadline = t->began + t->settings->deadline;
     if (!launch(e, t))
         return;
     atomic_store_explicit(&t->started, true, memory_order_release);
-    if (t->lane->watched) {
+    if (t->lane->reports_starts) {
         pthread_mutex_lock(&e->lock);
-        e->news = true;
-        kap_notify_mark(&e->notify);
+        e->started = true;
+        kap_wakeup_mark(&e->wakeup);
         pthread_mutex_unlock(&e->lock);
     }
 }
@@ -179,18 +176,19 @@ static void start(kap_engine *e, kap_transfer *t)
  * half of the time that an answer takes at most: as many as may are in flight
  * all the same. Where little waits, that would come too late to help.
  */
-static double spread(const kap_engine *e)
+static double next_paced_start(const kap_engine *e)
 {
-    const kap_lane *l = e->queue.ring;
-    const kap_transfer *last = e->queue.active.last;
+    const kap_lane *l = KAP_ITEM(e->scheduler.lanes.first, kap_lane, link);
+    const kap_transfer *last =
+        KAP_ITEM(e->scheduler.active.last, kap_transfer, link);
     double apart;
     if (e->threaded || !e->http2 || l == NULL || last == NULL ||
-        l->waiting.n < 2 * (size_t)e->queue.concurrency)
+        l->waiting.n < 2 * (size_t)e->scheduler.concurrency)
         return 0;
-    apart = e->latency / 2 / e->queue.concurrency;
-    if (apart < SPREAD_LEAST)
+    apart = e->latency / 2 / e->scheduler.concurrency;
+    if (apart < PACED_LEAST)
         return 0;
-    return last->began + (apart < SPREAD_SECONDS ? apart : SPREAD_SECONDS);
+    return last->began + (apart < PACED_SECONDS ? apart : PACED_SECONDS);
 }
 
 /* Starts what may start, or only the first of it; returns when more is due. */
@@ -199,49 +197,42 @@ static double start_due(kap_engine *e, double now, bool one)
     double due = now + KAP_IDLE_SECONDS, next;
     kap_list expired = {0};
     kap_transfer *t;
-    while ((next = spread(e)) <= now &&
-           (t = kap_queue_next(&e->queue, now, &due, &expired)) != NULL) {
+    while ((next = next_paced_start(e)) <= now &&
+           (t = kap_scheduler_next(&e->scheduler, now, &due, &expired)) !=
+               NULL) {
         start(e, t);
         if (one)
             break;
     }
     if (next > now && next < due)
         due = next;
-    while ((t = expired.first) != NULL) {
-        kap_list_remove(&expired, t);
+    while ((t = kap_transfer_shift(&expired)) != NULL)
         fail(e, t, t->outcome, CURLE_OPERATION_TIMEDOUT);
-    }
     return due;
 }
 
 void kap_driver_absorb(kap_engine *e)
 {
     kap_list swept = {0}, running = {0};
-    kap_transfer *t, *next;
+    kap_transfer *t;
     pthread_mutex_lock(&e->lock);
-    while ((t = e->inbox.first) != NULL) {
-        kap_list_remove(&e->inbox, t);
-        kap_queue_push(&e->queue, t);
-    }
+    while ((t = kap_transfer_shift(&e->inbox)) != NULL)
+        kap_scheduler_push(&e->scheduler, t);
     if (e->cancels > 0) {
-        kap_queue_sweep(&e->queue, &swept);
-        for (t = e->queue.active.first; t != NULL; t = next) {
-            next = t->next;
-            if (kap_is_cancelled(t)) {
-                kap_queue_ended(&e->queue, t);
-                kap_list_push(&running, t);
+        kap_scheduler_sweep(&e->scheduler, &swept);
+        KAP_EACH(kap_transfer, active, &e->scheduler.active, link)
+            if (kap_transfer_is_cancelled(active)) {
+                kap_scheduler_ended(&e->scheduler, active);
+                kap_list_push(&running, &active->link);
             }
-        }
         e->cancels -= (int)(swept.n + running.n);
     }
     pthread_mutex_unlock(&e->lock);
     free_list(&swept);
     /* not under the lock: the host must not wait for libcurl */
     bool any = running.n > 0;
-    while ((t = running.first) != NULL) {
-        kap_list_remove(&running, t);
+    while ((t = kap_transfer_shift(&running)) != NULL)
         cut(e, t);
-    }
     if (any)
         flush(e);
 }
@@ -259,7 +250,7 @@ static void relaunch(kap_engine *e, kap_transfer *t)
 /* Tells pace of an answer, and the transfer of what came of it. */
 static void heed(kap_engine *e, kap_transfer *t)
 {
-    kap_pace *p = &e->queue.pace;
+    kap_pace *p = &e->scheduler.pace;
     const kap_settings *s = t->settings;
     double now = kap_now(), until = p->until;
     double retry_after = kap_retry_after_seconds(&t->retry_after, time(NULL));
@@ -267,10 +258,10 @@ static void heed(kap_engine *e, kap_transfer *t)
                      (t->status >= 400 && t->status != 401 && retry_after >= 0);
     if (t->pushed_back) {
         t->others_succeed = e->succeeded > t->submitted;
-        t->hold =
+        t->pause =
             kap_pace_pushed_back(p, t->began, retry_after, s->backoff,
                                  s->max_backoff, kap_random(&e->random), now);
-        t->paused = p->until > until;
+        t->lengthens_pause = p->until > until;
     } else if (t->outcome == KAP_OUTCOME_RESPONSE && t->status < 400) {
         kap_pace_accepted(p, t->began);
         e->succeeded = now;
@@ -286,10 +277,8 @@ static void heed(kap_engine *e, kap_transfer *t)
  */
 static void wake(kap_engine *e, kap_transfer *first)
 {
-    kap_transfer *next;
     first->leads = false;
-    for (kap_transfer *t = e->queue.active.first; t != NULL; t = next) {
-        next = t->next;
+    KAP_EACH(kap_transfer, t, &e->scheduler.active, link) {
         if (t->opened || t->sent > 0 ||
             strcmp(t->message->url, first->message->url) != 0)
             continue;
@@ -307,11 +296,11 @@ static void wake(kap_engine *e, kap_transfer *first)
 
 static void wake_due(kap_engine *e)
 {
-    kap_transfer *t = e->queue.active.first;
-    while (t != NULL && !t->leads)
-        t = t->next;
-    if (t != NULL)
-        wake(e, t);
+    KAP_EACH(kap_transfer, t, &e->scheduler.active, link)
+        if (t->leads) {
+            wake(e, t);
+            return;
+        }
 }
 
 static void reap(kap_engine *e)
@@ -337,7 +326,7 @@ static void reap(kap_engine *e)
         /* a list of tickets is searched only where something waits to be sent */
         if (kap_transfer_may_refuse(t) ||
             (t->lane->waiting.n > 0 && kap_transfer_names_refusal(t)))
-            kap_lane_hold(t);
+            kap_lane_await_verdict(t);
         if (t->http2 && !e->http2) {
             e->http2 = true;
             curl_multi_setopt(e->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
@@ -355,7 +344,7 @@ static void reap(kap_engine *e)
 static void fail_all(kap_engine *e, CURLMcode rc)
 {
     kap_transfer *t;
-    while ((t = e->queue.active.first) != NULL) {
+    while ((t = kap_transfer_first(&e->scheduler.active)) != NULL) {
         t->outcome =
             rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM : KAP_OUTCOME_FAILED;
         leave_multi(e, t);
@@ -368,22 +357,17 @@ static void fail_all(kap_engine *e, CURLMcode rc)
 static void forgive_pause(kap_engine *e)
 {
     double now = kap_now(), pause = now - e->last_turn;
-    kap_lane *l = e->queue.ring;
     e->last_turn = now;
     if (e->threaded || pause < PAUSE_SECONDS)
         return;
-    for (kap_transfer *t = e->queue.active.first; t != NULL; t = t->next)
-        if (t->lane->patient)
+    KAP_EACH(kap_transfer, t, &e->scheduler.active, link)
+        if (t->lane->caller_paced)
             kap_transfer_extend(t, pause);
-    if (l == NULL)
-        return;
-    do {
-        for (kap_transfer *t = l->waiting.first; t != NULL; t = t->next)
-            if (l->patient)
+    KAP_EACH(kap_lane, l, &e->scheduler.lanes, link)
+        KAP_EACH(kap_transfer, t, &l->waiting, link)
+            if (l->caller_paced)
                 t->deadline +=
                     pause < now - t->submitted ? pause : now - t->submitted;
-        l = l->next;
-    } while (l != e->queue.ring);
 }
 
 /* When the engine itself ends it. Limits are libcurl's to keep, unless they were
@@ -395,10 +379,8 @@ static double last_moment(const kap_transfer *t)
 
 static void expire(kap_engine *e, double now, double *due)
 {
-    kap_transfer *next;
-    for (kap_transfer *t = e->queue.active.first; t != NULL; t = next) {
+    KAP_EACH(kap_transfer, t, &e->scheduler.active, link) {
         double when = last_moment(t);
-        next = t->next;
         if (when > now) {
             if (when < *due)
                 *due = when;
@@ -419,7 +401,7 @@ double kap_driver_turn(kap_engine *e, bool busy)
     for (;;) {
         due =
             start_due(e, kap_now(), !e->threaded && (busy || e->outbox.n > 0));
-        size_t before = e->queue.active.n;
+        size_t before = e->scheduler.active.n;
         CURLMcode rc = curl_multi_perform(e->multi, &running);
         kap_ending_gate();
         if (rc != CURLM_OK)
@@ -428,7 +410,7 @@ double kap_driver_turn(kap_engine *e, bool busy)
             reap(e);
         wake_due(e);
         expire(e, kap_now(), &due);
-        if (e->queue.active.n == before || e->queue.ring == NULL ||
+        if (e->scheduler.active.n == before || e->scheduler.lanes.n == 0 ||
             kap_ending_calls())
             return due;
     }
@@ -449,16 +431,16 @@ bool kap_driver_poll(kap_engine *e, double seconds)
 
 void kap_driver_clear(kap_engine *e)
 {
-    while (e->queue.active.first != NULL) {
-        kap_transfer *t = e->queue.active.first;
+    kap_transfer *t;
+    while ((t = kap_transfer_first(&e->scheduler.active)) != NULL) {
         leave_multi(e, t);
         kap_driver_discard(t);
     }
-    while (e->queue.ring != NULL) {
-        kap_transfer *t = e->queue.ring->waiting.first;
-        kap_queue_remove(&e->queue, t);
-        kap_driver_discard(t);
-    }
+    KAP_EACH(kap_lane, l, &e->scheduler.lanes, link)
+        KAP_EACH(kap_transfer, waiting, &l->waiting, link) {
+            kap_scheduler_remove(&e->scheduler, waiting);
+            kap_driver_discard(waiting);
+        }
     free_list(&e->inbox);
     free_list(&e->outbox);
 }

@@ -1,25 +1,25 @@
 /*
- * The engine's core, for engine.c alone: what it consists of, and the turns that
- * bring its transfers forward, whichever thread takes them.
+ * The engine's core, for engine.c alone: what an engine consists of, and the turns
+ * that bring its transfers forward, whichever thread takes them.
  */
 #ifndef KAP_DRIVER_H
 #define KAP_DRIVER_H
 
-#include "net/engine.h"
+#include "net/ending.h"
 #include "net/handles.h"
-#include "net/notify.h"
+#include "net/scheduler.h"
+#include "net/wakeup.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 /* How long the driver sleeps when nothing is due: it is woken for all else. */
 #define KAP_IDLE_SECONDS 60.0
 
-struct kap_engine {
+typedef struct kap_engine {
     /* the driver's */
     CURLM *multi;
     kap_handles handles;
-    kap_queue queue;
+    kap_scheduler scheduler;
     double last_turn;
     double latency;   /* what the last answer took */
     double succeeded; /* when something last did */
@@ -32,21 +32,15 @@ struct kap_engine {
     kap_list inbox, outbox;
     int cancels; /* marked and not yet swept */
     bool stop;
-    bool news; /* a watched transfer has started */
-    kap_notify notify;
+    bool started; /* a transfer has, in a lane that reports it */
+    kap_wakeup wakeup;
 
     /* the caller's */
-    bool threaded;
+    bool threaded; /* it has a thread of its own: */
     pthread_t thread;
 
-    /* ending.c's, for which `multi` changes only in its lock */
-    kap_engine *prev, *next;
-    bool claimed; /* somebody frees it: */
-    _Atomic(pthread_t) claimer;
-    atomic_bool inside; /* somebody is in libcurl for it: */
-    _Atomic(pthread_t) driver;
-    unsigned passed; /* the fork that it has waited for long enough */
-};
+    kap_ending_entry entry;
+} kap_engine;
 
 /*
  * Does all that can be done without waiting; returns when more is due.

@@ -1,7 +1,6 @@
 #include "net/ending.h"
 
 #include "base/clock.h"
-#include "net/driver.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -24,9 +23,9 @@
  */
 static struct {
     pthread_mutex_t lock;
-    kap_engine *first;
-    kap_engine *parents; /* in a forked child; kept for leak checkers alone */
-    atomic_bool taken;   /* by a thread that ends the process: */
+    kap_list engines;
+    kap_list parents;  /* in a forked child; kept for leak checkers alone */
+    atomic_bool taken; /* by a thread that ends the process: */
     _Atomic(pthread_t) thread;
     double since;
     atomic_bool begun;   /* what is above is set */
@@ -58,13 +57,13 @@ static bool lock_until(double until)
     return true;
 }
 
-/* Whether another thread initialises libcurl, is at work in it, or frees an engine. This one may
- * be as well, where a signal's handler calls exit: it will not go on. */
+/* Whether another thread initialises libcurl, is at work in it, or frees an engine.
+ * This one may be as well, where a signal's handler calls exit: it will not go on. */
 static bool others_inside(void)
 {
     bool inside = atomic_load(&ending.opening) && !is_me(&ending.opener);
-    for (kap_engine *e = ending.first; e != NULL && !inside; e = e->next)
-        inside = (atomic_load(&e->inside) && !is_me(&e->driver)) ||
+    KAP_EACH(kap_ending_entry, e, &ending.engines, link)
+        inside = inside || (atomic_load(&e->inside) && !is_me(&e->driver)) ||
                  (e->claimed && !is_me(&e->claimer));
     return inside;
 }
@@ -75,10 +74,9 @@ static bool empty_until(double until)
 {
     bool woken = false, inside = true;
     while (inside && lock_until(until)) {
-        for (kap_engine *e = woken ? NULL : ending.first; e != NULL;
-             e = e->next)
-            if (!e->claimed)
-                curl_multi_wakeup(e->multi);
+        KAP_EACH(kap_ending_entry, e, &ending.engines, link)
+            if (!woken && !e->claimed)
+                curl_multi_wakeup(*e->multi);
         woken = true;
         inside = others_inside();
         pthread_mutex_unlock(&ending.lock);
@@ -140,9 +138,9 @@ static void after_fork_in_parent(void)
 static void after_fork_in_child(void)
 {
     pthread_mutex_init(&ending.lock, NULL);
-    if (ending.first != NULL)
-        ending.parents = ending.first;
-    ending.first = NULL;
+    if (ending.engines.first != NULL)
+        ending.parents = ending.engines;
+    ending.engines = (kap_list){0};
     atomic_store(&ending.forks, 0);
     atomic_store(&ending.opening, false);
     atomic_store(&ending.taken, kap_ending_begun());
@@ -222,19 +220,16 @@ void kap_ending_unlock(void)
     pthread_mutex_unlock(&ending.lock);
 }
 
-bool kap_ending_add(kap_engine *e)
+bool kap_ending_add(kap_ending_entry *e)
 {
     if (!kap_ending_lock())
         return false;
-    e->next = ending.first;
-    if (e->next != NULL)
-        e->next->prev = e;
-    ending.first = e;
+    kap_list_push(&ending.engines, &e->link);
     kap_ending_unlock();
     return true;
 }
 
-bool kap_ending_claim(kap_engine *e)
+bool kap_ending_claim(kap_ending_entry *e)
 {
     double until = kap_now() + FORKING_SECONDS;
     while (kap_ending_lock()) {
@@ -251,15 +246,10 @@ bool kap_ending_claim(kap_engine *e)
     return false;
 }
 
-void kap_ending_remove(kap_engine *e)
+void kap_ending_remove(kap_ending_entry *e)
 {
     pthread_mutex_lock(&ending.lock);
-    if (e->prev != NULL)
-        e->prev->next = e->next;
-    else
-        ending.first = e->next;
-    if (e->next != NULL)
-        e->next->prev = e->prev;
+    kap_list_remove(&ending.engines, &e->link);
     pthread_mutex_unlock(&ending.lock);
 }
 
@@ -268,7 +258,7 @@ bool kap_ending_calls(void)
     return atomic_load(&ending.begun) || atomic_load(&ending.forks) > 0;
 }
 
-bool kap_ending_enter(kap_engine *e)
+bool kap_ending_enter(kap_ending_entry *e)
 {
     double until = 0;
     for (;;) {
@@ -290,12 +280,12 @@ bool kap_ending_enter(kap_engine *e)
     }
 }
 
-void kap_ending_leave(kap_engine *e)
+void kap_ending_leave(kap_ending_entry *e)
 {
     atomic_store(&e->inside, false);
 }
 
-void kap_ending_stay(kap_engine *e)
+void kap_ending_stay(kap_ending_entry *e)
 {
     pthread_mutex_lock(&ending.lock);
     bool claimed = e->claimed;

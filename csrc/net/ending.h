@@ -19,9 +19,23 @@
 #ifndef KAP_ENDING_H
 #define KAP_ENDING_H
 
+#include "base/list.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
-struct kap_engine;
+/* What has to be known here of an engine, which has one of these. */
+typedef struct kap_ending_entry {
+    kap_link link;
+    CURLM **multi; /* changes between kap_ending_lock and unlock only */
+    bool claimed;  /* somebody frees it: */
+    _Atomic(pthread_t) claimer;
+    atomic_bool inside; /* somebody is in libcurl for it: */
+    _Atomic(pthread_t) driver;
+    unsigned passed; /* the fork that it has waited for long enough */
+} kap_ending_entry;
 
 /* Before libcurl is initialised, once in a process: an exit, or a fork, that comes
  * from now on waits until that is done. False: no memory, or it is too late. */
@@ -39,12 +53,12 @@ bool kap_ending_begun(void);
 void kap_ending_pause(void);
 
 /* Puts a new engine in the list. False: too late, it must not be used. */
-bool kap_ending_add(struct kap_engine *e);
+bool kap_ending_add(kap_ending_entry *e);
 /* Claims an engine for being freed, which the handler then waits for. False: too
  * late, it must be left alone. */
-bool kap_ending_claim(struct kap_engine *e);
+bool kap_ending_claim(kap_ending_entry *e);
 /* Takes a claimed engine out of the list. */
-void kap_ending_remove(struct kap_engine *e);
+void kap_ending_remove(kap_ending_entry *e);
 
 /* Between the two, nobody else adds, claims or removes engines, and the handler
  * does not look at them. False: too late, and nothing to release. */
@@ -53,14 +67,14 @@ void kap_ending_unlock(void);
 
 /* Between the two, this thread may call libcurl for the engine. False: too late,
  * it may not, and there is nothing to leave. Waits while a thread forks. */
-bool kap_ending_enter(struct kap_engine *e);
-void kap_ending_leave(struct kap_engine *e);
+bool kap_ending_enter(kap_ending_entry *e);
+void kap_ending_leave(kap_ending_entry *e);
 /* Whether those inside are to leave soon. */
 bool kap_ending_calls(void);
 /* For the engine's own thread, when it may not enter: it stays here rather than
  * end, for the TLS library frees what it keeps for a thread that ends. Returns where
  * the engine is claimed: somebody who is waited for waits for the thread. */
-void kap_ending_stay(struct kap_engine *e);
+void kap_ending_stay(kap_ending_entry *e);
 
 /* For what comes back from libcurl: the handler waits for a bounded time only. A thread
  * that was stuck for longer, and comes back while the process ends, stays here. */

@@ -1,7 +1,7 @@
-#include "net/driver.h"
+#include "net/engine.h"
 
 #include "base/clock.h"
-#include "net/ending.h"
+#include "net/driver.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +27,9 @@ kap_engine *kap_engine_new(int concurrency, double rate)
     kap_engine *e = kap_ending_begun() ? NULL : calloc(1, sizeof *e);
     if (e == NULL)
         return NULL;
-    kap_notify_init(&e->notify);
-    kap_queue_init(&e->queue, concurrency, rate);
+    e->entry.multi = &e->multi;
+    kap_wakeup_init(&e->wakeup);
+    kap_scheduler_init(&e->scheduler, concurrency, rate);
     e->succeeded = -INFINITY;
     e->random = (uint64_t)(kap_now() * 1e9) ^ (uint64_t)(uintptr_t)e ^
                 ((uint64_t)getpid() << 32);
@@ -36,7 +37,7 @@ kap_engine *kap_engine_new(int concurrency, double rate)
     /* else the driver tries again when there is something to send */
     if ((e->multi != NULL || is_out_of_descriptors()) &&
         kap_handles_init(&e->handles) &&
-        pthread_mutex_init(&e->lock, NULL) == 0 && kap_ending_add(e))
+        pthread_mutex_init(&e->lock, NULL) == 0 && kap_ending_add(&e->entry))
         return e;
     kap_handles_free(&e->handles);
     if (e->multi != NULL)
@@ -56,7 +57,7 @@ static bool can_wake(kap_engine *e)
 {
     if (curl_multi_wakeup(e->multi) == CURLM_OK)
         return true;
-    CURLM *other = e->queue.active.n == 0 ? curl_multi_init() : NULL;
+    CURLM *other = e->scheduler.active.n == 0 ? curl_multi_init() : NULL;
     if (other == NULL)
         return false;
     if (e->multi != NULL)
@@ -71,17 +72,17 @@ static void *engine_main(void *arg)
 {
     kap_engine *e = arg;
     bool stop = false;
-    while (!stop && kap_ending_enter(e)) {
+    while (!stop && kap_ending_enter(&e->entry)) {
         double wait = kap_driver_turn(e, false) - kap_now();
         if (!kap_driver_poll(e, wait))
             poll(NULL, 0, 10); /* should it go on so: not as fast as it can */
-        kap_ending_leave(e);
+        kap_ending_leave(&e->entry);
         pthread_mutex_lock(&e->lock);
         stop = e->stop;
         pthread_mutex_unlock(&e->lock);
     }
     if (!stop)
-        kap_ending_stay(e);
+        kap_ending_stay(&e->entry);
     return NULL;
 }
 
@@ -113,7 +114,7 @@ bool kap_engine_start(kap_engine *e, const char **why)
 {
     if (e->threaded)
         return true;
-    if (!e->notify.distant && kap_engine_fd(e) < 0) {
+    if (!e->wakeup.has_peer && kap_engine_fd(e) < 0) {
         *why = strerror(errno);
         return false;
     }
@@ -128,7 +129,7 @@ bool kap_engine_start(kap_engine *e, const char **why)
 
 void kap_engine_free(kap_engine *e)
 {
-    if (e == NULL || !kap_ending_claim(e))
+    if (e == NULL || !kap_ending_claim(&e->entry))
         return;
     if (e->threaded) {
         pthread_mutex_lock(&e->lock);
@@ -141,16 +142,16 @@ void kap_engine_free(kap_engine *e)
     kap_handles_free(&e->handles);
     curl_multi_cleanup(e->multi);
     kap_sockets_free(&e->handles.shared.sockets); /* now all are closed */
-    kap_notify_close(&e->notify);
+    kap_wakeup_close(&e->wakeup);
     pthread_mutex_destroy(&e->lock);
-    kap_ending_remove(e);
+    kap_ending_remove(&e->entry);
     free(e);
 }
 
 void kap_engine_abandon(kap_engine *e)
 {
     if (e != NULL)
-        kap_notify_abandon(&e->notify);
+        kap_wakeup_abandon(&e->wakeup);
 }
 
 /* transfers ---------------------------------------------------------------- */
@@ -162,7 +163,7 @@ void kap_engine_submit(kap_engine *e, kap_transfer *t, kap_lane *lane)
     pthread_mutex_lock(&e->lock);
     /* what is in there already has woken the thread, which takes all of it */
     bool first = e->inbox.n == 0;
-    kap_list_push(&e->inbox, t);
+    kap_list_push(&e->inbox, &t->link);
     pthread_mutex_unlock(&e->lock);
     if (first && e->threaded)
         curl_multi_wakeup(e->multi);
@@ -172,10 +173,10 @@ void kap_engine_cancel(kap_engine *e, kap_transfer *t)
 {
     bool mine = false;
     pthread_mutex_lock(&e->lock);
-    for (kap_transfer *o = e->outbox.first; o != NULL && !mine; o = o->next)
-        mine = o == t;
+    KAP_EACH(kap_transfer, ended, &e->outbox, link)
+        mine = mine || ended == t;
     if (mine) {
-        kap_list_remove(&e->outbox, t);
+        kap_list_remove(&e->outbox, &t->link);
     } else {
         atomic_store_explicit(&t->cancelled, true, memory_order_relaxed);
         e->cancels++;
@@ -185,21 +186,19 @@ void kap_engine_cancel(kap_engine *e, kap_transfer *t)
         kap_driver_discard(t);
     else if (e->threaded)
         curl_multi_wakeup(e->multi);
-    else if (kap_ending_enter(e)) {
+    else if (kap_ending_enter(&e->entry)) {
         kap_driver_absorb(e);
-        kap_ending_leave(e);
+        kap_ending_leave(&e->entry);
     }
 }
 
 kap_transfer *kap_engine_take(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    kap_transfer *t = e->outbox.first;
-    if (t != NULL)
-        kap_list_remove(&e->outbox, t);
+    kap_transfer *t = kap_transfer_shift(&e->outbox);
     pthread_mutex_unlock(&e->lock);
-    if (t != NULL && !t->holding)
-        kap_lane_leave(t);
+    if (t != NULL && !t->awaits_verdict)
+        kap_lane_detach(t);
     return t;
 }
 
@@ -212,16 +211,16 @@ void kap_engine_wake(kap_engine *e)
 bool kap_engine_started(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    bool news = e->news;
-    e->news = false;
+    bool started = e->started;
+    e->started = false;
     pthread_mutex_unlock(&e->lock);
-    return news;
+    return started;
 }
 
 bool kap_engine_ready(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    bool ready = e->outbox.n > 0 || e->news;
+    bool ready = e->outbox.n > 0 || e->started;
     pthread_mutex_unlock(&e->lock);
     return ready;
 }
@@ -231,21 +230,21 @@ bool kap_engine_ready(kap_engine *e)
 static void wait_inline(kap_engine *e, double until)
 {
     bool over = false;
-    while (!over && kap_ending_enter(e)) {
+    while (!over && kap_ending_enter(&e->entry)) {
         double due = kap_driver_turn(e, false), now = kap_now();
         over = kap_engine_ready(e) || now >= until;
         if (!over) {
             kap_driver_poll(e, (due < until ? due : until) - now);
             e->last_turn = kap_now();
         }
-        kap_ending_leave(e);
+        kap_ending_leave(&e->entry);
     }
 }
 
 static void wait_threaded(kap_engine *e, double until)
 {
     /* With a peer there is none, and nobody waits here but by mistake. */
-    struct pollfd p = {.fd = e->notify.reader, .events = POLLIN};
+    struct pollfd p = {.fd = e->wakeup.reader, .events = POLLIN};
     double longest = p.fd < 0 ? 0.002 : KAP_IDLE_SECONDS;
     while (!kap_engine_ready(e) && !kap_ending_begun()) {
         double left = until - kap_now();
@@ -253,7 +252,7 @@ static void wait_threaded(kap_engine *e, double until)
             return;
         /* With the mark standing (work of the caller's own), the descriptor
          * says nothing: don't wait on it. */
-        kap_engine_quiet(e);
+        kap_engine_clear_mark(e);
         if (left > longest)
             left = longest;
         if (poll(&p, 1, (int)kap_ms(left, 60000)) < 0 && errno != EINTR)
@@ -263,16 +262,17 @@ static void wait_threaded(kap_engine *e, double until)
 
 void kap_engine_turn(kap_engine *e, bool busy)
 {
-    if (e->threaded || !kap_ending_enter(e))
+    if (e->threaded || !kap_ending_enter(&e->entry))
         return;
     kap_driver_turn(e, busy);
     e->last_turn = kap_now();
-    kap_ending_leave(e);
+    kap_ending_leave(&e->entry);
 }
 
 bool kap_engine_needs_turns(const kap_engine *e)
 {
-    return !e->threaded && (e->queue.active.n > 0 || e->queue.ring != NULL);
+    return !e->threaded &&
+           (e->scheduler.active.n > 0 || e->scheduler.lanes.n > 0);
 }
 
 void kap_engine_wait(kap_engine *e, double seconds)
@@ -284,61 +284,61 @@ void kap_engine_wait(kap_engine *e, double seconds)
         wait_inline(e, until);
 }
 
-/* notification ------------------------------------------------------------- */
+/* the wake-up ------------------------------------------------------------- */
 
-void kap_engine_notify(kap_engine *e)
+void kap_engine_mark(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    kap_notify_mark(&e->notify);
+    kap_wakeup_mark(&e->wakeup);
     pthread_mutex_unlock(&e->lock);
 }
 
-void kap_engine_quiet(kap_engine *e)
+void kap_engine_clear_mark(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    if (e->outbox.n == 0 && !e->news)
-        kap_notify_clear(&e->notify);
+    if (e->outbox.n == 0 && !e->started)
+        kap_wakeup_clear(&e->wakeup);
     pthread_mutex_unlock(&e->lock);
 }
 
 int kap_engine_fd(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    if (e->notify.reader < 0 && !e->notify.distant &&
-        kap_notify_open(&e->notify) && (e->outbox.n > 0 || e->news))
-        kap_notify_mark(&e->notify);
+    if (e->wakeup.reader < 0 && !e->wakeup.has_peer &&
+        kap_wakeup_open(&e->wakeup) && (e->outbox.n > 0 || e->started))
+        kap_wakeup_mark(&e->wakeup);
     pthread_mutex_unlock(&e->lock);
-    return e->notify.reader;
+    return e->wakeup.reader;
 }
 
 const char *kap_engine_listen(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    bool ok = kap_notify_listen(&e->notify);
+    bool ok = kap_wakeup_listen(&e->wakeup);
     pthread_mutex_unlock(&e->lock);
-    return ok ? e->notify.path : NULL;
+    return ok ? e->wakeup.path : NULL;
 }
 
 bool kap_engine_accept(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    bool ok = kap_notify_accept(&e->notify);
-    if (ok && (e->outbox.n > 0 || e->news))
-        kap_notify_mark(&e->notify);
+    bool ok = kap_wakeup_accept(&e->wakeup);
+    if (ok && (e->outbox.n > 0 || e->started))
+        kap_wakeup_mark(&e->wakeup);
     pthread_mutex_unlock(&e->lock);
     return ok;
 }
 
-void kap_engine_heard(kap_engine *e)
+void kap_engine_acknowledge(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    kap_notify_heard(&e->notify);
+    kap_wakeup_acknowledge(&e->wakeup);
     pthread_mutex_unlock(&e->lock);
 }
 
 void kap_engine_hang_up(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    kap_notify_hang_up(&e->notify);
+    kap_wakeup_hang_up(&e->wakeup);
     pthread_mutex_unlock(&e->lock);
 }

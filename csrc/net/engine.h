@@ -1,6 +1,6 @@
 /*
- * The engine: a multi handle, who drives it, and the queue before it. It never
- * sees a lua_State.
+ * The engine: transfers go in, and come out ended. It is a libcurl multi handle,
+ * who drives it, and the scheduler before it. It never sees a lua_State.
  *
  * Two drivers, one core. Inline: the caller's thread, inside kap_engine_wait.
  * Threaded: a private thread, started once by kap_engine_start and then for
@@ -11,17 +11,17 @@
 #ifndef KAP_ENGINE_H
 #define KAP_ENGINE_H
 
-#include "net/queue.h"
+#include "net/lane.h"
 
 typedef struct kap_engine kap_engine;
 
 /* NULL: no memory, or the process is ending: see ending.h. The limits are
- * kap_queue_init's. */
+ * kap_scheduler_init's. */
 kap_engine *kap_engine_new(int concurrency, double rate);
 /* Ends and frees all it has; joins the thread. NULL is fine. While the process
  * ends, all stays as it is. */
 void kap_engine_free(kap_engine *e);
-/* In a forked child: forgets the parent's engine. Only the notification's
+/* In a forked child: forgets the parent's engine. Only the wake-up's
  * descriptors are closed; all else, libcurl's sockets included, stays as it is
  * and is never freed. */
 void kap_engine_abandon(kap_engine *e);
@@ -34,18 +34,18 @@ void kap_engine_submit(kap_engine *e, kap_transfer *t, kap_lane *lane);
 /* Forgets the transfer, wherever it is; its socket is closed at once (threaded:
  * as soon as the thread wakes). The caller must not touch it again. */
 void kap_engine_cancel(kap_engine *e, kap_transfer *t);
-/* The next transfer that has ended, now the caller's; NULL: none. One that
- * holds its lane does so until the caller leaves the lane, and wakes the engine.
- */
+/* The next transfer that has ended, now the caller's; NULL: none. One on
+ * which its lane awaits a verdict stays attached to the lane until the caller
+ * detaches it and wakes the engine. */
 kap_transfer *kap_engine_take(kap_engine *e);
 void kap_engine_wake(kap_engine *e);
-/* Whether a transfer of a watched lane has started since the last call. */
+/* Whether a transfer has started in a lane that reports it, since the last call. */
 bool kap_engine_started(kap_engine *e);
 /* Whether either has something to say. */
 bool kap_engine_ready(kap_engine *e);
 
 /*
- * Waits at most `seconds` for a transfer to end (or, in a watched lane, start).
+ * Waits at most `seconds` for a transfer to end (or start, in a lane that reports it).
  * Inline, this is what drives the transfers. May return early.
  */
 void kap_engine_wait(kap_engine *e, double seconds);
@@ -58,23 +58,23 @@ void kap_engine_turn(kap_engine *e, bool busy);
 bool kap_engine_needs_turns(const kap_engine *e);
 
 /* The descriptor that is readable while a mark stands: set when a transfer
- * ends, or starts in a watched lane, or kap_engine_notify is called. Made by the
+ * ends, or starts in a lane that reports it, or kap_engine_mark is called. Made by the
  * first call. -1: no descriptor to be had (errno), or a peer has it. */
 int kap_engine_fd(kap_engine *e);
-void kap_engine_notify(kap_engine *e);
+void kap_engine_mark(kap_engine *e);
 /* Takes the mark back, unless a transfer waits to be taken, or a start to be
  * asked for. */
-void kap_engine_quiet(kap_engine *e);
+void kap_engine_clear_mark(kap_engine *e);
 
 /*
  * The same for a loop that can connect to a unix socket but not be given a
  * descriptor: listen (NULL: errno), let it connect, accept; from then on there
  * is no descriptor but the peer's. It reads what it is sent and then calls
- * heard. hang_up ends that; listening again begins anew.
+ * acknowledge. hang_up ends that; listening again begins anew.
  */
 const char *kap_engine_listen(kap_engine *e);
 bool kap_engine_accept(kap_engine *e);
-void kap_engine_heard(kap_engine *e);
+void kap_engine_acknowledge(kap_engine *e);
 void kap_engine_hang_up(kap_engine *e);
 
 #endif

@@ -1,6 +1,7 @@
 #include "net/transfer.h"
 
 #include "base/clock.h"
+#include "base/secret.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ void kap_transfer_free(kap_transfer *t)
     /* whoever refuses a token may repeat it */
     if (t->body != NULL && (t->outcome != KAP_OUTCOME_RESPONSE || t->faulty ||
                             kap_transfer_may_refuse(t)))
-        kap_wipe(t->body, t->len);
+        kap_secret_wipe(t->body, t->len);
     free(t->body);
     free(t);
 }
@@ -67,7 +68,7 @@ static bool header_overflow(const kap_transfer *t)
  * call failed first: "getpeername() failed with errno 107". One that closes
  * without a word, because it is restarted say, leaves nothing to be read.
  */
-static bool is_turned_away(const kap_transfer *t)
+static bool is_closed_after_handshake(const kap_transfer *t)
 {
     curl_off_t handshake = 0;
     long sent = 0;
@@ -92,7 +93,7 @@ static kap_outcome outcome_of(kap_transfer *t)
         return KAP_OUTCOME_HEADERS;
     switch (t->code) {
     case CURLE_OK:
-        if (t->headed)
+        if (t->headers_complete)
             return KAP_OUTCOME_RESPONSE;
         /* to libcurl, what was closed within the headers is an empty answer */
         t->code = CURLE_RECV_ERROR;
@@ -126,7 +127,8 @@ void kap_transfer_finish(kap_transfer *t, CURLcode code)
     t->left = t->sockets->closed == t ? t->sockets->left : -1;
     if (t->outcome == KAP_OUTCOME_PENDING) /* no callback ended it */
         t->outcome = outcome_of(t);
-    t->turned_away = t->outcome == KAP_OUTCOME_FAILED && is_turned_away(t);
+    t->closed_after_handshake =
+        t->outcome == KAP_OUTCOME_FAILED && is_closed_after_handshake(t);
     if (is_told_by_status(t))
         t->outcome = KAP_OUTCOME_RESPONSE;
 }

@@ -6,6 +6,7 @@
 #ifndef KAP_TRANSFER_H
 #define KAP_TRANSFER_H
 
+#include "base/list.h"
 #include "config/message.h"
 #include "config/settings.h"
 #include "net/retry_after.h"
@@ -22,7 +23,7 @@ typedef enum {
     KAP_OUTCOME_RESPONSE, /* status and body; the body may be what could be
                             * read of it, where the status tells enough */
     KAP_OUTCOME_FAILED,   /* libcurl's code and words */
-    KAP_OUTCOME_HELD, /* not sent: the service's pause passes the deadline */
+    KAP_OUTCOME_PAUSED, /* not sent: the service's pause passes the deadline */
     KAP_OUTCOME_DEADLINE,  /* the call's time ran out, before or during it */
     KAP_OUTCOME_TOO_LARGE, /* over max_response_bytes */
     KAP_OUTCOME_HEADERS,   /* more header bytes than any honest server sends */
@@ -39,7 +40,7 @@ typedef struct kap_shared {
 } kap_shared;
 
 typedef struct kap_transfer {
-    struct kap_transfer *prev, *next; /* whichever list it is in */
+    kap_link link; /* in whichever list of the engine's it is */
     struct kap_lane *lane;
     void *owner; /* the host side's: its batch */
 
@@ -47,7 +48,7 @@ typedef struct kap_transfer {
     kap_settings *settings;
     char *post;
     size_t post_len;
-    /* on kap_now's clock; in a patient lane, one without a deadline gets its
+    /* on kap_now's clock; in a lane paced by its caller, one without a deadline gets its
      * settings' when it starts */
     double not_before, deadline;
     bool fresh; /* not on a connection that was kept: those may be dead */
@@ -61,7 +62,7 @@ typedef struct kap_transfer {
     bool unsent; /* it was not, and had something to read: nothing went out */
     bool running;
     atomic_bool cancelled; /* set under the engine's lock */
-    bool holding;          /* its lane: see kap_lane_hold */
+    bool awaits_verdict;   /* see kap_lane_await_verdict */
     bool faulty;           /* a failure was found among its tickets */
     double submitted;      /* to the engine */
     double began;          /* valid once it has started */
@@ -78,9 +79,9 @@ typedef struct kap_transfer {
     int left;      /* unread on its connection: see kap_sockets */
     unsigned sent; /* libcurl sends again what a stale connection swallowed */
     bool http2, html;
-    bool headed;      /* the end of its headers was seen */
-    bool framed;      /* they say where the body ends */
-    bool turned_away; /* closed between the TLS handshake and the request */
+    bool headers_complete;
+    bool framed;                 /* they say where the body ends */
+    bool closed_after_handshake; /* and before the request went out */
     double elapsed;
     char *body;
     size_t len, cap, header_bytes;
@@ -89,13 +90,13 @@ typedef struct kap_transfer {
                            * knows; "" for another, NULL for none */
     /* the service wants to be left alone: see pace.h */
     bool pushed_back;
-    bool paused;         /* since this answer, or for longer since */
-    bool others_succeed; /* another has, since this one was submitted */
-    double hold;         /* seconds for which nothing of the client starts */
+    bool lengthens_pause; /* or begins one */
+    bool others_succeed;  /* another has, since this one was submitted */
+    double pause;         /* seconds for which nothing of the client starts */
     char error[CURL_ERROR_SIZE];
 } kap_transfer;
 
-static inline bool kap_is_cancelled(const kap_transfer *t)
+static inline bool kap_transfer_is_cancelled(const kap_transfer *t)
 {
     return atomic_load_explicit(&t->cancelled, memory_order_relaxed);
 }
@@ -109,6 +110,16 @@ static inline bool kap_transfer_has_started(const kap_transfer *t)
 kap_transfer *kap_transfer_new(kap_message *m, kap_settings *s, char *post,
                                size_t post_len);
 void kap_transfer_free(kap_transfer *t);
+
+/* Of a list of transfers; NULL: it is empty. */
+static inline kap_transfer *kap_transfer_first(const kap_list *l)
+{
+    return KAP_ITEM(l->first, kap_transfer, link);
+}
+static inline kap_transfer *kap_transfer_shift(kap_list *l)
+{
+    return KAP_ITEM(kap_list_shift(l), kap_transfer, link);
+}
 
 /*
  * Sets `easy` up for it. A handle that served the same settings before keeps

@@ -101,7 +101,7 @@ static kap_kind kind_of(const kap_transfer *t)
     case CURLE_USE_SSL_FAILED: return KAP_KIND_TLS;
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR: /* what has no code of its own */
-        if (t->turned_away)
+        if (t->closed_after_handshake)
             return KAP_KIND_TLS;
         /* 7.88: "... in chunked-encoding"; 8.14: "chunk hex-length char ..." */
         if (strstr(t->error, "chunk") != NULL)
@@ -147,12 +147,12 @@ void kap_transfer_failure(const kap_transfer *t, kap_failure *f)
                         t->settings->deadline);
         f->deadline = true;
         break;
-    case KAP_OUTCOME_HELD:
+    case KAP_OUTCOME_PAUSED:
         kap_failure_set(f, KAP_KIND_RATE_LIMITED,
                         "not sent: the service asked to be left alone for "
                         "%.3g s more, beyond the deadline",
-                        t->hold);
-        f->retry_after = t->hold;
+                        t->pause);
+        f->retry_after = t->pause;
         f->retryable = true;
         f->deadline = true;
         break;
@@ -188,7 +188,7 @@ void kap_transfer_failure(const kap_transfer *t, kap_failure *f)
                             t->error);
         else if (is_undecodable(t))
             say_undecodable(t, f);
-        else if (t->turned_away)
+        else if (t->closed_after_handshake)
             kap_failure_set(f, kind_of(t),
                             "the connection was closed right after the TLS "
                             "handshake: the server may %s",

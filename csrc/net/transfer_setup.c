@@ -112,12 +112,12 @@ static size_t on_header(char *line, size_t one, size_t n, void *arg)
         kap_retry_after_clear(&t->retry_after);
         t->encoding = NULL;
         t->html = false;
-        t->headed = false;
+        t->headers_complete = false;
         t->framed = n < 7 || line[5] != '1'; /* HTTP/2's streams have ends */
         if (!t->framed)
             kap_sockets_speak_http1(t->sockets, t->port);
     } else if (*line == '\r' || *line == '\n') {
-        t->headed = true;
+        t->headers_complete = true;
     } else if ((v = header_value(line, n, "Retry-After", &len)) != NULL) {
         kap_retry_after_read(&t->retry_after, v, len);
     } else if ((v = header_value(line, n, "Date", &len)) != NULL) {

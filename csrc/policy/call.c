@@ -27,30 +27,35 @@ static bool has_room(kap_call *c, uint32_t n)
 
 static void unref_fault(kap_fault *f)
 {
-    if (f != NULL && --f->refs == 0)
+    if (f != NULL && kap_refs_drop(&f->refs))
         free(f);
 }
 
 static void free_slots(kap_call *c)
 {
-    kap_fault *next;
     for (uint32_t i = 0; i < c->ids.n && i < c->slots_cap; i++)
         unref_fault(c->slots[i].fault);
     free(c->slots);
     c->slots = NULL;
     c->slots_cap = 0;
-    for (kap_fault *f = c->faults; f != NULL; f = next) {
-        next = f->next;
+    KAP_EACH(kap_fault, f, &c->faults, link) {
+        kap_list_remove(&c->faults, &f->link);
         unref_fault(f);
     }
-    c->faults = c->last_fault = NULL;
+}
+
+/* The first id of which something is still to become. */
+static uint32_t first_open(const kap_call *c)
+{
+    const kap_batch *b = KAP_ITEM(c->batches.first, kap_batch, link);
+    return b != NULL ? b->first : c->next;
 }
 
 /* Ids that were handed out for the last time, before any that was not, and that
  * no batch refers to. */
 static uint32_t finished(const kap_call *c)
 {
-    uint32_t n = c->batches != NULL ? c->batches->first : c->next, i = 0;
+    uint32_t n = first_open(c), i = 0;
     while (i < n && c->slots[i].wanted == 0)
         i++;
     return i;
@@ -69,7 +74,7 @@ static void drop_finished(kap_call *c)
     kap_idset_drop(&c->ids, n);
     c->dropped += n;
     c->next -= n;
-    for (kap_batch *b = c->batches; b != NULL; b = b->next)
+    KAP_EACH(kap_batch, b, &c->batches, link)
         b->first -= n;
 }
 
@@ -99,7 +104,7 @@ bool kap_call_feed(kap_call *c, const char *id, size_t len, uint64_t *place)
 bool kap_call_final(const kap_call *c, uint64_t place)
 {
     uint64_t i = place - c->dropped;
-    return c->done || i < (c->batches != NULL ? c->batches->first : c->next);
+    return c->done || i < first_open(c);
 }
 
 bool kap_call_release(kap_call *c, uint64_t place)
@@ -108,152 +113,6 @@ bool kap_call_release(kap_call *c, uint64_t place)
 }
 
 /* batches ------------------------------------------------------------------- */
-
-static kap_batch *new_batch(kap_call *c)
-{
-    kap_batch *b = calloc(1, sizeof *b);
-    if (b == NULL)
-        return NULL;
-    b->call = c;
-    b->number = ++*c->numbers;
-    b->deadline = c->deadline;
-    kap_failure_clear(&b->failure);
-    return b;
-}
-
-kap_batch *kap_call_add(kap_call *c, uint32_t first, uint32_t count,
-                        kap_batch *after)
-{
-    kap_batch *b = new_batch(c);
-    if (b == NULL)
-        return NULL;
-    b->first = first;
-    b->count = count;
-    b->prev = after;
-    b->next = after != NULL ? after->next : c->batches;
-    if (b->prev != NULL)
-        b->prev->next = b;
-    else
-        c->batches = b;
-    if (b->next != NULL)
-        b->next->prev = b;
-    else
-        c->last = b;
-    return b;
-}
-
-kap_batch *kap_call_add_part(kap_call *c, const kap_batch *b, uint32_t first,
-                             uint32_t count, kap_batch *after)
-{
-    kap_batch *part = kap_call_add(c, first, count, after);
-    if (part == NULL)
-        return NULL;
-    part->part = true;
-    part->http1 = b->http1;
-    part->deadline = b->deadline;
-    part->not_before = b->not_before;
-    part->failure = b->failure;
-    return part;
-}
-
-kap_batch *kap_call_new_canary(kap_call *c)
-{
-    kap_batch *b = new_batch(c);
-    if (b != NULL)
-        b->canary = b->probe = true;
-    return b;
-}
-
-static void take_out(kap_call *c, kap_batch *b)
-{
-    if (b->canary) {
-        c->canary = NULL;
-        return;
-    }
-    if (b->prev != NULL)
-        b->prev->next = b->next;
-    else
-        c->batches = b->next;
-    if (b->next != NULL)
-        b->next->prev = b->prev;
-    else
-        c->last = b->prev;
-    b->prev = b->next = NULL;
-}
-
-static void drop_transfer(kap_batch *b)
-{
-    if (b->transfer != NULL && b->transfer->holding)
-        kap_lane_leave(b->transfer);
-    kap_transfer_free(b->transfer);
-    b->transfer = NULL;
-    free(b->sent_ids);
-    b->sent_ids = NULL;
-}
-
-void kap_batch_free(kap_batch *b)
-{
-    drop_transfer(b);
-    free(b);
-}
-
-void kap_call_drop(kap_call *c, kap_batch *b, kap_engine *e)
-{
-    take_out(c, b);
-    b->call = NULL;
-    if (b->state == KAP_BATCH_ARRIVED)
-        return; /* the client's list refers to it */
-    if (b->state == KAP_BATCH_FLYING) {
-        c->flying--;
-        if (e != NULL)
-            kap_engine_cancel(e, b->transfer);
-        b->transfer = NULL;
-    }
-    kap_batch_free(b);
-}
-
-uint32_t kap_call_pending(const kap_call *c, const kap_batch *b)
-{
-    uint32_t n = 0;
-    for (uint32_t i = b->first; i < b->first + b->count; i++)
-        n += c->slots[i].state == KAP_ID_PENDING;
-    return n;
-}
-
-/* Those of the range that are pending, separated by commas, to be freed. */
-static char *join_pending(const kap_call *c, uint32_t first, uint32_t count,
-                          size_t *len)
-{
-    size_t size;
-    if (count > 0)
-        kap_idset_span(&c->ids, first, count, &size);
-    char *text = malloc(count > 0 ? size + 1 : 1), *p = text;
-    for (uint32_t i = first; text != NULL && i < first + count; i++) {
-        if (c->slots[i].state != KAP_ID_PENDING)
-            continue;
-        const char *id = kap_idset_get(&c->ids, i, &size);
-        if (p != text)
-            *p++ = ',';
-        memcpy(p, id, size);
-        p += size;
-    }
-    *len = (size_t)(p - text);
-    return text;
-}
-
-/* What the batch asks for, or did. */
-static const char *ids_of(const kap_call *c, const kap_batch *b, size_t *len)
-{
-    if (b->canary) {
-        *len = strlen(c->known);
-        return c->known;
-    }
-    if (b->sent_ids != NULL) {
-        *len = b->sent_ids_len;
-        return b->sent_ids;
-    }
-    return kap_idset_span(&c->ids, b->first, b->count, len);
-}
 
 /* a call's beginning and end -------------------------------------------------- */
 
@@ -284,10 +143,9 @@ void kap_call_let_go(kap_call *c)
 void kap_call_end(kap_call *c, kap_engine *e)
 {
     if (c->canary != NULL)
-        kap_call_drop(c, c->canary, e);
-    while (c->batches != NULL) /* the first has no prev: it leaves the list */
-        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
-        kap_call_drop(c, c->batches, e);
+        kap_batch_drop(c, c->canary, e);
+    KAP_EACH(kap_batch, b, &c->batches, link)
+        kap_batch_drop(c, b, e);
     kap_call_let_go(c);
     c->next = c->ids.n;
     c->open = false;
@@ -304,103 +162,41 @@ void kap_call_free(kap_call *c, kap_engine *e)
     kap_idset_free(&c->ids);
 }
 
-/* Takes it off the engine before it has gone out: it was no attempt. */
-static void withdraw(kap_call *c, kap_batch *b, kap_engine *e)
-{
-    c->flying--;
-    c->requests--;
-    b->attempts--;
-    c->retries -= b->attempts > 0;
-    kap_engine_cancel(e, b->transfer);
-    b->transfer = NULL;
-    b->state = KAP_BATCH_READY;
-}
-
 void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why)
 {
-    kap_batch *next;
     if (c->stop.kind == KAP_KIND_NONE)
         c->stop = *why;
-    for (kap_batch *b = c->batches; b != NULL; b = next) {
-        next = b->next;
-        if (b->state == KAP_BATCH_FLYING &&
+    KAP_EACH(kap_batch, b, &c->batches, link) {
+        if (b->state == KAP_BATCH_IN_FLIGHT &&
             !kap_transfer_has_started(b->transfer))
-            withdraw(c, b, e);
+            kap_batch_withdraw(c, b, e);
         if (b->state == KAP_BATCH_READY && b->part)
             b->state =
                 KAP_BATCH_PARKED; /* its ids were asked for, and failed */
         else if (b->state == KAP_BATCH_READY)
-            kap_call_drop(c, b, e);
+            kap_batch_drop(c, b, e);
     }
     if (c->canary != NULL)
-        kap_call_drop(c, c->canary, e);
+        kap_batch_drop(c, c->canary, e);
     c->next = c->ids.n;
 }
 
 void kap_call_extend(kap_call *c, double seconds)
 {
-    for (kap_batch *b = c->batches; b != NULL; b = b->next)
+    KAP_EACH(kap_batch, b, &c->batches, link)
         b->deadline += seconds;
 }
 
 /* events -------------------------------------------------------------------- */
 
-bool kap_call_tell(kap_call *c, const kap_batch *b, kap_event_type type,
-                   double delay)
-{
-    const kap_failure *f = &b->failure;
-    const kap_transfer *t = b->transfer;
-    size_t len;
-    if (!c->hook)
-        return true;
-    bool failed = type != KAP_EVENT_REQUEST && type != KAP_EVENT_RESPONSE;
-    char *pending = NULL; /* what it concerns, where some have come */
-    const char *ids = ids_of(c, b, &len);
-    if (failed && b->count > 0 && kap_call_pending(c, b) < b->count) {
-        ids = pending = join_pending(c, b->first, b->count, &len);
-        if (pending == NULL)
-            return false;
-    }
-    kap_event *e = kap_event_new(type, ids, len, failed ? f->message : "");
-    free(pending);
-    if (e == NULL)
-        return false;
-    e->call = c;
-    e->number = b->number;
-    e->attempt = b->attempts;
-    e->delay = delay;
-    if (failed)
-        e->kind = f->kind;
-    if (type != KAP_EVENT_REQUEST) {
-        e->status = t != NULL && t->status > 0 ? (int)t->status : f->status;
-        e->answered = t != NULL;
-        e->bytes = t != NULL ? (double)t->len : 0;
-        e->elapsed = t != NULL ? t->elapsed : 0;
-    }
-    kap_events_push(c->events, e);
-    return true;
-}
-
-/* libcurl itself sends again what a stale connection swallowed: each of these is
- * an event, too. */
-static bool announce(kap_call *c, kap_batch *b)
-{
-    const kap_transfer *t = b->transfer;
-    if (t == NULL || !kap_transfer_has_started(t))
-        return true;
-    unsigned sent = b->state != KAP_BATCH_FLYING && t->sent > 1 ? t->sent : 1;
-    for (; b->announced < sent; b->announced++)
-        if (!kap_call_tell(c, b, KAP_EVENT_REQUEST, 0))
-            return false;
-    return true;
-}
-
 bool kap_call_announce(kap_call *c)
 {
-    for (kap_batch *b = c->batches; c->hook && b != NULL; b = b->next)
-        if (!announce(c, b))
+    if (!c->hook)
+        return true;
+    KAP_EACH(kap_batch, b, &c->batches, link)
+        if (!kap_batch_announce(c, b))
             return false;
-    return !c->hook || c->canary == NULL || announce(c, c->canary);
+    return c->canary == NULL || kap_batch_announce(c, c->canary);
 }
 
 /* Ids that were never sent, as one batch that failed would be told. */
@@ -409,14 +205,14 @@ static bool tell_unsent(kap_call *c)
     kap_batch b = {0};
     if (!c->hook || c->unsent_told || c->stop.kind == KAP_KIND_NONE)
         return true;
-    b.sent_ids = join_pending(c, 0, c->ids.n, &b.sent_ids_len);
+    b.sent_ids = kap_batch_join_pending(c, 0, c->ids.n, &b.sent_ids_len);
     if (b.sent_ids == NULL)
         return false;
     bool ok = true;
     if (b.sent_ids_len > 0) {
         b.number = ++*c->numbers;
         b.failure = kap_failure_unsent(&c->stop);
-        ok = kap_call_tell(c, &b, KAP_EVENT_FAILURE, 0);
+        ok = kap_batch_tell(c, &b, KAP_EVENT_FAILURE, 0);
         c->unsent_told = true;
     }
     free(b.sent_ids);
@@ -425,41 +221,6 @@ static bool tell_unsent(kap_call *c)
 
 /* sending ------------------------------------------------------------------- */
 
-static bool batch_send(kap_call *c, kap_batch *b, kap_engine *e)
-{
-    size_t len;
-    uint32_t pending = b->canary ? 0 : kap_call_pending(c, b);
-    if (!b->canary && pending == 0) { /* all have come with others */
-        c->successes++;
-        kap_call_drop(c, b, e);
-        return true;
-    }
-    if (pending < b->count) {
-        b->sent_ids = join_pending(c, b->first, b->count, &b->sent_ids_len);
-        if (b->sent_ids == NULL)
-            return false;
-    }
-    const char *ids = ids_of(c, b, &len);
-    char *post = kap_message_body(c->message, ids, &len);
-    kap_transfer *t = kap_transfer_new(c->message, c->settings, post, len);
-    if (t == NULL)
-        return false;
-    t->owner = b;
-    t->not_before = b->not_before;
-    t->deadline = b->deadline;
-    t->fresh = b->fresh;
-    t->http1 = b->http1;
-    b->transfer = t;
-    b->state = KAP_BATCH_FLYING;
-    b->asked = pending;
-    b->attempts++;
-    b->announced = 0;
-    c->flying++;
-    c->requests++;
-    kap_engine_submit(e, t, c->lane);
-    return true;
-}
-
 /* Something has succeeded before the canary came back: nobody needs it. */
 static bool drop_canary(kap_call *c, kap_engine *e)
 {
@@ -467,32 +228,39 @@ static bool drop_canary(kap_call *c, kap_engine *e)
     if (b == NULL || b->state == KAP_BATCH_ARRIVED ||
         c->breaker.state != KAP_BREAKER_CLOSED)
         return true;
-    if (b->state == KAP_BATCH_FLYING && kap_transfer_has_started(b->transfer)) {
-        if (!announce(c, b)) /* it went out, and was a request */
+    if (b->state == KAP_BATCH_IN_FLIGHT &&
+        kap_transfer_has_started(b->transfer)) {
+        if (!kap_batch_announce(c, b)) /* it went out, and was a request */
             return false;
-    } else if (b->state == KAP_BATCH_FLYING) {
-        withdraw(c, b, e);
+    } else if (b->state == KAP_BATCH_IN_FLIGHT) {
+        kap_batch_withdraw(c, b, e);
     }
-    kap_call_drop(c, b, e);
+    kap_batch_drop(c, b, e);
     return true;
+}
+
+static kap_batch *last(const kap_call *c)
+{
+    return KAP_ITEM(c->batches.last, kap_batch, link);
 }
 
 static bool send_next(kap_call *c, kap_engine *e)
 {
     uint32_t left = c->ids.n - c->next;
     uint32_t size = (uint32_t)c->settings->batch_size;
-    kap_batch *b = kap_call_add(c, c->next, left < size ? left : size, c->last);
+    kap_batch *b =
+        kap_batch_add(c, c->next, left < size ? left : size, last(c));
     if (b == NULL)
         return false;
     c->next += b->count;
-    return batch_send(c, b, e);
+    return kap_batch_send(c, b, e);
 }
 
 bool kap_call_seal(kap_call *c)
 {
     uint32_t count = c->ids.n - c->next;
     if (count > 0 && !c->done && c->stop.kind == KAP_KIND_NONE &&
-        kap_call_add(c, c->next, count, c->last) == NULL)
+        kap_batch_add(c, c->next, count, last(c)) == NULL)
         return false;
     c->next = c->ids.n;
     return true;
@@ -506,9 +274,9 @@ bool kap_call_seal(kap_call *c)
  */
 bool kap_call_pump(kap_call *c, kap_engine *e)
 {
-    if (c->waiting)
+    if (c->verdict_given)
         kap_engine_wake(e);
-    c->waiting = false;
+    c->verdict_given = false;
     if (c->done || c->stop.kind != KAP_KIND_NONE)
         return true;
     if (!drop_canary(c, e))
@@ -517,18 +285,18 @@ bool kap_call_pump(kap_call *c, kap_engine *e)
     unsigned window = 2 * concurrency + 8;
     bool doubt = c->breaker.state == KAP_BREAKER_IN_DOUBT;
     if (c->canary != NULL && c->canary->state == KAP_BATCH_READY &&
-        !batch_send(c, c->canary, e))
+        !kap_batch_send(c, c->canary, e))
         return false;
-    kap_batch *next;
-    for (kap_batch *b = c->batches; b != NULL && c->flying < window; b = next) {
+    KAP_EACH(kap_batch, b, &c->batches, link) {
+        if (c->in_flight >= window)
+            break;
         bool ready = b->state == KAP_BATCH_READY && (!doubt || b->probe) &&
                      (!b->part || parts < concurrency);
-        next = b->next;
-        parts += b->part && (ready || b->state == KAP_BATCH_FLYING);
-        if (ready && !batch_send(c, b, e))
+        parts += b->part && (ready || b->state == KAP_BATCH_IN_FLIGHT);
+        if (ready && !kap_batch_send(c, b, e))
             return false;
     }
-    while (!doubt && !c->open && c->next < c->ids.n && c->flying < window)
+    while (!doubt && !c->open && c->next < c->ids.n && c->in_flight < window)
         if (!send_next(c, e))
             return false;
     return true;
@@ -539,7 +307,7 @@ bool kap_call_pump(kap_call *c, kap_engine *e)
 void kap_call_arrived(kap_batch *b)
 {
     b->state = KAP_BATCH_ARRIVED;
-    b->call->flying--;
+    b->call->in_flight--;
     if (isinf(b->deadline)) /* an iterator's: it runs since the first start */
         b->deadline = b->transfer->deadline;
 }
@@ -560,15 +328,16 @@ static bool note_answer(kap_call *c, kap_batch *b)
 {
     const kap_transfer *t = b->transfer;
     b->state = KAP_BATCH_PARKED; /* in nobody's hands but the call's */
-    if (!announce(c, b) ||
-        (t->status > 0 && !kap_call_tell(c, b, KAP_EVENT_RESPONSE, 0)) ||
-        (t->paused && !kap_call_tell(c, b, KAP_EVENT_PAUSE, t->hold)))
+    if (!kap_batch_announce(c, b) ||
+        (t->status > 0 && !kap_batch_tell(c, b, KAP_EVENT_RESPONSE, 0)) ||
+        (t->lengthens_pause &&
+         !kap_batch_tell(c, b, KAP_EVENT_PAUSE, t->pause)))
         return false;
     if (t->sent > 1)
         c->requests += t->sent - 1;
     if (t->outcome == KAP_OUTCOME_RESPONSE)
         c->bytes += (double)t->len;
-    c->waiting = c->waiting || t->holding;
+    c->verdict_given = c->verdict_given || t->awaits_verdict;
     return true;
 }
 
@@ -579,11 +348,11 @@ static void note_success(kap_call *c, const kap_batch *b)
         size_t len;
         bool got = c->slots[i].state == KAP_ID_GOT;
         if (!got &&
-            (c->known[0] != '\0' || c->slots[i].state != KAP_ID_MISSING))
+            (c->canary_id[0] != '\0' || c->slots[i].state != KAP_ID_MISSING))
             continue;
         const char *id = kap_idset_get(&c->ids, i, &len);
-        memcpy(c->known, id, len);
-        c->known[len] = '\0';
+        memcpy(c->canary_id, id, len);
+        c->canary_id[len] = '\0';
         if (got)
             break;
     }
@@ -601,8 +370,8 @@ bool kap_call_succeed(kap_call *c, kap_batch *b, kap_engine *e)
     if (!b->canary)
         c->successes++;
     note_success(c, b);
-    kap_budget_success(c->budget);
-    kap_call_drop(c, b, e);
+    kap_retry_budget_refund(c->budget);
+    kap_batch_drop(c, b, e);
     return true;
 }
 
@@ -613,78 +382,6 @@ static bool has_some(const kap_call *c, const kap_batch *b)
         if (c->slots[i].state == KAP_ID_GOT)
             return true;
     return false;
-}
-
-bool kap_call_give_up(kap_call *c, kap_batch *b, kap_engine *e)
-{
-    size_t len;
-    bool ok = kap_call_tell(c, b, KAP_EVENT_FAILURE, 0);
-    char *ids = ok ? join_pending(c, b->first, b->count, &len) : NULL;
-    kap_fault *f = ids != NULL ? calloc(1, sizeof *f + len + 1) : NULL;
-    if (f != NULL) {
-        f->failure = b->failure;
-        f->ids_len = len;
-        memcpy(f->ids, ids, len);
-        for (uint32_t i = b->first; i < b->first + b->count; i++) {
-            if (c->slots[i].state != KAP_ID_PENDING)
-                continue;
-            c->slots[i].state = KAP_ID_FAILED;
-            c->slots[i].fault = f;
-            f->refs++;
-        }
-        if (!c->open) { /* an iterator's is its ids' alone */
-            f->refs++;
-            if (c->last_fault != NULL)
-                c->last_fault->next = f;
-            else
-                c->faults = f;
-            c->last_fault = f;
-        }
-    }
-    free(ids);
-    kap_call_drop(c, b, e);
-    return f != NULL;
-}
-
-void kap_call_again(kap_batch *b, double delay)
-{
-    drop_transfer(b);
-    b->not_before = delay > 0 ? kap_now() + delay : 0;
-    b->state = KAP_BATCH_READY;
-}
-
-/* What is found out about a single id in doubt is not worth a retry yet. */
-static bool waits(const kap_call *c, const kap_batch *b)
-{
-    return b->part && (!c->answered || c->breaker.state != KAP_BREAKER_CLOSED);
-}
-
-bool kap_call_may_retry(kap_call *c, kap_batch *b, double least, double *delay)
-{
-    const kap_failure *f = &b->failure;
-    const kap_settings *s = c->settings;
-    if (!f->retryable || f->deadline || b->attempts > s->retries || b->canary)
-        return false;
-    /* A part goes on to be halved: only the last one left deserves to be tried
-     * again. */
-    if (s->isolate && kap_failure_isolates(f) &&
-        ((b->part && kap_call_pending(c, b) > 1) || waits(c, b)))
-        return false;
-    *delay = kap_backoff(s->backoff, s->max_backoff, b->attempts,
-                         kap_random(c->random));
-    if (least > *delay)
-        *delay = least;
-    if (kap_now() + *delay >= b->deadline)
-        return false;
-    if (!kap_budget_retry(c->budget)) {
-        size_t n = strlen(f->message);
-        snprintf(b->failure.message + n, sizeof f->message - n,
-                 " (not tried again: the client's retry budget is used up)");
-        return false;
-    }
-    b->fresh = f->kind == KAP_KIND_TIMEOUT;
-    c->retries++;
-    return true;
 }
 
 /* On a kept connection of HTTP/1, where nothing but the order says which request
@@ -720,7 +417,7 @@ static bool is_noise(const kap_transfer *t)
 static bool is_stale(const kap_batch *b)
 {
     const kap_transfer *t = b->transfer;
-    if (t->outcome == KAP_OUTCOME_FAILED && t->http2 && t->headed &&
+    if (t->outcome == KAP_OUTCOME_FAILED && t->http2 && t->headers_complete &&
         t->code == CURLE_SEND_ERROR)
         return true;
     return t->outcome == KAP_OUTCOME_FAILED &&
@@ -746,7 +443,7 @@ static bool is_swallowed(const kap_batch *b)
 static void resend(kap_batch *b)
 {
     b->attempts--;
-    kap_call_again(b, 0);
+    kap_batch_again(b, 0);
 }
 
 /*
@@ -781,12 +478,10 @@ static bool waits_for_turn(kap_call *c, kap_batch *b)
         b->failure.kind == KAP_KIND_AUTH)
         return false;
     b->failure.retryable = true;
-    if (t->hold > b->failure.retry_after)
-        b->failure.retry_after = t->hold;
-    if (!t->others_succeed || b->canary || kap_now() + t->hold >= b->deadline)
+    if (!t->others_succeed || b->canary || kap_now() + t->pause >= b->deadline)
         return false;
     b->attempts--;
-    kap_call_again(b, t->hold);
+    kap_batch_again(b, t->pause);
     return true;
 }
 
@@ -813,22 +508,23 @@ static bool parks(kap_call *c, kap_batch *b)
     b->not_before = f->retry_after > 0 ? kap_now() + f->retry_after : 0;
     if (!c->settings->isolate || b->not_before >= b->deadline)
         return false;
-    uint32_t pending = kap_call_pending(c, b);
-    b->rest = pending == 1 && b->asked > 1; /* the others came */
-    return pending > 1 || b->rest ||
-           (f->retryable && b->attempts <= c->settings->retries && waits(c, b));
+    uint32_t pending = kap_batch_pending(c, b);
+    b->untried = pending == 1 && b->asked > 1; /* the others came */
+    return pending > 1 || b->untried ||
+           (f->retryable && b->attempts <= c->settings->retries &&
+            kap_batch_retry_waits(c, b));
 }
 
 static void end_call(kap_call *c, const kap_failure *f, kap_engine *e)
 {
     /* an iterator's deadline is that of one batch */
-    if (kap_kind_ends_call(f->kind) || (f->deadline && !c->open))
+    if (kap_failure_ends_call(f->kind) || (f->deadline && !c->open))
         kap_call_stop(c, e, f);
 }
 
 static bool has_all(const kap_call *c, const kap_batch *b)
 {
-    return !b->canary && kap_call_pending(c, b) == 0;
+    return !b->canary && kap_batch_pending(c, b) == 0;
 }
 
 bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
@@ -837,19 +533,22 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
     if (b->failure.retry_after >= 0 && b->failure.kind != KAP_KIND_AUTH)
         b->failure.retryable = true;    /* the server itself says so */
     const kap_failure why = b->failure; /* the batch may go before it is told */
+    double least = why.retry_after;
+    if (b->transfer->pushed_back && b->transfer->pause > least)
+        least = b->transfer->pause;
     if (!note_answer(c, b))
         return false;
     if (is_resent(c, b) || waits_for_turn(c, b))
         return true;
-    if (has_all(c, b) && b->read && !why.alone) {
+    if (has_all(c, b) && b->brought_own && !why.alone) {
         /* the answer is broken all the same, and nothing else is left to ask
          * for: they are asked for again */
         for (uint32_t i = b->first; i < b->first + b->count; i++)
             c->slots[i].state = KAP_ID_PENDING;
     }
-    if (has_all(c, b) && !kap_kind_ends_call(why.kind)) {
+    if (has_all(c, b) && !kap_failure_ends_call(why.kind)) {
         c->successes++;
-        kap_call_drop(c, b, e);
+        kap_batch_drop(c, b, e);
         return true;
     }
     if (has_some(c, b)) {
@@ -857,23 +556,23 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
         note_success(c, b);
     }
     if (c->stop.kind == KAP_KIND_NONE &&
-        kap_call_may_retry(c, b, why.retry_after, &delay)) {
-        bool ok = kap_call_tell(c, b, KAP_EVENT_RETRY, delay);
-        kap_call_again(b, delay);
+        kap_batch_may_retry(c, b, least, &delay)) {
+        bool ok = kap_batch_tell(c, b, KAP_EVENT_RETRY, delay);
+        kap_batch_again(b, delay);
         return ok;
     }
     if (c->stop.kind == KAP_KIND_NONE && parks(c, b)) {
-        drop_transfer(b);
+        kap_batch_drop_transfer(b);
         return true;
     }
     if (b->canary) {
-        kap_call_drop(c, b, e);
+        kap_batch_drop(c, b, e);
         end_call(c, &why, e);
         return true;
     }
     end_call(c, &why,
              e); /* first, as long as the batch holds the engine back */
-    return kap_call_give_up(c, b, e);
+    return kap_batch_give_up(c, b, e);
 }
 
 bool kap_call_settle(kap_call *c, kap_engine *e)
@@ -882,7 +581,7 @@ bool kap_call_settle(kap_call *c, kap_engine *e)
         return true;
     if (!kap_isolate_advance(c, e) || !kap_call_pump(c, e))
         return false;
-    if (c->batches != NULL || c->canary != NULL)
+    if (c->batches.n > 0 || c->canary != NULL)
         return true;
     if (!tell_unsent(c))
         return false;

@@ -17,36 +17,21 @@ kap_event *kap_event_new(kap_event_type type, const char *ids, size_t ids_len,
     return e;
 }
 
-void kap_events_push(kap_events *events, kap_event *e)
+void kap_event_push(kap_list *events, kap_event *e)
 {
-    if (events->last != NULL)
-        events->last->next = e;
-    else
-        events->first = e;
-    events->last = e;
+    kap_list_push(events, &e->link);
 }
 
-kap_event *kap_events_shift(kap_events *events)
+kap_event *kap_event_shift(kap_list *events)
 {
-    kap_event *e = events->first;
-    if (e == NULL)
-        return NULL;
-    events->first = e->next;
-    if (events->first == NULL)
-        events->last = NULL;
-    return e;
+    return KAP_ITEM(kap_list_shift(events), kap_event, link);
 }
 
-void kap_events_drop(kap_events *events, const struct kap_call *call)
+void kap_event_drop(kap_list *events, const struct kap_call *call)
 {
-    kap_events kept = {NULL, NULL};
-    kap_event *e;
-    while ((e = kap_events_shift(events)) != NULL) {
-        e->next = NULL;
-        if (call == NULL || e->call == call)
+    KAP_EACH(kap_event, e, events, link)
+        if (call == NULL || e->call == call) {
+            kap_list_remove(events, &e->link);
             free(e);
-        else
-            kap_events_push(&kept, e);
-    }
-    *events = kept;
+        }
 }

@@ -7,6 +7,7 @@
 #define KAP_EVENT_H
 
 #include "base/failure.h"
+#include "base/list.h"
 
 typedef enum {
     KAP_EVENT_REQUEST,  /* one went out */
@@ -20,7 +21,7 @@ typedef enum {
 struct kap_call;
 
 typedef struct kap_event {
-    struct kap_event *next;
+    kap_link link;
     struct kap_call *call; /* whose hook is told */
     kap_event_type type;
     unsigned number; /* of the batch */
@@ -33,17 +34,13 @@ typedef struct kap_event {
     char ids[];          /* separated by commas */
 } kap_event;
 
-typedef struct kap_events {
-    kap_event *first, *last;
-} kap_events;
-
 /* An event with these ids and words, nothing else set. NULL: no memory. */
 kap_event *kap_event_new(kap_event_type type, const char *ids, size_t ids_len,
                          const char *message);
-void kap_events_push(kap_events *events, kap_event *e);
+void kap_event_push(kap_list *events, kap_event *e);
 /* The oldest, to be freed; NULL: there is none. */
-kap_event *kap_events_shift(kap_events *events);
+kap_event *kap_event_shift(kap_list *events);
 /* Drops all of this call; NULL: of all calls. */
-void kap_events_drop(kap_events *events, const struct kap_call *call);
+void kap_event_drop(kap_list *events, const struct kap_call *call);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool kap_id_valid(const char *id, size_t len)
+bool kap_idset_valid(const char *id, size_t len)
 {
     if (len == 0 || len > KAP_ID_LENGTH_MAX)
         return false;

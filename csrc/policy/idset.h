@@ -24,7 +24,7 @@ typedef struct kap_idset {
 } kap_idset;
 
 /* 1 to 64 of A-Z a-z 0-9 _ - */
-bool kap_id_valid(const char *id, size_t len);
+bool kap_idset_valid(const char *id, size_t len);
 
 void kap_idset_free(kap_idset *s);
 /* Empties it and keeps its memory. */

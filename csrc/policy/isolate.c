@@ -8,15 +8,15 @@
 /* In halves: by number of ids that have not come, wherever they stand. */
 static bool split(kap_call *c, kap_batch *b, kap_engine *e)
 {
-    uint32_t half = (kap_call_pending(c, b) + 1) / 2, at = b->first;
+    uint32_t half = (kap_batch_pending(c, b) + 1) / 2, at = b->first;
     for (; half > 0; at++)
         half -= c->slots[at].state == KAP_ID_PENDING;
-    kap_batch *one = kap_call_add_part(c, b, b->first, at - b->first, b);
+    kap_batch *one = kap_batch_add_part(c, b, b->first, at - b->first, b);
     if (one == NULL ||
-        kap_call_add_part(c, b, at, b->first + b->count - at, one) == NULL ||
-        !kap_call_tell(c, b, KAP_EVENT_SPLIT, 0))
+        kap_batch_add_part(c, b, at, b->first + b->count - at, one) == NULL ||
+        !kap_batch_tell(c, b, KAP_EVENT_SPLIT, 0))
         return false;
-    kap_call_drop(c, b, e);
+    kap_batch_drop(c, b, e);
     return true;
 }
 
@@ -24,31 +24,31 @@ static bool split(kap_call *c, kap_batch *b, kap_engine *e)
 static bool resume(kap_call *c, kap_batch *b, kap_engine *e)
 {
     double delay;
-    uint32_t pending = kap_call_pending(c, b);
+    uint32_t pending = kap_batch_pending(c, b);
     if (pending == 0) { /* all have come with others */
-        kap_call_drop(c, b, e);
+        kap_batch_drop(c, b, e);
         return true;
     }
-    if (b->rest) { /* never asked for without the one that was probed */
+    if (b->untried) { /* never asked for without the one that was probed */
         bool failed = b->attempts > 0; /* with those that came */
-        b->rest = false;
+        b->untried = false;
         b->attempts = 0;
-        kap_call_again(b, 0);
-        return !failed || kap_call_tell(c, b, KAP_EVENT_SPLIT, 0);
+        kap_batch_again(b, 0);
+        return !failed || kap_batch_tell(c, b, KAP_EVENT_SPLIT, 0);
     }
     if (pending > 1)
         return split(c, b, e);
-    if (!kap_call_may_retry(c, b, b->not_before - kap_now(), &delay))
-        return kap_call_give_up(c, b, e);
+    if (!kap_batch_may_retry(c, b, b->not_before - kap_now(), &delay))
+        return kap_batch_give_up(c, b, e);
     b->probe = false;
-    kap_call_again(b, delay);
-    return kap_call_tell(c, b, KAP_EVENT_RETRY, delay);
+    kap_batch_again(b, delay);
+    return kap_batch_tell(c, b, KAP_EVENT_RETRY, delay);
 }
 
 /* A single id that failed by itself: nothing smaller can be asked for. */
 static bool is_alone(const kap_batch *b)
 {
-    return b->asked == 1 && !b->rest;
+    return b->asked == 1 && !b->untried;
 }
 
 /* The breaker's next probe: an id that nobody has asked for alone. They are taken
@@ -58,18 +58,19 @@ static bool send_probe(kap_call *c, kap_engine *e, bool *sent)
 {
     uint32_t n = 0;
     *sent = false;
-    for (kap_batch *b = c->batches; b != NULL; b = b->next)
+    KAP_EACH(kap_batch, b, &c->batches, link)
         if (b->state == KAP_BATCH_PARKED && !is_alone(b))
-            n += kap_call_pending(c, b);
+            n += kap_batch_pending(c, b);
     if (n == 0)
         return true;
     double turn = 0.6180339887498949 * (c->breaker.probes + 1);
     uint32_t skip = (uint32_t)((turn - floor(turn)) * n);
-    kap_batch *b = c->batches;
-    for (;; b = b->next) {
-        if (b->state != KAP_BATCH_PARKED || is_alone(b))
+    kap_batch *b = NULL;
+    KAP_EACH(kap_batch, parked, &c->batches, link) {
+        if (parked->state != KAP_BATCH_PARKED || is_alone(parked))
             continue;
-        uint32_t here = kap_call_pending(c, b);
+        uint32_t here = kap_batch_pending(c, parked);
+        b = parked;
         if (skip < here)
             break;
         skip -= here;
@@ -77,22 +78,22 @@ static bool send_probe(kap_call *c, kap_engine *e, bool *sent)
     uint32_t at = b->first, end = b->first + b->count;
     for (; c->slots[at].state != KAP_ID_PENDING || skip > 0; at++)
         skip -= c->slots[at].state == KAP_ID_PENDING;
-    kap_batch *probe = kap_call_add_part(c, b, at, 1, b);
+    kap_batch *probe = kap_batch_add_part(c, b, at, 1, b);
     kap_batch *before =
-        at > b->first ? kap_call_add_part(c, b, b->first, at - b->first, b)
+        at > b->first ? kap_batch_add_part(c, b, b->first, at - b->first, b)
                       : probe;
     kap_batch *behind =
-        at + 1 < end ? kap_call_add_part(c, b, at + 1, end - at - 1, probe)
+        at + 1 < end ? kap_batch_add_part(c, b, at + 1, end - at - 1, probe)
                      : probe;
     if (probe == NULL || before == NULL || behind == NULL ||
-        (!b->rest && !kap_call_tell(c, b, KAP_EVENT_SPLIT, 0)))
+        (!b->untried && !kap_batch_tell(c, b, KAP_EVENT_SPLIT, 0)))
         return false;
     before->state = behind->state = KAP_BATCH_PARKED;
-    before->rest = behind->rest = true;
+    before->untried = behind->untried = true;
     probe->state = KAP_BATCH_READY;
-    probe->rest = false;
+    probe->untried = false;
     probe->probe = true;
-    kap_call_drop(c, b, e);
+    kap_batch_drop(c, b, e);
     kap_breaker_probe(&c->breaker);
     *sent = true;
     return true;
@@ -100,15 +101,15 @@ static bool send_probe(kap_call *c, kap_engine *e, bool *sent)
 
 static bool send_canary(kap_call *c)
 {
-    kap_batch *b = c->canary = kap_call_new_canary(c);
+    kap_batch *b = c->canary = kap_batch_new_canary(c);
     if (b == NULL)
         return false;
     if (c->breaker.probes > 0)
-        kap_call_again(b, kap_backoff(c->settings->backoff,
-                                      c->settings->max_backoff,
-                                      (int)c->breaker.probes,
-                                      kap_random(c->random)));
-    for (const kap_batch *o = c->batches; o != NULL; o = o->next)
+        kap_batch_again(b, kap_retry_backoff(c->settings->backoff,
+                                             c->settings->max_backoff,
+                                             (int)c->breaker.probes,
+                                             kap_random(c->random)));
+    KAP_EACH(const kap_batch, o, &c->batches, link)
         if (o->state == KAP_BATCH_PARKED && o->not_before > b->not_before)
             b->not_before = o->not_before; /* the service asked for a pause */
     kap_breaker_probe(&c->breaker);
@@ -128,11 +129,11 @@ static overview look(kap_call *c)
     bool closed = c->breaker.state == KAP_BREAKER_CLOSED;
     bool doubt = c->breaker.state == KAP_BREAKER_IN_DOUBT;
     overview v = {c->canary != NULL, false, !doubt && c->next < c->ids.n};
-    for (kap_batch *b = c->batches; b != NULL; b = b->next) {
+    KAP_EACH(kap_batch, b, &c->batches, link) {
         bool ready = b->state == KAP_BATCH_READY && !b->probe;
         if (ready && b->part && !closed) {
             b->state = KAP_BATCH_PARKED;
-            b->rest = b->attempts == 0;
+            b->untried = b->attempts == 0;
         }
         v.parked = v.parked || b->state == KAP_BATCH_PARKED;
         if (b->state != KAP_BATCH_PARKED && b->probe)
@@ -148,12 +149,10 @@ static overview look(kap_call *c)
  * all may be like it. */
 static bool settle_parked(kap_call *c, kap_engine *e, bool up)
 {
-    kap_batch *next;
-    for (kap_batch *b = c->batches; b != NULL; b = next) {
-        next = b->next;
+    KAP_EACH(kap_batch, b, &c->batches, link) {
         if (b->state != KAP_BATCH_PARKED || (up && !c->answered && is_alone(b)))
             continue;
-        if (!(up ? resume(c, b, e) : kap_call_give_up(c, b, e)))
+        if (!(up ? resume(c, b, e) : kap_batch_give_up(c, b, e)))
             return false;
     }
     return true;
@@ -162,7 +161,7 @@ static bool settle_parked(kap_call *c, kap_engine *e, bool up)
 bool kap_isolate_advance(kap_call *c, kap_engine *e)
 {
     kap_breaker *breaker = &c->breaker;
-    bool canary = c->known[0] != '\0', sent = true;
+    bool canary = c->canary_id[0] != '\0', sent = true;
     if (c->stop.kind != KAP_KIND_NONE)
         return settle_parked(c, e, false);
     if (breaker->state == KAP_BREAKER_CLOSED && !settle_parked(c, e, true))

@@ -11,7 +11,7 @@
 #ifndef KAP_ISOLATE_H
 #define KAP_ISOLATE_H
 
-#include "policy/call.h"
+#include "policy/batch.h"
 
 /* Decides what becomes of the call's parked batches now: parts, probes, a retry,
  * a failure, or nothing yet. False: no memory. */

@@ -7,12 +7,12 @@
 #define BUDGET_MAX 500
 #define BUDGET_RETRY 5
 
-void kap_budget_init(kap_budget *b)
+void kap_retry_budget_init(kap_retry_budget *b)
 {
     b->tokens = BUDGET_MAX;
 }
 
-bool kap_budget_retry(kap_budget *b)
+bool kap_retry_budget_spend(kap_retry_budget *b)
 {
     if (b->tokens < BUDGET_RETRY)
         return false;
@@ -20,13 +20,13 @@ bool kap_budget_retry(kap_budget *b)
     return true;
 }
 
-void kap_budget_success(kap_budget *b)
+void kap_retry_budget_refund(kap_retry_budget *b)
 {
     if (b->tokens < BUDGET_MAX)
         b->tokens++;
 }
 
-double kap_backoff(double base, double max, int attempt, double random)
+double kap_retry_backoff(double base, double max, int attempt, double random)
 {
     double most = ldexp(base, attempt - 1);
     if (!(most < max))

@@ -2,7 +2,7 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "lua/compat.h"
+#include "compat.h"
 
 #include <lualib.h>
 #include <stdint.h>

@@ -16,7 +16,7 @@ static void check_target(char *text)
     kap_failure_clear(&why);
     char *url = kap_target(s, &why);
     if (url == NULL && why.kind != KAP_KIND_CONFIG)
-        FUZZ_FAIL("base_url refused with kind %s", kap_kind_name(why.kind));
+        FUZZ_FAIL("base_url refused with kind %s", kap_failure_name(why.kind));
     if (url != NULL) {
         bool secure = strncasecmp(url, "https://", 8) == 0;
         if (strpbrk(url, "@?#\r\n\t ") != NULL)
@@ -38,7 +38,7 @@ static void check_ids(const uint8_t *data, size_t size)
         if (i < size && data[i] != ',')
             continue;
         const char *id = (const char *)data + start;
-        if (kap_id_valid(id, i - start)) {
+        if (kap_idset_valid(id, i - start)) {
             uint32_t at = kap_idset_add(&set, id, i - start);
             const char *kept = kap_idset_get(&set, at, &len);
             if (len != i - start || memcmp(kept, id, len) != 0 ||
@@ -62,7 +62,7 @@ static void check_redaction(char *text, size_t size)
 {
     static const char secret[] = "ab/c";
     /* as a text that went on is, every other time */
-    size_t n = kap_redact(text, size, secret, size % 2 != 0);
+    size_t n = kap_secret_redact(text, size, secret, size % 2 != 0);
     if (n > size)
         FUZZ_FAIL("redaction made the text longer");
     if (n >= 4 && memmem(text, n, secret, 4) != NULL)

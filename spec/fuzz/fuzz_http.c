@@ -102,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (f.kind == KAP_KIND_NONE || f.message[0] == '\0')
             FUZZ_FAIL("a failure without kind or words");
     }
-    kap_lane_leave(t); /* the answer has been looked at: others may go on */
+    kap_lane_detach(t); /* the answer has been looked at: others may go on */
     kap_transfer_free(t);
     return 0;
 }

@@ -59,7 +59,7 @@ void kap_lane_unref(kap_lane *l)
     (void)l;
 }
 
-void kap_lane_leave(kap_transfer *t)
+void kap_lane_detach(kap_transfer *t)
 {
     (void)t;
 }
@@ -118,7 +118,7 @@ void sim_begin(sim *s, unsigned ids, unsigned batch_size, unsigned concurrency,
     s->settings.retries = (int)retries;
     s->settings.isolate = true;
     s->settings.deadline = INFINITY;
-    kap_budget_init(&s->budget);
+    kap_retry_budget_init(&s->budget);
     kap_failure_clear(&s->call.stop);
     s->call.settings = &s->settings;
     s->call.numbers = &s->numbers;

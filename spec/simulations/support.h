@@ -15,8 +15,8 @@ typedef enum { ANSWERS, REFUSES, FAILS, BREAKS } verdict;
 typedef struct sim {
     kap_call call;
     kap_settings settings;
-    kap_budget budget;
-    kap_events events;
+    kap_retry_budget budget;
+    kap_list events;
     unsigned numbers;
     uint64_t random;
     kap_transfer *queue[100000]; /* submitted and not yet answered */

@@ -77,7 +77,10 @@ local actions = {
     step = function(c) c:step() end,
     fetch = function(c) c:get_ticket "713000000009" end,
     submit = function(c) c:submit "713000000009" end,
-    iterate = function(c) c:tickets { "713000000009" } () end,
+    iterate = function(c)
+        local id, ticket, err = c:tickets { "713000000009" } ()
+        assert(id and (ticket or err), "an id was lost")
+    end,
     result = function() if current then current:result() end end,
     cancel = function(_, others) for i = 1, #others do others[i]:cancel() end end,
 }

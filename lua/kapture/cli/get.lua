@@ -194,7 +194,7 @@ local final = { auth = true, config = true, closed = true }
 local function fetch(job, writer, bar, tally)
   local over = false
   repeat
-    for id, ticket, err in job.client:tickets(job.ids.next) do
+    for id, ticket, err in job.client:tickets(job.ids.next, { hook = job.hook }) do
       tally.asked = tally.asked + 1
       bar.step()
       if ticket then
@@ -289,7 +289,7 @@ function M.run(args, complain)
   local shows = not args.quiet and terminal.is(2) and terminal.can_repaint() and (whole_lines or not tty)
   local bar = terminal.progress(shows, shows and job.ids.total() or nil)
   if shows then
-    job.opts.hook = function(event)
+    job.hook = function(event)
       if event.event == "pause" then
         bar.pause(event.delay)
       end

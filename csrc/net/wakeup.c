@@ -1,4 +1,4 @@
-#include "net/notify.h"
+#include "net/wakeup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,11 +14,11 @@
 #define MSG_NOSIGNAL 0
 #endif
 
-void kap_notify_init(kap_notify *n)
+void kap_wakeup_init(kap_wakeup *w)
 {
-    n->reader = n->writer = n->listener = -1;
-    n->marked = n->distant = false;
-    n->path[0] = '\0';
+    w->reader = w->writer = w->listener = -1;
+    w->marked = w->has_peer = false;
+    w->path[0] = '\0';
 }
 
 static void close_fd(int *fd)
@@ -38,7 +38,7 @@ static void tune(int fd)
 #endif
 }
 
-bool kap_notify_open(kap_notify *n)
+bool kap_wakeup_open(kap_wakeup *w)
 {
     int pair[2];
 #ifdef SOCK_CLOEXEC
@@ -51,52 +51,52 @@ bool kap_notify_open(kap_notify *n)
 #endif
     tune(pair[0]);
     tune(pair[1]);
-    n->reader = pair[0];
-    n->writer = pair[1];
+    w->reader = pair[0];
+    w->writer = pair[1];
     return true;
 }
 
-static void stop_listening(kap_notify *n)
+static void stop_listening(kap_wakeup *w)
 {
-    char *slash = strrchr(n->path, '/');
-    close_fd(&n->listener);
+    char *slash = strrchr(w->path, '/');
+    close_fd(&w->listener);
     if (slash != NULL) {
-        unlink(n->path);
+        unlink(w->path);
         *slash = '\0';
-        rmdir(n->path);
+        rmdir(w->path);
     }
-    n->path[0] = '\0';
+    w->path[0] = '\0';
 }
 
-void kap_notify_close(kap_notify *n)
+void kap_wakeup_close(kap_wakeup *w)
 {
-    close_fd(&n->reader);
-    close_fd(&n->writer);
-    stop_listening(n);
-    kap_notify_init(n);
+    close_fd(&w->reader);
+    close_fd(&w->writer);
+    stop_listening(w);
+    kap_wakeup_init(w);
 }
 
-void kap_notify_abandon(kap_notify *n)
+void kap_wakeup_abandon(kap_wakeup *w)
 {
-    n->path[0] = '\0';
-    kap_notify_close(n);
+    w->path[0] = '\0';
+    kap_wakeup_close(w);
 }
 
-void kap_notify_mark(kap_notify *n)
+void kap_wakeup_mark(kap_wakeup *w)
 {
     /* The pair is empty whenever the mark is not set, so a send can fail only
      * where the other end is gone, and then nobody waits. */
-    if (!n->marked && n->writer >= 0 &&
-        send(n->writer, "k", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
-        n->marked = true;
+    if (!w->marked && w->writer >= 0 &&
+        send(w->writer, "k", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+        w->marked = true;
 }
 
-void kap_notify_clear(kap_notify *n)
+void kap_wakeup_clear(kap_wakeup *w)
 {
     char byte;
-    if (n->marked && !n->distant &&
-        recv(n->reader, &byte, 1, MSG_DONTWAIT) == 1)
-        n->marked = false;
+    if (w->marked && !w->has_peer &&
+        recv(w->reader, &byte, 1, MSG_DONTWAIT) == 1)
+        w->marked = false;
 }
 
 /* a peer ------------------------------------------------------------------- */
@@ -109,33 +109,33 @@ static bool make_directory(char *path)
         if (places[i] == NULL || places[i][0] != '/')
             continue;
         int len =
-            snprintf(path, KAP_NOTIFY_PATH_MAX, "%s/kapture-XXXXXX", places[i]);
+            snprintf(path, KAP_WAKEUP_PATH_MAX, "%s/kapture-XXXXXX", places[i]);
         /* and room for the socket's own name */
-        if (len > 0 && len < KAP_NOTIFY_PATH_MAX - 3 && mkdtemp(path) != NULL)
+        if (len > 0 && len < KAP_WAKEUP_PATH_MAX - 3 && mkdtemp(path) != NULL)
             return true;
     }
     path[0] = '\0';
     return false;
 }
 
-bool kap_notify_listen(kap_notify *n)
+bool kap_wakeup_listen(kap_wakeup *w)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    stop_listening(n);
-    if (!make_directory(n->path))
+    stop_listening(w);
+    if (!make_directory(w->path))
         return false;
-    memcpy(n->path + strlen(n->path), "/n", sizeof "/n");
-    memcpy(address.sun_path, n->path, strlen(n->path) + 1);
-    n->listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (n->listener >= 0) {
-        tune(n->listener);
-        if (bind(n->listener, (struct sockaddr *)&address, sizeof address) ==
+    memcpy(w->path + strlen(w->path), "/n", sizeof "/n");
+    memcpy(address.sun_path, w->path, strlen(w->path) + 1);
+    w->listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (w->listener >= 0) {
+        tune(w->listener);
+        if (bind(w->listener, (struct sockaddr *)&address, sizeof address) ==
                 0 &&
-            listen(n->listener, 1) == 0)
+            listen(w->listener, 1) == 0)
             return true;
     }
     int why = errno;
-    stop_listening(n);
+    stop_listening(w);
     errno = why;
     return false;
 }
@@ -154,34 +154,34 @@ static bool is_self(int fd)
 #endif
 }
 
-bool kap_notify_accept(kap_notify *n)
+bool kap_wakeup_accept(kap_wakeup *w)
 {
-    int fd = n->listener < 0 ? -1 : accept(n->listener, NULL, NULL);
+    int fd = w->listener < 0 ? -1 : accept(w->listener, NULL, NULL);
     while (fd >= 0 && !is_self(fd)) {
         close(fd);
-        fd = accept(n->listener, NULL, NULL);
+        fd = accept(w->listener, NULL, NULL);
     }
-    stop_listening(n);
+    stop_listening(w);
     if (fd < 0)
         return false;
     tune(fd);
-    close_fd(&n->reader);
-    close_fd(&n->writer);
-    n->writer = fd;
-    n->distant = true;
-    n->marked = false;
+    close_fd(&w->reader);
+    close_fd(&w->writer);
+    w->writer = fd;
+    w->has_peer = true;
+    w->marked = false;
     return true;
 }
 
-void kap_notify_heard(kap_notify *n)
+void kap_wakeup_acknowledge(kap_wakeup *w)
 {
-    if (n->distant)
-        n->marked = false;
+    if (w->has_peer)
+        w->marked = false;
 }
 
-void kap_notify_hang_up(kap_notify *n)
+void kap_wakeup_hang_up(kap_wakeup *w)
 {
-    stop_listening(n);
-    if (n->distant)
-        close_fd(&n->writer);
+    stop_listening(w);
+    if (w->has_peer)
+        close_fd(&w->writer);
 }

@@ -4,42 +4,42 @@
  *
  * Where a loop can't be given a descriptor but can connect to an address (nginx
  * and its cosockets), the reading end is a peer of this same process: it then
- * has to say, with kap_notify_heard, that it has read what there was.
+ * has to say, with kap_wakeup_acknowledge, that it has read what there was.
  */
-#ifndef KAP_NOTIFY_H
-#define KAP_NOTIFY_H
+#ifndef KAP_WAKEUP_H
+#define KAP_WAKEUP_H
 
 #include <stdbool.h>
 
-#define KAP_NOTIFY_PATH_MAX 100 /* what every system's sun_path has room for */
+#define KAP_WAKEUP_PATH_MAX 100 /* what every system's sun_path has room for */
 
-typedef struct kap_notify {
+typedef struct kap_wakeup {
     int reader, writer; /* -1: none yet */
     int listener;       /* -1: nobody is expected */
-    bool distant;       /* the reader is a peer's, or was */
+    bool has_peer;      /* which reads: the reader is its, or was */
     bool marked;
     char path
-        [KAP_NOTIFY_PATH_MAX]; /* the listener's, in a directory of its own */
-} kap_notify;
+        [KAP_WAKEUP_PATH_MAX]; /* the listener's, in a directory of its own */
+} kap_wakeup;
 
-void kap_notify_init(kap_notify *n);
+void kap_wakeup_init(kap_wakeup *w);
 /* False: no descriptors to be had, errno says why. */
-bool kap_notify_open(kap_notify *n);
-void kap_notify_close(kap_notify *n);
+bool kap_wakeup_open(kap_wakeup *w);
+void kap_wakeup_close(kap_wakeup *w);
 /* Without descriptors, nothing: nobody can wait. */
-void kap_notify_mark(kap_notify *n);
-void kap_notify_clear(kap_notify *n);
+void kap_wakeup_mark(kap_wakeup *w);
+void kap_wakeup_clear(kap_wakeup *w);
 
-/* Listens at n->path. False: errno says why. */
-bool kap_notify_listen(kap_notify *n);
+/* Listens at w->path. False: errno says why. */
+bool kap_wakeup_listen(kap_wakeup *w);
 /* Takes the peer that has connected, if it is this process, as the reader, and
  * removes the path in any case. False: nobody had, or somebody else. */
-bool kap_notify_accept(kap_notify *n);
+bool kap_wakeup_accept(kap_wakeup *w);
 /* The peer is about to look for itself: the next mark is news. */
-void kap_notify_heard(kap_notify *n);
+void kap_wakeup_acknowledge(kap_wakeup *w);
 /* Ends the peer's connection, after which nobody is told. */
-void kap_notify_hang_up(kap_notify *n);
+void kap_wakeup_hang_up(kap_wakeup *w);
 /* In a forked child: as close, but what is the parent's stays. */
-void kap_notify_abandon(kap_notify *n);
+void kap_wakeup_abandon(kap_wakeup *w);
 
 #endif

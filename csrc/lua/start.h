@@ -1,0 +1,27 @@
+/*
+ * How a request begins: its options, what goes on the wire, its ids, and the
+ * start, in this order.
+ */
+#ifndef KAP_START_H
+#define KAP_START_H
+
+#include "lua/state.h"
+
+/*
+ * The request on top of the stack takes its options: `defaults`, whose
+ * functions are in the table at stack index `functions` (0: none), overlaid by
+ * the opts table at `opts`. Raises argument errors.
+ */
+void kapL_start_options(lua_State *L, kap_request *r, kap_settings *defaults,
+                        int functions, int opts, int arg, const char *func);
+/* Settles what goes on the wire, as `c` did for the call before if nothing has
+ * changed; what fails goes into r->call.stop. */
+void kapL_start_message(lua_State *L, kap_request *r, kap_client *c);
+/* Takes the ids at stack index `ids`; likewise. Raises argument errors. */
+void kapL_start_ids(lua_State *L, kap_request *r, int ids, int arg,
+                    const char *func);
+/* Begins it on the client at stack index `client`, or ends it with its
+ * call.stop. */
+void kapL_start(lua_State *L, kap_request *r, int client, bool submitted);
+
+#endif

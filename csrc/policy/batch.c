@@ -1,0 +1,306 @@
+#include "policy/batch.h"
+
+#include "base/clock.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static kap_batch *new_batch(kap_call *c)
+{
+    kap_batch *b = calloc(1, sizeof *b);
+    if (b == NULL)
+        return NULL;
+    b->call = c;
+    b->number = ++*c->numbers;
+    b->deadline = c->deadline;
+    kap_failure_clear(&b->failure);
+    return b;
+}
+
+kap_batch *kap_batch_add(kap_call *c, uint32_t first, uint32_t count,
+                         kap_batch *after)
+{
+    kap_batch *b = new_batch(c);
+    if (b == NULL)
+        return NULL;
+    b->first = first;
+    b->count = count;
+    kap_list_insert(&c->batches, &b->link, after != NULL ? &after->link : NULL);
+    return b;
+}
+
+kap_batch *kap_batch_add_part(kap_call *c, const kap_batch *b, uint32_t first,
+                              uint32_t count, kap_batch *after)
+{
+    kap_batch *part = kap_batch_add(c, first, count, after);
+    if (part == NULL)
+        return NULL;
+    part->part = true;
+    part->http1 = b->http1;
+    part->deadline = b->deadline;
+    part->not_before = b->not_before;
+    part->failure = b->failure;
+    return part;
+}
+
+kap_batch *kap_batch_new_canary(kap_call *c)
+{
+    kap_batch *b = new_batch(c);
+    if (b != NULL)
+        b->canary = b->probe = true;
+    return b;
+}
+
+static void take_out(kap_call *c, kap_batch *b)
+{
+    if (b->canary)
+        c->canary = NULL;
+    else
+        kap_list_remove(&c->batches, &b->link);
+}
+
+void kap_batch_drop_transfer(kap_batch *b)
+{
+    if (b->transfer != NULL && b->transfer->awaits_verdict)
+        kap_lane_detach(b->transfer);
+    kap_transfer_free(b->transfer);
+    b->transfer = NULL;
+    free(b->sent_ids);
+    b->sent_ids = NULL;
+}
+
+void kap_batch_free(kap_batch *b)
+{
+    kap_batch_drop_transfer(b);
+    free(b);
+}
+
+void kap_batch_drop(kap_call *c, kap_batch *b, kap_engine *e)
+{
+    take_out(c, b);
+    b->call = NULL;
+    if (b->state == KAP_BATCH_ARRIVED)
+        return; /* the client's list refers to it */
+    if (b->state == KAP_BATCH_IN_FLIGHT) {
+        c->in_flight--;
+        if (e != NULL)
+            kap_engine_cancel(e, b->transfer);
+        b->transfer = NULL;
+    }
+    kap_batch_free(b);
+}
+
+uint32_t kap_batch_pending(const kap_call *c, const kap_batch *b)
+{
+    uint32_t n = 0;
+    for (uint32_t i = b->first; i < b->first + b->count; i++)
+        n += c->slots[i].state == KAP_ID_PENDING;
+    return n;
+}
+
+/* Those of the range that are pending, separated by commas, to be freed. */
+char *kap_batch_join_pending(const kap_call *c, uint32_t first, uint32_t count,
+                             size_t *len)
+{
+    size_t size;
+    if (count > 0)
+        kap_idset_span(&c->ids, first, count, &size);
+    char *text = malloc(count > 0 ? size + 1 : 1), *p = text;
+    for (uint32_t i = first; text != NULL && i < first + count; i++) {
+        if (c->slots[i].state != KAP_ID_PENDING)
+            continue;
+        const char *id = kap_idset_get(&c->ids, i, &size);
+        if (p != text)
+            *p++ = ',';
+        memcpy(p, id, size);
+        p += size;
+    }
+    *len = (size_t)(p - text);
+    return text;
+}
+
+/* What the batch asks for, or did. */
+static const char *ids_of(const kap_call *c, const kap_batch *b, size_t *len)
+{
+    if (b->canary) {
+        *len = strlen(c->canary_id);
+        return c->canary_id;
+    }
+    if (b->sent_ids != NULL) {
+        *len = b->sent_ids_len;
+        return b->sent_ids;
+    }
+    return kap_idset_span(&c->ids, b->first, b->count, len);
+}
+
+bool kap_batch_tell(kap_call *c, const kap_batch *b, kap_event_type type,
+                    double delay)
+{
+    const kap_failure *f = &b->failure;
+    const kap_transfer *t = b->transfer;
+    size_t len;
+    if (!c->hook)
+        return true;
+    bool failed = type != KAP_EVENT_REQUEST && type != KAP_EVENT_RESPONSE;
+    char *pending = NULL; /* what it concerns, where some have come */
+    const char *ids = ids_of(c, b, &len);
+    if (failed && b->count > 0 && kap_batch_pending(c, b) < b->count) {
+        ids = pending = kap_batch_join_pending(c, b->first, b->count, &len);
+        if (pending == NULL)
+            return false;
+    }
+    kap_event *e = kap_event_new(type, ids, len, failed ? f->message : "");
+    free(pending);
+    if (e == NULL)
+        return false;
+    e->call = c;
+    e->number = b->number;
+    e->attempt = b->attempts;
+    e->delay = delay;
+    if (failed)
+        e->kind = f->kind;
+    if (type != KAP_EVENT_REQUEST) {
+        e->status = t != NULL && t->status > 0 ? (int)t->status : f->status;
+        e->answered = t != NULL;
+        e->bytes = t != NULL ? (double)t->len : 0;
+        e->elapsed = t != NULL ? t->elapsed : 0;
+    }
+    kap_event_push(c->events, e);
+    return true;
+}
+
+/* libcurl itself sends again what a stale connection swallowed: each of these is
+ * an event, too. */
+bool kap_batch_announce(kap_call *c, kap_batch *b)
+{
+    const kap_transfer *t = b->transfer;
+    if (t == NULL || !kap_transfer_has_started(t))
+        return true;
+    unsigned sent =
+        b->state != KAP_BATCH_IN_FLIGHT && t->sent > 1 ? t->sent : 1;
+    for (; b->announced < sent; b->announced++)
+        if (!kap_batch_tell(c, b, KAP_EVENT_REQUEST, 0))
+            return false;
+    return true;
+}
+
+bool kap_batch_send(kap_call *c, kap_batch *b, kap_engine *e)
+{
+    size_t len;
+    uint32_t pending = b->canary ? 0 : kap_batch_pending(c, b);
+    if (!b->canary && pending == 0) { /* all have come with others */
+        c->successes++;
+        kap_batch_drop(c, b, e);
+        return true;
+    }
+    if (pending < b->count) {
+        b->sent_ids =
+            kap_batch_join_pending(c, b->first, b->count, &b->sent_ids_len);
+        if (b->sent_ids == NULL)
+            return false;
+    }
+    const char *ids = ids_of(c, b, &len);
+    char *post = kap_message_body(c->message, ids, &len);
+    kap_transfer *t = kap_transfer_new(c->message, c->settings, post, len);
+    if (t == NULL)
+        return false;
+    t->owner = b;
+    t->not_before = b->not_before;
+    t->deadline = b->deadline;
+    t->fresh = b->fresh;
+    t->http1 = b->http1;
+    b->transfer = t;
+    b->state = KAP_BATCH_IN_FLIGHT;
+    b->asked = pending;
+    b->attempts++;
+    b->announced = 0;
+    c->in_flight++;
+    c->requests++;
+    kap_engine_submit(e, t, c->lane);
+    return true;
+}
+
+/* Takes it off the engine before it has gone out: it was no attempt. */
+void kap_batch_withdraw(kap_call *c, kap_batch *b, kap_engine *e)
+{
+    c->in_flight--;
+    c->requests--;
+    b->attempts--;
+    c->retries -= b->attempts > 0;
+    kap_engine_cancel(e, b->transfer);
+    b->transfer = NULL;
+    b->state = KAP_BATCH_READY;
+}
+
+bool kap_batch_give_up(kap_call *c, kap_batch *b, kap_engine *e)
+{
+    size_t len;
+    bool ok = kap_batch_tell(c, b, KAP_EVENT_FAILURE, 0);
+    char *ids = ok ? kap_batch_join_pending(c, b->first, b->count, &len) : NULL;
+    kap_fault *f = ids != NULL ? calloc(1, sizeof *f + len + 1) : NULL;
+    ok = f != NULL;
+    if (ok) {
+        f->failure = b->failure;
+        f->ids_len = len;
+        memcpy(f->ids, ids, len);
+        kap_refs_init(&f->refs); /* the list's */
+        for (uint32_t i = b->first; i < b->first + b->count; i++) {
+            if (c->slots[i].state != KAP_ID_PENDING)
+                continue;
+            c->slots[i].state = KAP_ID_FAILED;
+            c->slots[i].fault = f;
+            kap_refs_add(&f->refs);
+        }
+        if (!c->open)
+            kap_list_push(&c->faults, &f->link);
+        else if (kap_refs_drop(&f->refs)) /* an iterator's is its ids' alone */
+            free(f);
+    }
+    free(ids);
+    kap_batch_drop(c, b, e);
+    return ok;
+}
+
+void kap_batch_again(kap_batch *b, double delay)
+{
+    kap_batch_drop_transfer(b);
+    b->not_before = delay > 0 ? kap_now() + delay : 0;
+    b->state = KAP_BATCH_READY;
+}
+
+/* What is found out about a single id in doubt is not worth a retry yet. */
+bool kap_batch_retry_waits(const kap_call *c, const kap_batch *b)
+{
+    return b->part && (!c->answered || c->breaker.state != KAP_BREAKER_CLOSED);
+}
+
+bool kap_batch_may_retry(kap_call *c, kap_batch *b, double least, double *delay)
+{
+    const kap_failure *f = &b->failure;
+    const kap_settings *s = c->settings;
+    if (!f->retryable || f->deadline || b->attempts > s->retries || b->canary)
+        return false;
+    /* A part goes on to be halved: only the last one left deserves to be tried
+     * again. */
+    if (s->isolate && kap_failure_isolates(f) &&
+        ((b->part && kap_batch_pending(c, b) > 1) ||
+         kap_batch_retry_waits(c, b)))
+        return false;
+    *delay = kap_retry_backoff(s->backoff, s->max_backoff, b->attempts,
+                               kap_random(c->random));
+    if (least > *delay)
+        *delay = least;
+    if (kap_now() + *delay >= b->deadline)
+        return false;
+    if (!kap_retry_budget_spend(c->budget)) {
+        size_t n = strlen(f->message);
+        snprintf(b->failure.message + n, sizeof f->message - n,
+                 " (not tried again: the client's retry budget is used up)");
+        return false;
+    }
+    b->fresh = f->kind == KAP_KIND_TIMEOUT;
+    c->retries++;
+    return true;
+}
