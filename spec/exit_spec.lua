@@ -48,7 +48,9 @@ describe("a process that ends while calls are under way", function()
         it("by exit(3), its state closed #threads", function() ends "close" end)
         it("by a return from main #threads", function() ends("return", { share = 0.5 }) end)
         it("by two threads at once #threads", function() ends "two" end)
-        it("with several states, engines and threads #threads", function() ends "several" end)
+        -- not under valgrind, which runs one thread at a time: they take longer there to
+        -- come out of the TLS library than an exit waits for
+        it("with several states, engines and threads #threads #many", function() ends "several" end)
         it("with blocking calls of other threads #threads", function() ends("blocking", { share = 0.5 }) end)
         it("and then waits for a thread in a blocking call #threads", function()
             -- which is held for a second, for it might exit as well
