@@ -59,7 +59,7 @@ check-valgrind: deps
 	+$(call each_abi,default probes hosts)
 	@WRAP='$(VALGRIND)' spec/run $(VALGRIND_ABIS) $(filter $(VALGRIND_LONG),$(VALGRIND_SPECS)) , \
 	  $(filter-out $(VALGRIND_LONG),$(VALGRIND_SPECS))
-	@EXIT_TOOL='$(VALGRIND)' EXIT_RUNS=4 spec/run --tags=threads 5.4 spec/exit_spec.lua
+	@EXIT_TOOL='$(VALGRIND)' EXIT_RUNS=4 spec/run --tags=threads --exclude-tags=many 5.4 spec/exit_spec.lua
 
 # The specs with the module under AddressSanitizer and UBSan.
 ASAN := BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer \

@@ -91,4 +91,32 @@ describe("Ctrl-C", function()
     interrupted(function() request:wait() end)
     assert.same({ nil, "pending" }, { request:result() })
   end)
+
+  it("ends them with one request at a time, and a call that waits for its turn", function()
+    local one = kapture.new {
+      base_url = sandbox.url "delay,ms=20000", token = sandbox.token, ca_file = sandbox.ca, timeout = 25,
+      concurrency = 1,
+    }
+    local request = one:submit "5"
+    local function ends(f)
+      local began = host.now()
+      debug.sethook(function()
+        if host.now() - began > 0.3 then
+          debug.sethook()
+          error("interrupted!", 0)
+        end
+      end, "c")
+      local ok, e = pcall(f)
+      debug.sethook()
+      assert.same({ false, "interrupted!" }, { ok, e })
+      assert.is_true(host.now() - began < 10)
+      assert.is_false(request:done())
+    end
+    ends(function() one:step(20) end)
+    ends(function() request:wait() end)
+    ends(function() one:get_ticket("6", { base_url = sandbox.https }) end)
+    request:cancel() -- it has the client's only place
+    assert.equal("6", assert(one:get_ticket("6", { base_url = sandbox.https }))[1].task_details.ticketId)
+    one:close()
+  end)
 end)

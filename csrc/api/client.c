@@ -33,7 +33,8 @@ static kap_request *request_from_args(lua_State *L, kap_client *c,
         r->call.settings = kap_settings_ref(c->message->settings);
     }
     if (c->closed)
-        kap_failure_set(&r->call.stop, KAP_KIND_CLOSED, "the client is closed");
+        kap_failure_set(&r->call.stop, KAP_KIND_CLOSED, "%s",
+                        kap_client_closed_words());
     else
         kapL_start_message(L, r, c);
     kapL_start_ids(L, r, 2, 1, func);

@@ -31,8 +31,11 @@ static CURLcode curl_ready;
 
 static void start_curl(void)
 {
+    curl_ready = CURLE_OUT_OF_MEMORY;
+    if (!kap_ending_open())
+        return;
     curl_ready = curl_global_init(CURL_GLOBAL_ALL);
-    if (curl_ready == CURLE_OK && !kap_ending_watch())
+    if (!kap_ending_opened() && curl_ready == CURLE_OK)
         curl_ready = CURLE_OUT_OF_MEMORY;
 }
 
@@ -162,6 +165,10 @@ int luaopen_kapture(lua_State *L)
     };
     check_lua(L);
     pthread_once(&once, start_curl);
+    if (curl_ready != CURLE_OK && kap_ending_begun()) {
+        kap_ending_pause();
+        return luaL_error(L, "kapture: the process is ending");
+    }
     if (curl_ready != CURLE_OK)
         return luaL_error(L, "kapture: libcurl can't be initialised: %s",
                           curl_easy_strerror(curl_ready));

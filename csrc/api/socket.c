@@ -11,7 +11,7 @@ static int socket_listen(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     kap_engine *e = kapL_client_engine(L, c);
-    const char *why = "the client is closed", *path = NULL;
+    const char *why = kap_client_closed_words(), *path = NULL;
     /* Now, not by the first submit: an iterator's calls would otherwise be
      * driven only while somebody blocks in them, and in nginx nobody does. */
     if (e != NULL && kap_engine_start(e, &why)) {

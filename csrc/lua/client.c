@@ -78,6 +78,12 @@ void kap_client_check_ending(kap_client *c)
     kap_client_close(c);
 }
 
+const char *kap_client_closed_words(void)
+{
+    return kap_ending_begun() ? "the process is ending"
+                              : "the client is closed";
+}
+
 kap_engine *kapL_client_engine(lua_State *L, kap_client *c)
 {
     kap_client_check_ending(c);

@@ -28,6 +28,8 @@ void kap_client_check_fork(kap_client *c);
 /* In a process that has begun to end (net/ending.h), closes the client. Comes
  * wherever an engine is made, or a call goes on. */
 void kap_client_check_ending(kap_client *c);
+/* Why a closed client does nothing. */
+const char *kap_client_closed_words(void);
 /* The engine, made where it is missing (raises: no memory). NULL: closed. */
 kap_engine *kapL_client_engine(lua_State *L, kap_client *c);
 /* Ends everything; safe at any time, cannot fail. */

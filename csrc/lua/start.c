@@ -76,8 +76,8 @@ void kapL_start_message(lua_State *L, kap_request *r, kap_client *c)
     if (r->call.settings->token_function) {
         token = call_token(L, r, &len);
         if (token != NULL && r->call.settings == NULL) /* the loop was left */
-            kap_failure_set(&r->call.stop, KAP_KIND_CLOSED,
-                            "the client is closed");
+            kap_failure_set(&r->call.stop, KAP_KIND_CLOSED, "%s",
+                            kap_client_closed_words());
         if (token == NULL || r->call.settings == NULL) {
             lua_settop(L, top);
             return;
@@ -123,7 +123,7 @@ static const char *refusal(const kap_client *c, bool blocking, kap_kind *kind)
 {
     *kind = KAP_KIND_CLOSED;
     if (c->closed)
-        return "the client is closed";
+        return kap_client_closed_words();
     *kind = KAP_KIND_CANCELLED;
     if (c->working && blocking)
         return "a finalizer can't wait for the client that it interrupts";

@@ -115,10 +115,20 @@ static CURLMcode tune(kap_engine *e)
     return rc;
 }
 
+/* The multi handle that could not be made with the engine. */
+static bool make_multi(kap_engine *e)
+{
+    if (!kap_ending_lock())
+        return false;
+    e->multi = curl_multi_init();
+    kap_ending_unlock();
+    return e->multi != NULL;
+}
+
 /* Gives it to libcurl; false: it has ended instead, and been delivered. */
 static bool launch(kap_engine *e, kap_transfer *t)
 {
-    if (e->multi == NULL && (e->multi = curl_multi_init()) == NULL) {
+    if (e->multi == NULL && !make_multi(e)) {
         snprintf(t->error, sizeof t->error, "%s", strerror(EMFILE));
         fail(e, t, KAP_OUTCOME_FAILED, CURLE_COULDNT_CONNECT);
         return false;
@@ -172,7 +182,7 @@ static double next_paced_start(const kap_engine *e)
     const kap_transfer *last =
         KAP_ITEM(e->scheduler.active.last, kap_transfer, link);
     double apart;
-    if (e->entry.threaded || !e->http2 || l == NULL || last == NULL ||
+    if (e->threaded || !e->http2 || l == NULL || last == NULL ||
         l->waiting.n < 2 * (size_t)e->scheduler.concurrency)
         return 0;
     apart = e->latency / 2 / e->scheduler.concurrency;
@@ -348,7 +358,7 @@ static void forgive_pause(kap_engine *e)
 {
     double now = kap_now(), pause = now - e->last_turn;
     e->last_turn = now;
-    if (e->entry.threaded || pause < PAUSE_SECONDS)
+    if (e->threaded || pause < PAUSE_SECONDS)
         return;
     KAP_EACH(kap_transfer, t, &e->scheduler.active, link)
         if (t->lane->caller_paced)
@@ -389,10 +399,11 @@ double kap_driver_turn(kap_engine *e, bool busy)
     kap_driver_absorb(e);
     forgive_pause(e);
     for (;;) {
-        due = start_due(e, kap_now(),
-                        !e->entry.threaded && (busy || e->outbox.n > 0));
+        due =
+            start_due(e, kap_now(), !e->threaded && (busy || e->outbox.n > 0));
         size_t before = e->scheduler.active.n;
         CURLMcode rc = curl_multi_perform(e->multi, &running);
+        kap_ending_gate();
         if (rc != CURLM_OK)
             fail_all(e, rc);
         else

@@ -35,6 +35,10 @@ typedef struct kap_engine {
     bool started; /* a transfer has, in a lane that reports it */
     kap_wakeup wakeup;
 
+    /* the caller's */
+    bool threaded; /* it has a thread of its own: */
+    pthread_t thread;
+
     kap_ending_entry entry;
 } kap_engine;
 

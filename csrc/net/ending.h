@@ -9,6 +9,9 @@
  * from a thread that it does not have would wait for it for ever, in exit(3) at
  * the latest. So everybody is out while a thread forks, and comes back then.
  *
+ * Each wait here has a bound: a thread may be stuck in a system call, and exit or
+ * fork be called by somebody who has a lock that others need to come out.
+ *
  * Once the end has begun, engines stay as they are: nothing of theirs is freed, since what
  * frees it is libcurl. Calls that were under way end with the kind `closed`, and
  * so do later ones.
@@ -22,24 +25,24 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <sys/types.h>
 
 /* What has to be known here of an engine, which has one of these. */
 typedef struct kap_ending_entry {
     kap_link link;
-    pid_t pid; /* of the process that made it */
-    bool claimed;
+    CURLM **multi; /* changes between kap_ending_lock and unlock only */
+    bool claimed;  /* somebody frees it: */
+    _Atomic(pthread_t) claimer;
     atomic_bool inside; /* somebody is in libcurl for it: */
     _Atomic(pthread_t) driver;
-    /* these change between kap_ending_lock and unlock only */
-    CURLM **multi;
-    bool threaded; /* it has a thread of its own: */
-    pthread_t thread;
+    unsigned passed; /* the fork that it has waited for long enough */
 } kap_ending_entry;
 
-/* Registers the handler, once in a process and after curl_global_init: handlers
- * run last in, first out. False: no memory. */
-bool kap_ending_watch(void);
+/* Before libcurl is initialised, once in a process: an exit, or a fork, that comes
+ * from now on waits until that is done. False: no memory, or it is too late. */
+bool kap_ending_open(void);
+/* And afterwards. Registers the handler, which then runs before those that libcurl
+ * and the TLS library have registered. False: no memory. */
+bool kap_ending_opened(void);
 
 /* Whether the process has begun to end. */
 bool kap_ending_begun(void);
@@ -63,13 +66,17 @@ bool kap_ending_lock(void);
 void kap_ending_unlock(void);
 
 /* Between the two, this thread may call libcurl for the engine. False: too late,
- * it may not, and there is nothing to leave. Waits while another thread forks. */
+ * it may not, and there is nothing to leave. Waits while a thread forks. */
 bool kap_ending_enter(kap_ending_entry *e);
 void kap_ending_leave(kap_ending_entry *e);
 /* Whether those inside are to leave soon. */
 bool kap_ending_calls(void);
+/* For the engine's own thread, when it may not enter: it stays here rather than
+ * end, for the TLS library frees what it keeps for a thread that ends. Returns where
+ * the engine is claimed: somebody who is waited for waits for the thread. */
+void kap_ending_stay(kap_ending_entry *e);
 
-/* For libcurl's callbacks: the handler waits for a bounded time only. A thread
+/* For what comes back from libcurl: the handler waits for a bounded time only. A thread
  * that was stuck for longer, and comes back while the process ends, stays here. */
 void kap_ending_gate(void);
 

@@ -48,7 +48,7 @@ kap_engine *kap_engine_new(int concurrency, double rate)
 
 bool kap_engine_threaded(const kap_engine *e)
 {
-    return e->entry.threaded;
+    return e->threaded;
 }
 
 /* A multi handle that was made while there were no descriptors to be had works,
@@ -81,6 +81,8 @@ static void *engine_main(void *arg)
         stop = e->stop;
         pthread_mutex_unlock(&e->lock);
     }
+    if (!stop)
+        kap_ending_stay(&e->entry);
     return NULL;
 }
 
@@ -96,12 +98,12 @@ static bool start_thread(kap_engine *e, const char **why)
     sigfillset(&all);
     int rc = pthread_sigmask(SIG_SETMASK, &all, &before);
     if (rc == 0) {
-        e->entry.threaded = true; /* the thread reads it, too */
-        rc = pthread_create(&e->entry.thread, NULL, engine_main, e);
+        e->threaded = true; /* the thread reads it, too */
+        rc = pthread_create(&e->thread, NULL, engine_main, e);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
     if (rc != 0) {
-        e->entry.threaded = false;
+        e->threaded = false;
         *why = strerror(rc);
         return false;
     }
@@ -110,7 +112,7 @@ static bool start_thread(kap_engine *e, const char **why)
 
 bool kap_engine_start(kap_engine *e, const char **why)
 {
-    if (e->entry.threaded)
+    if (e->threaded)
         return true;
     if (!e->wakeup.has_peer && kap_engine_fd(e) < 0) {
         *why = strerror(errno);
@@ -129,12 +131,12 @@ void kap_engine_free(kap_engine *e)
 {
     if (e == NULL || !kap_ending_claim(&e->entry))
         return;
-    if (e->entry.threaded) {
+    if (e->threaded) {
         pthread_mutex_lock(&e->lock);
         e->stop = true;
         pthread_mutex_unlock(&e->lock);
         curl_multi_wakeup(e->multi);
-        pthread_join(e->entry.thread, NULL);
+        pthread_join(e->thread, NULL);
     }
     kap_driver_clear(e);
     kap_handles_free(&e->handles);
@@ -163,7 +165,7 @@ void kap_engine_submit(kap_engine *e, kap_transfer *t, kap_lane *lane)
     bool first = e->inbox.n == 0;
     kap_list_push(&e->inbox, &t->link);
     pthread_mutex_unlock(&e->lock);
-    if (first && e->entry.threaded)
+    if (first && e->threaded)
         curl_multi_wakeup(e->multi);
 }
 
@@ -182,7 +184,7 @@ void kap_engine_cancel(kap_engine *e, kap_transfer *t)
     pthread_mutex_unlock(&e->lock);
     if (mine)
         kap_driver_discard(t);
-    else if (e->entry.threaded)
+    else if (e->threaded)
         curl_multi_wakeup(e->multi);
     else if (kap_ending_enter(&e->entry)) {
         kap_driver_absorb(e);
@@ -202,7 +204,7 @@ kap_transfer *kap_engine_take(kap_engine *e)
 
 void kap_engine_wake(kap_engine *e)
 {
-    if (e->entry.threaded)
+    if (e->threaded)
         curl_multi_wakeup(e->multi);
 }
 
@@ -260,7 +262,7 @@ static void wait_threaded(kap_engine *e, double until)
 
 void kap_engine_turn(kap_engine *e, bool busy)
 {
-    if (e->entry.threaded || !kap_ending_enter(&e->entry))
+    if (e->threaded || !kap_ending_enter(&e->entry))
         return;
     kap_driver_turn(e, busy);
     e->last_turn = kap_now();
@@ -269,14 +271,14 @@ void kap_engine_turn(kap_engine *e, bool busy)
 
 bool kap_engine_needs_turns(const kap_engine *e)
 {
-    return !e->entry.threaded &&
+    return !e->threaded &&
            (e->scheduler.active.n > 0 || e->scheduler.lanes.n > 0);
 }
 
 void kap_engine_wait(kap_engine *e, double seconds)
 {
     double until = kap_now() + seconds;
-    if (e->entry.threaded)
+    if (e->threaded)
         wait_threaded(e, until);
     else
         wait_inline(e, until);
