@@ -2,7 +2,7 @@
 
 VERSION := $(shell sed -n 's/.*KAPTURE_VERSION "\(.*\)"/\1/p' csrc/kapture.h)
 LUA_FILES := $(patsubst lua/%,%,$(wildcard lua/kapture/*.lua \
-               lua/kapture/*/*.lua lua/resty/*.lua))
+               lua/kapture/*/*.lua lua/resty/*.lua lua/resty/*/*.lua))
 LUA_SUBDIRS := $(sort $(patsubst %/,%,$(dir $(LUA_FILES))))
 BINDIR = $(PREFIX)/bin
 ADIR  = $(LIBDIR)/kapture/$(ABI)

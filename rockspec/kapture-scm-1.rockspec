@@ -27,6 +27,7 @@ external_dependencies = {
 build = {
     type = "builtin",
     modules = {
+        ["kapture.adapter"] = "lua/kapture/adapter.lua",
         ["kapture.cli"] = "lua/kapture/cli.lua",
         ["kapture.cli.config"] = "lua/kapture/cli/config.lua",
         ["kapture.cli.connection"] = "lua/kapture/cli/connection.lua",
@@ -56,15 +57,20 @@ build = {
         ["kapture.nvim.view"] = "lua/kapture/nvim/view.lua",
         ["kapture.ticket"] = "lua/kapture/ticket.lua",
         ["resty.kapture"] = "lua/resty/kapture.lua",
+        ["resty.kapture.begin"] = "lua/resty/kapture/begin.lua",
+        ["resty.kapture.client"] = "lua/resty/kapture/client.lua",
+        ["resty.kapture.iterator"] = "lua/resty/kapture/iterator.lua",
+        ["resty.kapture.pump"] = "lua/resty/kapture/pump.lua",
+        ["resty.kapture.shared"] = "lua/resty/kapture/shared.lua",
         kapture = {
             sources = {
+                "csrc/api/adapter.c",
                 "csrc/api/client.c",
                 "csrc/api/command.c",
                 "csrc/api/iterator.c",
                 "csrc/api/module.c",
                 "csrc/api/request.c",
                 "csrc/api/shared.c",
-                "csrc/api/socket.c",
                 "csrc/base/failure.c",
                 "csrc/base/secret.c",
                 "csrc/config/fields.c",
