@@ -13,19 +13,23 @@ TYPESDIR   = $(PREFIX)/share/kapture/library
 PAGES := man/man1/kapture.1 bash-completion/completions/kapture \
          zsh/site-functions/_kapture fish/vendor_completions.d/kapture.fish
 
-install: default static
-	$(INSTALL) -d '$(DESTDIR)$(CMODDIR)' '$(DESTDIR)$(ADIR)' \
-	  '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PCDIR)' '$(DESTDIR)$(BINDIR)'
+# What `require` finds.
+install-modules: default
+	$(INSTALL) -d '$(DESTDIR)$(CMODDIR)'
 	$(INSTALL) -m 644 $(OUT)/kapture.so '$(DESTDIR)$(CMODDIR)/kapture.so'
+	for d in $(LUA_SUBDIRS); do \
+	  $(INSTALL) -d "$(DESTDIR)$(LMODDIR)/$$d" && \
+	  $(INSTALL) -m 644 lua/$$d/*.lua "$(DESTDIR)$(LMODDIR)/$$d" || exit 1; done
+
+install: install-modules static
+	$(INSTALL) -d '$(DESTDIR)$(ADIR)' '$(DESTDIR)$(PREFIX)/include' \
+	  '$(DESTDIR)$(PCDIR)' '$(DESTDIR)$(BINDIR)'
 	$(INSTALL) -m 644 $(OUT)/libkapture.a '$(DESTDIR)$(ADIR)/libkapture.a'
 	$(INSTALL) -m 644 csrc/kapture.h '$(DESTDIR)$(PREFIX)/include/kapture.h'
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	  -e 's|@ABI@|$(ABI)|' -e 's|@VERSION@|$(VERSION)|' \
 	  -e 's|@CURL_LIBS@|$(CURL_LIBS)|' kapture.pc.in > $(OUT)/kapture.pc
 	$(INSTALL) -m 644 $(OUT)/kapture.pc '$(DESTDIR)$(PCDIR)/kapture.pc'
-	for d in $(LUA_SUBDIRS); do \
-	  $(INSTALL) -d "$(DESTDIR)$(LMODDIR)/$$d" && \
-	  $(INSTALL) -m 644 lua/$$d/*.lua "$(DESTDIR)$(LMODDIR)/$$d" || exit 1; done
 	sed -e '1s|.*|#!/usr/bin/env $(LUA)|' -e 's|^  local lua_dir = .*|  local lua_dir = "$(LMODDIR)"|' \
 	  -e 's|^  local so_dir = .*|  local so_dir = "$(CMODDIR)"|' -e '/^  local abi = /d' \
 	  -e '/^local function directory/,/^$$/d' -e '/^local function checkout/,/^$$/d' bin/kapture > $(OUT)/kapture
@@ -55,3 +59,16 @@ uninstall:
 	  for f in $(PAGES); do rm -f '$(DESTDIR)$(PREFIX)/share/'"$$f"; done; \
 	  rm -rf '$(DESTDIR)$(SANDBOXDIR)' '$(DESTDIR)$(TYPESDIR)'; \
 	  rmdir '$(DESTDIR)$(PREFIX)/share/kapture' 2>/dev/null || true; fi
+
+# For LuaRocks, which says where the headers are and where the files belong, but
+# not which Lua that is. Nothing is left in the checkout.
+ROCK_ABI = $(or $(if $(wildcard $(LUA_INCDIR)/luajit.h),luajit),$(shell \
+  echo $$(($$(echo LUA_VERSION_NUM | $(CC) -E -P -I'$(LUA_INCDIR)' -include lua.h - | \
+  tail -n 1))) | sed 's/50/5./'))
+ROCK = $(MAKE) --no-print-directory ABI='$(ROCK_ABI)' BUILD='$(BUILD)/rock'
+rock:
+	+@$(ROCK) default
+install-rock:
+	+@$(ROCK) install-modules
+	@rm -rf '$(BUILD)/rock'
+	@rmdir '$(BUILD)' 2>/dev/null || true
