@@ -15,6 +15,7 @@ check-peers:
 	  $(MAKE) --no-print-directory ABI=$$abi default probes $(BUILD)/$$abi/link || exit 1; done
 	@JOBS=4 spec/run $(PEERS_ABIS) spec/peers/wan.lua , spec/peers/apache.lua , \
 	  spec/peers/caddy.lua , spec/peers/haproxy.lua
+	@spec/run 5.4 spec/peers/slurm.lua
 
 # Debian's packages for developing with the two flavours exclude each other, but
 # their headers are the same: the library is all that differs.
