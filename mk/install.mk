@@ -6,7 +6,7 @@ LUA_FILES := $(patsubst lua/%,%,$(wildcard lua/kapture/*.lua \
 LUA_SUBDIRS := $(sort $(patsubst %/,%,$(dir $(LUA_FILES))))
 BINDIR = $(PREFIX)/bin
 # Where the project is at home. A placeholder: see CONTRIBUTING.md, "A release".
-URL ?= https://kapture.example.org
+URL ?= https://git.example.com/kapture
 # An ABI's own: the archive, and its kapture.pc and command, of which those of the
 # ABI that was installed last are in place. What is here says which ABIs are.
 ADIR  = $(LIBDIR)/kapture/$(ABI)

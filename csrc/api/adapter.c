@@ -2,7 +2,6 @@
 
 #include "lua/client.h"
 #include "lua/drive.h"
-#include "lua/object.h"
 
 #include <errno.h>
 #include <string.h>
