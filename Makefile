@@ -1,5 +1,5 @@
-# kapture for Lua. Needs GNU make, a C11 compiler, pkg-config, libcurl and one
-# Lua: `make deps` gets them.
+# kapture for Lua. Needs GNU make, a C11 compiler, pkg-config, libcurl and the
+# headers of one Lua: `make deps` gets them.
 #
 #   make demo              build it, fetch a ticket from the sandbox over HTTPS
 #   make test              build every ABI and run the specs under each
@@ -32,9 +32,13 @@
 #   make coverage          of csrc/, by lines and branches, by specs and fuzzers
 #   make format            csrc/ as .clang-format has it
 #   make doc               README, doc/ and the types as a website: build/doc
-#   make dist              build/kapture-<version>.tar.gz, of what is committed
-#   make deps              the system packages behind demo and test
+#   make dist              build/kapture-<version>.tar.gz, of the tag of that version
+#   make release           and the rockspec for it, once RELEASE_URL says where it
+#                          will be
+#   make deps              the system packages that a build needs (ABI: for which
+#                          Lua); the other targets get what they need themselves
 #   make clean
+#   make help              this list
 #
 # Flags in the open: CC CFLAGS CPPFLAGS LDFLAGS LUA_INCDIR LUA_PC CURL_PC
 # CURL_LIBS BUILD WERROR (-Werror: a warning fails). V=1 shows the commands.
@@ -54,11 +58,11 @@ INSTALL ?= install
 OS  := $(shell uname -s)
 OUT := $(BUILD)/$(ABI)
 
-.PHONY: default static all nvim probes hosts install uninstall clean deps demo \
+.PHONY: default static all nvim probes hosts install uninstall clean deps test-deps demo \
         sandbox gateway test test-build gnutls test-gnutls check-valgrind \
         check-asan check-gc check-tsan soak check-symbols check-nvim \
-        check-peers bench check-speed lint lint-house lint-format lint-cppcheck lint-tidy \
-        lint-lua lint-parse lint-shell format doc dist has-lua FORCE fuzz \
+        check-peers bench check-speed lint lint-deps lint-house lint-format lint-cppcheck lint-tidy \
+        lint-lua lint-parse lint-shell format doc dist release rock install-rock help has-lua FORCE fuzz \
         coverage check-platforms check-arm64
 
 default: $(OUT)/kapture.so ; @:
@@ -172,7 +176,7 @@ FLAGS = $(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(CURL_LIBS))
 $(OUT)/flags: FORCE
 	@test -n '$(LUA_INCDIR)$(LUA_PC)' || { echo "No headers of Lua $(ABI):" \
 	  "run 'make deps', or set LUA_INCDIR." >&2; exit 1; }
-	@$(PKG_CONFIG) --exists $(CURL_PC) || { echo "No $(CURL_PC):" \
+	@test -n '$(CURL_LIBS)' || { echo "No $(CURL_PC):" \
 	  "run 'make deps', or set CURL_PC." >&2; exit 1; }
 	@mkdir -p $(@D)
 	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
@@ -271,10 +275,15 @@ nvim:
 # --- Trying and testing -------------------------------------------------------
 
 deps:
+	@ABI=$(ABI) tools/deps build
+test-deps:
 	@tools/deps test
 
+help:
+	@awk '!/^#/ { exit } { sub(/^# ?/, ""); print }' $(firstword $(MAKEFILE_LIST))
+
 demo:
-	@tools/deps demo
+	@ABI=$(ABI) tools/deps demo
 	+@$(MAKE) --no-print-directory default
 	@LUA_CPATH='$(OUT)/?.so' sandbox/with $(LUA) examples/demo.lua
 
@@ -282,14 +291,15 @@ sandbox:
 	@tools/deps demo
 	@sandbox/run
 
-gateway: deps
+gateway:
+	@ABI=luajit tools/deps demo
 	+@$(MAKE) --no-print-directory ABI=luajit
 	@sandbox/with examples/openresty/run
 
 test: test-build
 	@spec/run
 
-test-build: deps
+test-build: test-deps
 	+$(call each_abi,default static probes hosts check-symbols)
 
 # --- Pages and releases -------------------------------------------------------
@@ -301,9 +311,10 @@ doc:
 	@echo $(BUILD)/doc/index.html
 
 dist:
-	@mkdir -p $(BUILD)
-	git archive --prefix=kapture-$(VERSION)/ -o $(BUILD)/kapture-$(VERSION).tar.gz HEAD
-	@echo $(BUILD)/kapture-$(VERSION).tar.gz
+	@BUILD='$(BUILD)' tools/release dist
+
+release: dist
+	@BUILD='$(BUILD)' tools/release rockspec '$(RELEASE_URL)'
 
 clean:
 	rm -rf $(BUILD) lua/kapture.so

@@ -11,7 +11,7 @@
 #ifndef KAPTURE_H
 #define KAPTURE_H
 
-#define KAPTURE_VERSION "0.1.0"
+#define KAPTURE_VERSION "1.0.0"
 
 #ifdef __cplusplus
 extern "C" {

@@ -3,7 +3,7 @@ PKG_NAME     = kapture
 PKG_VERSION  = $(shell sed -n 's/.*KAPTURE_VERSION "\(.*\)"/\1/p' csrc/kapture.h)
 LUA_HEADER   = csrc/kapture.h
 LUA_SOURCES  = $(filter-out $(LUA_LEFT_OUT),$(wildcard lua/kapture/*.lua \
-                 lua/kapture/*/*.lua lua/resty/*.lua))
+                 lua/kapture/*/*.lua lua/resty/*.lua lua/resty/*/*.lua))
 LUA_SOURCES_MANGLER = sed s?^lua/??
 LUA_TEST     = debian/tests/smoke.lua
 

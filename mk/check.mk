@@ -2,7 +2,7 @@
 # look into a running module. Speed, fuzzers, coverage.
 
 # The plugin alone, in a real Neovim; `make test` has it, too.
-check-nvim: deps
+check-nvim: test-deps
 	+$(Q)$(MAKE) --no-print-directory ABI=luajit default probes
 	@spec/run luajit spec/nvim_spec.lua
 
@@ -15,6 +15,7 @@ check-peers:
 	  $(MAKE) --no-print-directory ABI=$$abi default probes $(BUILD)/$$abi/link || exit 1; done
 	@JOBS=4 spec/run $(PEERS_ABIS) spec/peers/wan.lua , spec/peers/apache.lua , \
 	  spec/peers/caddy.lua , spec/peers/haproxy.lua
+	@spec/run 5.4 spec/peers/slurm.lua
 
 # Debian's packages for developing with the two flavours exclude each other, but
 # their headers are the same: the library is all that differs.
@@ -25,7 +26,7 @@ gnutls:
 	+$(Q)$(MAKE) --no-print-directory $(GNUTLS) default static
 
 GNUTLS_SPECS ?= $(wildcard spec/[a-n]*_spec.lua) , $(wildcard spec/[o-z]*_spec.lua)
-test-gnutls: deps
+test-gnutls: test-deps
 	+$(Q)$(MAKE) --no-print-directory ABI=luajit $(GNUTLS) default static probes hosts
 	@BUILD='$(GNUTLS_BUILD)' KAPTURE_HOSTS='$(GNUTLS_BUILD)/luajit' KAPTURE_TLS=GnuTLS \
 	  spec/run luajit $(GNUTLS_SPECS)
@@ -55,7 +56,7 @@ INSIDE   := $(filter-out $(STARTERS),$(wildcard spec/*_spec.lua))
 VALGRIND_SPECS ?= $(filter-out spec/hosts_spec.lua,$(INSIDE))
 # Two take half of the time: they run beside the others.
 VALGRIND_LONG := spec/decode_spec.lua spec/fields_spec.lua
-check-valgrind: deps
+check-valgrind: test-deps
 	+$(call each_abi,default probes hosts)
 	@WRAP='$(VALGRIND)' spec/run $(VALGRIND_ABIS) $(filter $(VALGRIND_LONG),$(VALGRIND_SPECS)) , \
 	  $(filter-out $(VALGRIND_LONG),$(VALGRIND_SPECS))
@@ -67,7 +68,7 @@ ASAN := BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer \
   LDFLAGS=-fsanitize=address,undefined
 ASAN_ABIS ?= $(filter-out $(if $(shell command -v lua5.5),,5.5),5.4 luajit 5.3 5.1 5.5)
 ASAN_SPECS ?= $(INSIDE)
-check-asan: deps
+check-asan: test-deps
 	+@for abi in $(ASAN_ABIS); do \
 	  $(MAKE) --no-print-directory ABI=$$abi $(ASAN) default probes hosts && \
 	  CC=gcc spec/sanitized libasan.so $(BUILD)/asan $$abi $(ASAN_SPECS) || exit 1; done
@@ -79,7 +80,7 @@ TSAN_LIB = $(shell gcc -print-file-name=libtsan.so.2)
 TSAN_ROUNDS ?= 3000
 TSAN_SPECS ?= $(patsubst %,spec/%_spec.lua,async luv cqueues socket_select fairness rate) , \
   $(patsubst %,spec/%_spec.lua,chaos stress tickets hook batch deadline isolate retry)
-check-tsan: deps
+check-tsan: test-deps
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes hosts BUILD=$(BUILD)/tsan $(TSAN)
 	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 spec/run --tags=threads 5.4 spec/hosts_spec.lua
 	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 EXIT_TOOL='env TSAN_OPTIONS=exitcode=66' EXIT_RUNS=10 \
@@ -102,7 +103,7 @@ GC_PACES ?= asan:5.4:generational asan:5.4:step asan:5.4:hook=2000 asan:luajit:s
   valgrind:5.4:step valgrind:5.4:hook=2000
 GC_SPECS ?= $(patsubst %,spec/%_spec.lua,async decode fields ids isolate partial \
   response result retry)
-check-gc: deps
+check-gc: test-deps
 	+@for pace in $(GC_PACES); do echo "$$pace"; IFS=:; set -- $$pace; unset IFS; \
 	  LEAKS=0 KAPTURE_GC=$$3 $(MAKE) --no-print-directory check-$$1 \
 	  ASAN_ABIS=$$2 ASAN_SPECS='$(GC_SPECS)' VALGRIND_ABIS=$$2 \
@@ -112,7 +113,7 @@ check-gc: deps
 # and a million ids in one process.
 SOAK_CALLS ?= 100000
 SOAK_IDS   ?= 1000000
-soak: deps
+soak: test-deps
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes
 	@KAPTURE_MIXED_SEEDS=50 KAPTURE_MIXED_IDS=5000 KAPTURE_CHAOS_ROUNDS=300 \
 	  KAPTURE_CLI_ROUNDS=1000 SPEC_TIMEOUT=3600 \
@@ -128,7 +129,7 @@ bench:
 	@bench/run
 
 # Instructions, counted: the same on every run, and under load.
-check-speed: deps
+check-speed: test-deps
 	@bench/decode/run --check
 	@bench/call/run --check
 
@@ -140,6 +141,7 @@ check-symbols: $(OUT)/kapture.so $(OUT)/libkapture.a
 
 TIME ?= 60
 fuzz:
+	@tools/deps lint
 	spec/fuzz/run $(TIME)
 
 # Lines and branches of csrc/ that the specs and the fuzzers run.

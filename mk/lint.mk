@@ -3,7 +3,12 @@
 C_FILES   = $(shell find csrc spec examples bench -name "*.[ch]")
 LUA_DIRS := $(wildcard lua library plugin sandbox spec examples bench bin tools rockspec)
 
-lint: lint-house lint-format lint-cppcheck lint-tidy lint-lua lint-parse lint-shell
+LINTS := lint-house lint-format lint-cppcheck lint-tidy lint-lua lint-parse lint-shell
+$(LINTS): lint-deps
+lint-deps:
+	@tools/deps lint
+
+lint: $(LINTS)
 
 # Layers, circles and names of csrc/.
 lint-house: $(OBJS)

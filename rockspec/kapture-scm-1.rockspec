@@ -2,7 +2,8 @@ rockspec_format = "3.0"
 package = "kapture"
 version = "scm-1"
 source = {
-    -- A checkout: `luarocks make rockspec/kapture-scm-1.rockspec` in it.
+    -- A checkout: `luarocks make rockspec/kapture-scm-1.rockspec` in it. That of
+    -- a release, with the url of its tarball, is made by `make release`.
     url = ".",
 }
 description = {
@@ -16,7 +17,7 @@ description = {
     labels = { "http", "curl", "crm", "api", "neovim", "openresty" },
 }
 dependencies = {
-    "lua >= 5.1, < 5.6",
+    "lua >= 5.1, < 5.6, ~= 5.2", -- those that are tested; LuaJIT counts as 5.1
     "argparse", -- for the command
 }
 external_dependencies = {
@@ -123,6 +124,21 @@ build = {
             incdirs = { "csrc", "$(CURL_INCDIR)" },
             libdirs = { "$(CURL_LIBDIR)" },
         },
+    -- By the Makefile, so that a rock is built as everything else is: hidden
+    -- symbols, no unloading, in a directory of its own. See mk/install.mk.
+    type = "make",
+    build_target = "rock",
+    build_variables = {
+        CFLAGS = "$(CFLAGS)",
+        LUA_INCDIR = "$(LUA_INCDIR)",
+        CURL_CFLAGS = "-I$(CURL_INCDIR)",
+        CURL_LIBS = "-L$(CURL_LIBDIR) -lcurl",
+    },
+    install_target = "install-rock",
+    install_variables = {
+        LUA_INCDIR = "$(LUA_INCDIR)",
+        CMODDIR = "$(LIBDIR)",
+        LMODDIR = "$(LUADIR)",
     },
     install = { bin = { "bin/kapture" } },
     copy_directories = { "sandbox" }, -- for `kapture sandbox`

@@ -8,7 +8,7 @@ local system = require "spec.support.system"
 local sandbox = require "spec.support.sandbox"
 
 describe("examples/openresty", function()
-    local child, dir
+    local child, dir, errors -- the kind that is to be logged as one
 
     local function start(base)
         dir = system.output "mktemp -d":match "%S+"
@@ -33,7 +33,8 @@ describe("examples/openresty", function()
         file:close()
         os.execute("rm -rf " .. dir)
         assert.is_nil(log:find(sandbox.token, 1, true))
-        assert.is_nil(log:find "%[error%]", log)
+        assert.are.equal(errors, log:match "%[error%][^\n]*: (%l+): ", log)
+        errors = nil
     end)
 
     local function get(path)
@@ -96,11 +97,73 @@ describe("examples/openresty", function()
             start(sandbox.url(fault))
             local answer, status, head = get("/tickets/" .. sandbox.id(1))
             assert.are.same(want, { status, answer.error.kind })
-            assert.are.equal(fault == "retry-after,after=100" and "100" or nil, head:match "Retry%-After: (%d+)")
+            local after = tonumber(head:match "Retry%-After: (%d+)" or nil)
+            if fault == "retry-after,after=100" then -- and a little more, so that not all come back at once
+                assert.is_true(after >= 100 and after <= 120, head)
+            else
+                assert.is_nil(after)
+            end
             child:close()
             child = nil
             os.execute("rm -rf " .. dir)
         end
         assert.is_nil(child)
+    end)
+
+    it("logs what only a person can mend as an error", function()
+        start(sandbox.url "expired")
+        errors = "auth"
+        get("/tickets/" .. sandbox.id(1))
+    end)
+
+    it("asks once for what many want at a time, and gives all of them the same failure", function()
+        local key = sandbox.key()
+        start(sandbox.url("delay,ms=700", { key = key }))
+        local function together(n, id)
+            return system.output(([[for i in $(seq %d); do curl -s -o /dev/null -w '%%{http_code} ' --max-time 10 \
+                --unix-socket %s/http.sock http://localhost/tickets/%s & done; wait]]):format(n, dir, id))
+        end
+        assert.are.equal(("200 "):rep(20), together(20, sandbox.id(1)))
+        assert.are.equal(1, #sandbox.requests(key))
+        child:close()
+        os.execute("rm -rf " .. dir)
+        key = sandbox.key()
+        start(sandbox.url("delay,ms=700", "status,code=403", { key = key }))
+        assert.are.equal(("502 "):rep(20), together(20, sandbox.id(1)))
+        assert.are.equal(1, #sandbox.requests(key))
+        get("/tickets/" .. sandbox.id(1)) -- and nobody else
+        assert.are.equal(2, #sandbox.requests(key))
+    end)
+
+    it("goes on for the others when the first of them goes away", function()
+        local key = sandbox.key()
+        start(sandbox.url("delay,ms=1000", { key = key }))
+        local status = system.output(([[
+            curl -s -o /dev/null --max-time 0.4 --unix-socket %s/http.sock http://localhost/tickets/1 &
+            sleep 0.2
+            curl -s -o /dev/null -w '%%{http_code}' --max-time 10 --unix-socket %s/http.sock http://localhost/tickets/1
+            wait]]):format(dir, dir))
+        assert.are.equal("200", status)
+        assert.are.equal(2, #sandbox.requests(key))
+    end)
+
+    it("answers GET and HEAD, and counts", function()
+        start(sandbox.https)
+        local function status(words)
+            return system.output(("curl -s -o /dev/null -w '%%{http_code}' --unix-socket %s/http.sock %s"):format(
+                dir, words))
+        end
+        local url = "http://localhost/tickets/" .. sandbox.id(1)
+        assert.are.equal("200", status("-I " .. url))
+        assert.are.equal("405", status("-d x " .. url))
+        assert.are.equal("405", status("-X DELETE http://localhost/tickets?ids=1"))
+        assert.are.equal("200", status(url))
+        local text = system.output("curl -s --unix-socket " .. dir .. "/http.sock http://localhost/metrics")
+        for _, line in ipairs {
+            "requests_total 4", "calls_total 1", "cache_hits_total 1", "cache_misses_total 1",
+            'failures_total{kind="method"} 2',
+        } do
+            assert.is_truthy(text:find("kapture_gateway_" .. line .. "\n", 1, true), text)
+        end
     end)
 end)

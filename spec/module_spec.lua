@@ -24,6 +24,28 @@ describe("the module", function()
         assert.are.equal("_VERSION array_mt get_ticket new null tickets version", table.concat(names, " "))
     end)
 
+    it("gives its objects the documented methods, and keeps what its adapters need to itself", function()
+        local client = kapture.new()
+        local request, iterator = client:submit {}, client:tickets {}
+        for object, names in pairs {
+            [client] = "close dirty events fd get_ticket getfd pollfd step submit tickets timeout",
+            [request] = "cancel done result wait",
+            [iterator] = "close",
+        } do
+            local list = {}
+            for name in pairs(debug.getmetatable(object).__index) do list[#list + 1] = name end
+            table.sort(list)
+            assert.are.equal(names, table.concat(list, " "))
+        end
+        -- these take nothing but what they are for
+        local adapter = require "kapture.adapter"
+        for name in pairs(debug.getregistry()["kapture.adapter"]) do
+            assert.is_false((pcall(adapter[name], io.stdout)), name)
+            assert.is_false((pcall(adapter[name])), name)
+        end
+        client:close()
+    end)
+
     it("is the C module itself", function()
         local output = ask.child [[
             local path = assert(package.searchpath and package.searchpath("kapture", package.cpath) or "x.so")

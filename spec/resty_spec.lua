@@ -227,6 +227,8 @@ describe("resty.kapture", function()
                 say_why(function() client:tickets(true) end),
                 say_why(function() kapture.new { timout = 1 } end),
                 say_why(function() client:get_ticket({}, { timeout = -1 }) end),
+                say_why(function() kapture.get_ticket("1", { concurrency = 0 }) end),
+                say_why(function() for _ in kapture.tickets("1", { rate = -1 }) do end end),
             }
         ]]))
         local why = get "/"
@@ -235,9 +237,11 @@ describe("resty.kapture", function()
             "bad argument #1 to 'tickets' (",
             "bad argument #1 to 'new' (unknown option 'timout'",
             "bad argument #2 to 'get_ticket' (",
+            "bad argument #2 to 'get_ticket' (option 'concurrency'",
+            "bad argument #2 to 'tickets' (option 'rate'",
         } do
             assert.is_truthy(why[i]:find(words, 1, true), why[i])
-            assert.is_nil(why[i]:find("resty/kapture.lua", 1, true), why[i])
+            assert.is_nil(why[i]:find("resty/kapture", 1, true), why[i])
         end
         stop()
     end)

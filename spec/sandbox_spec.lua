@@ -29,6 +29,14 @@ local function ids_of(body)
 end
 
 describe("sandbox: the service #once", function()
+    it("shows other users its certificate, and nothing else #once", function()
+        local dir = sandbox.ca:match "^(.*)/ca/ca%.pem$"
+        local pipe = io.popen("find '" .. dir .. "' -type f -perm /077; stat -c %a '" .. dir .. "'")
+        local text = pipe:read "*a"
+        pipe:close()
+        assert.are.equal(sandbox.ca .. "\n711\n", text)
+    end)
+
     it("gives the vendor's sample, its keys in their order", function()
         local r = curl.post(sandbox.https, "713516551148")
         assert.equal(200, r.status)

@@ -1,7 +1,6 @@
 #include "api/client.h"
 
 #include "api/iterator.h"
-#include "api/socket.h"
 #include "base/clock.h"
 #include "lua/client.h"
 #include "lua/drive.h"
@@ -202,5 +201,4 @@ void kapL_client_register(lua_State *L)
         {NULL, NULL},
     };
     kapL_object_register(L, KAP_CLIENT_TYPE, methods, meta);
-    kapL_socket_register(L);
 }

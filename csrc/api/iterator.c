@@ -1,5 +1,6 @@
 #include "api/iterator.h"
 
+#include "api/adapter.h"
 #include "base/clock.h"
 #include "lua/client.h"
 #include "lua/drive.h"
@@ -399,9 +400,12 @@ void kapL_iterator_register(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"close", iterator_close},
-        {"_pending", iterator_pending},
-        {"_advance", iterator_advance},
-        {"_shut", iterator_shut},
+        {NULL, NULL},
+    };
+    static const luaL_Reg private_functions[] = {
+        {"pending", iterator_pending},
+        {"advance", iterator_advance},
+        {"shut_iterator", iterator_shut},
         {NULL, NULL},
     };
     static const luaL_Reg meta[] = {
@@ -412,4 +416,5 @@ void kapL_iterator_register(lua_State *L)
         {NULL, NULL},
     };
     kapL_object_register(L, ITERATOR_TYPE, methods, meta);
+    kapL_adapter_add(L, private_functions);
 }

@@ -1,4 +1,5 @@
 /* luaopen_kapture: the module's table. A list of steps, nothing else. */
+#include "api/adapter.h"
 #include "api/client.h"
 #include "api/command.h"
 #include "api/iterator.h"
@@ -173,6 +174,7 @@ int luaopen_kapture(lua_State *L)
         return luaL_error(L, "kapture: libcurl can't be initialised: %s",
                           curl_easy_strerror(curl_ready));
     kapL_error_register(L);
+    kapL_adapter_register(L);
     kapL_client_register(L);
     kapL_request_register(L);
     kapL_iterator_register(L);

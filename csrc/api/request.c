@@ -1,5 +1,6 @@
 #include "api/request.h"
 
+#include "api/adapter.h"
 #include "base/clock.h"
 #include "lua/client.h"
 #include "lua/drive.h"
@@ -46,8 +47,7 @@ static void unreport(lua_State *L, kap_request *r, int client)
     lua_pop(L, 1);
 }
 
-/* As result, and what is done is emptied: for this module's Lua files, which drop
- * it. */
+/* For adapters, which drop what they have taken. */
 static int request_take(lua_State *L)
 {
     bool done = check(L)->call.done;
@@ -129,12 +129,13 @@ static int request_tostring(lua_State *L)
 void kapL_request_register(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"done", request_done},
-        {"result", request_result},
-        {"wait", request_wait},
-        {"cancel", request_cancel},
-        {"_shut", request_shut},
-        {"_take", request_take},
+        {"done", request_done}, {"result", request_result},
+        {"wait", request_wait}, {"cancel", request_cancel},
+        {NULL, NULL},
+    };
+    static const luaL_Reg private_functions[] = {
+        {"take", request_take},
+        {"shut_request", request_shut},
         {NULL, NULL},
     };
     static const luaL_Reg meta[] = {
@@ -143,4 +144,5 @@ void kapL_request_register(lua_State *L)
         {NULL, NULL},
     };
     kapL_object_register(L, KAP_REQUEST_TYPE, methods, meta);
+    kapL_adapter_add(L, private_functions);
 }

@@ -9,8 +9,5 @@
  * getmetatable sees of it is its name. */
 void kapL_object_register(lua_State *L, const char *type,
                           const luaL_Reg *methods, const luaL_Reg *meta);
-/* Adds methods to a type that has been registered. */
-void kapL_object_methods(lua_State *L, const char *type,
-                         const luaL_Reg *methods);
 
 #endif

@@ -13,6 +13,7 @@
 --- The client is pollable by cqueues' own convention (`pollfd`, `events`,
 --- `timeout`), as the plain client of `require "kapture"` is.
 
+local adapter = require "kapture.adapter"
 local cqueues = require "cqueues"
 local condition = require "cqueues.condition"
 local kapture = require "kapture"
@@ -90,9 +91,7 @@ end
 ---@return kapture.Error|nil err
 function Client:get_ticket(ids, opts)
     local ok, request = pcall(self.inner.submit, self.inner, ids, opts)
-    if not ok then
-        error((tostring(request):gsub("'submit'", "'get_ticket'")), 2)
-    end
+    if not ok then adapter.raise(request, "get_ticket", 2) end
     local controller = cqueues.running()
     if not controller then
         request:wait()
@@ -103,7 +102,7 @@ function Client:get_ticket(ids, opts)
         if waiter.failure then error(waiter.failure, 0) end
     end
     request:wait(0) -- which keeps step from reporting it
-    return request:_take()
+    return adapter.take(request)
 end
 
 --- Ends everything with kind `closed`; whoever waits goes on at once.
@@ -123,7 +122,7 @@ function Client:timeout() return self.inner:timeout() end
 ---@return kapture.cqueues.Client
 function M.new(opts)
     local ok, inner = pcall(kapture.new, opts)
-    if not ok then error(inner, 2) end
+    if not ok then adapter.raise(inner, "new", 2) end
     return setmetatable({
         inner = inner,
         waiting = {},

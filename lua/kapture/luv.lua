@@ -11,6 +11,7 @@
 --- engine's business, and a large response is decoded a few milliseconds at a
 --- time. The loop is kept alive while calls are pending, and only then.
 
+local adapter = require "kapture.adapter"
 local kapture = require "kapture"
 
 local M = {}
@@ -53,7 +54,7 @@ end
 --- Hands a result over. What a callback raises is raised again from a round of
 --- its own: the loop's error handling sees it, and the other callbacks come.
 function Client:deliver(callback, request)
-    local ok, e = xpcall(function() callback(request:_take()) end, traced)
+    local ok, e = xpcall(function() callback(adapter.take(request)) end, traced)
     if not ok then
         self.defer(function() error(e, 0) end)
     end
@@ -136,9 +137,7 @@ function Client:get_ticket(ids, opts, callback)
             callback == nil and "no value" or type(callback)), 2)
     end
     local ok, request = pcall(self.inner.submit, self.inner, ids, opts)
-    if not ok then
-        error((tostring(request):gsub("'submit'", "'get_ticket'")), 2)
-    end
+    if not ok then adapter.raise(request, "get_ticket", 2) end
     self.callbacks[request] = callback
     self.pending = self.pending + 1
     if not self:watch() then
@@ -170,7 +169,7 @@ function M.new_for(opts, defer)
     local vim = rawget(_G, "vim")
     local uv = vim and (vim.uv or vim.loop) or require "luv"
     local ok, inner = pcall(kapture.new, opts)
-    if not ok then error(inner, 3) end
+    if not ok then adapter.raise(inner, "new", 3) end
     return setmetatable({
         inner = inner,
         uv = uv,

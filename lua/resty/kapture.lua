@@ -4,18 +4,20 @@
 --   local kapture = require("resty.kapture").new { subdomain = "acme" }
 --   local tickets, message, err = kapture:get_ticket(ngx.var.arg_id)
 --
--- The C module's engine does DNS, TLS and HTTP on a thread of its own and tells
--- a unix socket when something has arrived. Here, one light thread a client
--- (the pump, in a timer) reads that socket through a cosocket, lets the module
--- decode, and posts the semaphores of those whose calls have ended.
---
--- Clients with the same options share one C client in each worker. It is made
--- at the first call, so nothing is started before nginx forks.
+-- Beside this file, in kapture/: client.lua and iterator.lua have the calls,
+-- begin.lua what comes before one, pump.lua how they wait, and shared.lua the C
+-- clients that those with the same options share.
+local adapter = require "kapture.adapter"
+local client = require "resty.kapture.client"
 local core = require "kapture"
+<<<<<<< HEAD
 local semaphore = require "ngx.semaphore"
 
 local get_phase, now, exiting = ngx.get_phase, ngx.now, ngx.worker.exiting
 local type, pairs, ipairs, pcall, tostring, setmetatable = type, pairs, ipairs, pcall, tostring, setmetatable
+=======
+local pump = require "resty.kapture.pump"
+>>>>>>> e490ff6 (adapters: keep their own functions off the public objects)
 
 ---@class resty.kapture
 local M = {
@@ -23,6 +25,7 @@ local M = {
     version = core.version,
     null = core.null,
     array_mt = core.array_mt,
+    new = client.new,
     --- Seconds that calls of requests may still take once the worker has been
     --- told to exit. Calls of timers end at once.
     drain = 10,
@@ -30,6 +33,7 @@ local M = {
     --- starts another. Connections are kept.
     idle = 10,
 }
+<<<<<<< HEAD
 
 -- How many option sets a worker keeps connections for when nobody holds a
 -- client of theirs; as the C module does.
@@ -449,6 +453,9 @@ function M.new(opts)
     serialize(options, key)
     return setmetatable({ key = table.concat(key), options = options, own = own }, Client)
 end
+=======
+pump.settings = M
+>>>>>>> e490ff6 (adapters: keep their own functions off the public objects)
 
 local default = M.new()
 
@@ -458,7 +465,7 @@ local function client_for(opts, name)
     if type(opts) ~= "table" or opts.concurrency == nil and opts.rate == nil then return default, opts end
     local limits = { concurrency = opts.concurrency, rate = opts.rate }
     local ok, why = pcall(core.new, limits)
-    if not ok then rethrow((why:gsub("argument #1", "argument #2", 1)), name) end
+    if not ok then adapter.raise(why, name, 3, 2) end
     local rest = {}
     for option, value in pairs(opts) do
         if limits[option] == nil then rest[option] = value end
@@ -473,8 +480,8 @@ end
 ---@return kapture.Info|string info_or_message
 ---@return kapture.Error? err
 function M.get_ticket(ids, opts)
-    local client, rest = client_for(opts, "get_ticket")
-    return client:get_ticket(ids, rest)
+    local c, rest = client_for(opts, "get_ticket")
+    return c:get_ticket(ids, rest)
 end
 
 --- `tickets` of a client without options of its own but the limits given.
@@ -482,8 +489,8 @@ end
 ---@param opts? kapture.Options
 ---@return fun(): string?, kapture.Ticket?, kapture.Error?
 function M.tickets(ids, opts)
-    local client, rest = client_for(opts, "tickets")
-    return client:tickets(ids, rest)
+    local c, rest = client_for(opts, "tickets")
+    return c:tickets(ids, rest)
 end
 
 return M

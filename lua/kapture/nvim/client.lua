@@ -1,6 +1,7 @@
 --- The client of kapture.nvim: that of kapture.luv, with everything the caller
 --- gave called on the main loop, and tickets as Neovim's own functions take them.
 
+local adapter = require "kapture.adapter"
 local slices = require "kapture.nvim.slices"
 
 local M = {}
@@ -47,7 +48,7 @@ end
 
 local function start(self, level, ids, opts, arrived)
     local ok, handle = pcall(self.inner.get_ticket, self.inner, ids, opts, arrived)
-    if not ok then error((tostring(handle):gsub("^.-(bad argument)", "%1")), level + 1) end
+    if not ok then adapter.raise(handle, "get_ticket", level + 1) end
     return handle
 end
 
@@ -55,7 +56,7 @@ end
 -- on the main loop. A mistake in its arguments is raised here all the same.
 local function start_later(self, level, ids, opts, arrived)
     local ok, why = pcall(self.checker.submit, self.checker, ids, opts)
-    if not ok then error((tostring(why):gsub("'submit'", "'get_ticket'")), level + 1) end
+    if not ok then adapter.raise(why, "get_ticket", level + 1) end
     if type(ids) == "table" then ids = vim.list_extend({}, ids) end
     local handle, cancelled
     vim.schedule(function()
@@ -102,7 +103,7 @@ function Client:close() self.inner:close() end
 ---@return kapture.nvim.Client
 function M.new(opts, level)
     local ok, inner = pcall(require("kapture.luv").new_for, options_for(opts), vim.schedule)
-    if not ok then error((tostring(inner):gsub("^.-(bad argument)", "%1")), level + 1) end
+    if not ok then adapter.raise(inner, "new", level + 1) end
     local checker = require("kapture").new()
     checker:close()
     return setmetatable({ inner = inner, checker = checker }, Client)

@@ -1,13 +1,14 @@
-#include "api/socket.h"
+#include "api/adapter.h"
 
 #include "lua/client.h"
 #include "lua/drive.h"
-#include "lua/object.h"
 
 #include <errno.h>
 #include <string.h>
 
-static int socket_listen(lua_State *L)
+#define ADAPTER_TABLE "kapture.adapter"
+
+static int adapter_listen(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     kap_engine *e = kapL_client_engine(L, c);
@@ -27,7 +28,7 @@ static int socket_listen(lua_State *L)
     return 1;
 }
 
-static int socket_accept(lua_State *L)
+static int adapter_accept(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     kap_client_check_fork(c);
@@ -38,7 +39,7 @@ static int socket_accept(lua_State *L)
     return 1;
 }
 
-static int socket_hang_up(lua_State *L)
+static int adapter_hang_up(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     kap_client_check_fork(c);
@@ -47,13 +48,22 @@ static int socket_hang_up(lua_State *L)
     return 0;
 }
 
-void kapL_socket_register(lua_State *L)
+void kapL_adapter_add(lua_State *L, const luaL_Reg *functions)
 {
-    static const luaL_Reg methods[] = {
-        {"_listen", socket_listen},
-        {"_accept", socket_accept},
-        {"_hang_up", socket_hang_up},
+    lua_getfield(L, LUA_REGISTRYINDEX, ADAPTER_TABLE);
+    kapL_setfuncs(L, functions, 0);
+    lua_pop(L, 1);
+}
+
+void kapL_adapter_register(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"listen", adapter_listen},
+        {"accept", adapter_accept},
+        {"hang_up", adapter_hang_up},
         {NULL, NULL},
     };
-    kapL_object_methods(L, KAP_CLIENT_TYPE, methods);
+    lua_createtable(L, 0, 8);
+    lua_setfield(L, LUA_REGISTRYINDEX, ADAPTER_TABLE);
+    kapL_adapter_add(L, functions);
 }
