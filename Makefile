@@ -285,6 +285,7 @@ help:
 demo:
 	@ABI=$(ABI) tools/deps demo
 	+@$(MAKE) --no-print-directory default
+	@echo 'The title of ticket 713516551148, by examples/demo.lua, from a stand-in for the service:'
 	@LUA_CPATH='$(OUT)/?.so' sandbox/with $(LUA) examples/demo.lua
 
 sandbox:

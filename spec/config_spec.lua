@@ -235,7 +235,7 @@ describe("the environment", function()
 
     it("is read at each call", function()
         local output = ask.child(([[
-            local setenv = require("posix.stdlib").setenv
+            local setenv = require("kapture_host").set
             local kapture = require "kapture"
             local client = kapture.new { ca_file = %q, retries = 0 }
             local function try()

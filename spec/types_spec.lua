@@ -47,6 +47,31 @@ local function methods_of(object)
   return set
 end
 
+describe("doc/reference.md #once", function()
+  local page = read "doc/reference.md"
+
+  local function speaks_of(form, set)
+    for name in pairs(set) do
+      assert.is_truthy(page:find(form:format(name), 1, true), form:format(name))
+    end
+  end
+
+  it("speaks of all that there is", function()
+    local client = kapture.new { base_url = "http://127.0.0.1:9", token = "none", proxy = "" }
+    speaks_of("kapture.%s", kapture)
+    speaks_of("`%s`", kapture.version())
+    speaks_of("client:%s(", methods_of(client))
+    speaks_of("request:%s(", methods_of(client:submit "no id"))
+    speaks_of("iterator:%s(", methods_of(client:tickets "no id"))
+    client:close()
+    for _, class in ipairs { "Info", "Error", "Failed", "Event", "Options" } do
+      speaks_of("`%s`", fields_of("kapture." .. class))
+    end
+    local ticket = require "kapture.ticket"
+    speaks_of("%s(", ticket)
+  end)
+end)
+
 describe("the types of #once", function()
   it("the module", function()
     local functions, others = {}, {}

@@ -85,6 +85,13 @@ static int host_unset(lua_State *L)
     return 0;
 }
 
+/* set(name, value): puts it there. */
+static int host_set(lua_State *L)
+{
+    setenv(luaL_checkstring(L, 1), luaL_checkstring(L, 2), 1);
+    return 0;
+}
+
 /* netns(path): this thread, and all that it starts, is in that network namespace
  * from now on; nil and why, where it may not. */
 static int host_netns(lua_State *L)
@@ -157,9 +164,9 @@ __attribute__((visibility("default"))) int luaopen_kapture_host(lua_State *L)
         {"poll", host_poll},       {"now", host_now},     {"work", host_work},
         {"queued", host_queued},   {"sleep", host_sleep}, {"pid", host_pid},
         {"signals", host_signals}, {"unset", host_unset}, {"netns", host_netns},
-        {"files", host_files},
+        {"files", host_files},     {"set", host_set},
     };
-    lua_createtable(L, 0, 10);
+    lua_createtable(L, 0, 11);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         lua_pushcfunction(L, functions[i].func);
         lua_setfield(L, -2, functions[i].name);

@@ -21,8 +21,8 @@ local advice = {
 
 -- What each TLS library says of it in words of its own, and what that asks for.
 local tls_advice = {
-  { { "client's certificate", "certificate required", "alert bad certificate", "alert unknown ca",
-      "alert handshake failure" },
+  { { "client's certificate", "certificate required", "certificate is required", "alert bad certificate",
+      "alert unknown ca", "alert handshake failure" },
     "the server wants a client's certificate that it knows: set cert and key" },
   { { "host name", "hostname", "subject name" },
     "the certificate is for another host: check the spelling of %s; or a proxy, or DNS, leads elsewhere" },
@@ -35,6 +35,7 @@ local tls_advice = {
   { { "self-signed", "self signed", "issuer", "unknown ca", "not trusted" },
     "this machine does not know the authority of the certificate: if it is your organisation's own, give its file as "
       .. "ca_file ($KAPTURE_CA_FILE)" },
+  { { "fatal alert" }, "the server ended it without a reason: it may want a client's certificate: set cert and key" },
 }
 
 local function advice_on_tls(message, name)
