@@ -488,7 +488,8 @@ static int in_finalizer(void)
              "end\n"
              "trap()\n"
              "local client = kapture.new(options { batch_size = 1 })\n"
-             "while true do client:get_ticket(ids(calls)) end\n",
+             "while true do client:get_ticket(ids(20)) collectgarbage('step', "
+             "100) end\n",
              "");
     return 1;
 }
@@ -588,13 +589,14 @@ static int in_handler(void)
 {
     struct sigaction action = {.sa_handler = exit_here};
     HOST_CHECK(sigaction(SIGTERM, &action, NULL) == 0);
-    lua_State *L = busy_state();
+    lua_State *L = state();
+    host_run(L, "client = flood(10) work(client)", "");
     host_run(L,
              "while client:step(1) > 0 do end\n"
              "other = kapture.new(options())\n"
              "assert(other:get_ticket '713000000001')",
              "");
-    host_run(L, "client = flood() client:step()", "");
+    host_run(L, "client = flood(10) client:step()", "");
     while (__atomic_load_n(&at_connect, __ATOMIC_SEQ_CST) != NULL)
         nap(0.001);
     __atomic_store_n(&at_connect, raise_here, __ATOMIC_SEQ_CST);
