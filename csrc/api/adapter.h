@@ -23,7 +23,7 @@
 #ifndef KAP_API_ADAPTER_H
 #define KAP_API_ADAPTER_H
 
-#include "lua/compat.h"
+#include "compat.h"
 
 /* Creates the table, with what concerns clients; once a lua_State, and first. */
 void kapL_adapter_register(lua_State *L);
