@@ -37,8 +37,8 @@ install: install-modules static
 	  -e 's|@CURL_LIBS@|$(CURL_LIBS)|' -e 's|@CURL_PC@|$(CURL_PC)|' kapture.pc.in > $(OUT)/kapture.pc
 	$(INSTALL) -m 644 $(OUT)/kapture.pc '$(DESTDIR)$(ADIR)/kapture.pc'
 	$(INSTALL) -m 644 $(OUT)/kapture.pc '$(DESTDIR)$(PCDIR)/kapture.pc'
-	sed -e '1s|.*|#!/usr/bin/env $(LUA)|' -e 's|^  local lua_dir = .*|  local lua_dir = "$(LMODDIR)"|' \
-	  -e 's|^  local so_dir = .*|  local so_dir = "$(CMODDIR)"|' -e '/^  local abi = /d' \
+	sed -e '1s|.*|#!/usr/bin/env $(LUA)|' -e 's|^ *local lua_dir = .*|    local lua_dir = "$(LMODDIR)"|' \
+	  -e 's|^ *local so_dir = .*|    local so_dir = "$(CMODDIR)"|' -e '/^ *local abi = /d' \
 	  -e '/^local function directory/,/^$$/d' -e '/^local function checkout/,/^$$/d' bin/kapture > $(OUT)/kapture
 	$(INSTALL) -m 755 $(OUT)/kapture '$(DESTDIR)$(ADIR)/kapture'
 	$(INSTALL) -m 755 $(OUT)/kapture '$(DESTDIR)$(BINDIR)/kapture'

@@ -3,32 +3,32 @@
 local system = require "spec.support.system"
 
 local function output(command)
-  return system.output(command .. " 2>&1")
+    return system.output(command .. " 2>&1")
 end
 
 local function script(text)
-  local path = os.tmpname()
-  system.write(path, text)
-  return path
+    local path = os.tmpname()
+    system.write(path, text)
+    return path
 end
 
 -- Words of output, one a line, sorted.
 local function words(text)
-  local list = {}
-  for word in text:gmatch "%S+" do
-    list[#list + 1] = word
-  end
-  table.sort(list)
-  return list
+    local list = {}
+    for word in text:gmatch "%S+" do
+        list[#list + 1] = word
+    end
+    table.sort(list)
+    return list
 end
 
 local function has(list, wanted)
-  for _, word in ipairs(list) do
-    if word == wanted then
-      return true
+    for _, word in ipairs(list) do
+        if word == wanted then
+            return true
+        end
     end
-  end
-  return false
+    return false
 end
 
 -- Shells write to their home.
@@ -39,7 +39,7 @@ teardown(function() os.execute("rm -rf " .. home) end)
 local shells = {}
 
 function shells.bash(line)
-  local path = script(([[
+    local path = script(([[
 source completion/kapture.bash
 line='%s'
 read -ra COMP_WORDS <<<"${line//=/ = }" # COMP_WORDBREAKS has the sign
@@ -48,24 +48,24 @@ COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 _kapture
 printf '%%s\n' "${COMPREPLY[@]}"
 ]]):format(line, line))
-  local text = output("bash " .. path)
-  os.remove(path)
-  return words(text)
+    local text = output("bash " .. path)
+    os.remove(path)
+    return words(text)
 end
 
 function shells.fish(line)
-  local path = script(([[
+    local path = script(([[
 source completion/kapture.fish
 complete -C '%s' | string split -f 1 \t
 ]]):format(line))
-  local text = output("HOME=" .. home .. " XDG_DATA_HOME=" .. home .. " fish --no-config " .. path)
-  os.remove(path)
-  return words(text)
+    local text = output("HOME=" .. home .. " XDG_DATA_HOME=" .. home .. " fish --no-config " .. path)
+    os.remove(path)
+    return words(text)
 end
 
 -- A zsh of its own, whose Tab key is pressed; what is then added is printed.
 function shells.zsh(line)
-  local path = script(([[
+    local path = script(([[
 zmodload zsh/zpty
 zpty -b shell 'TERM=dumb PS1= zsh -f -i'
 zpty -w shell 'fpath=(%s/completion $fpath); autoload -Uz compinit; compinit -u -D; LISTMAX=10000; unsetopt beep'
@@ -85,64 +85,64 @@ for try in {1..200}; do # until it has said something, and then nothing more
 done
 zpty -d shell
 ]]):format(output("pwd"):gsub("\n", ""), line))
-  local text = output("HOME=" .. home .. " zsh -f " .. path)
-  os.remove(path)
-  local list = {}
-  for word in text:gmatch "<([^<>\r\n]+)>" do
-    list[#list + 1] = word
-  end
-  return list, text
+    local text = output("HOME=" .. home .. " zsh -f " .. path)
+    os.remove(path)
+    local list = {}
+    for word in text:gmatch "<([^<>\r\n]+)>" do
+        list[#list + 1] = word
+    end
+    return list, text
 end
 
 describe("the command's #once", function()
-  for _, name in ipairs { "bash", "zsh", "fish" } do
-    it(name .. " completion", function()
-      local complete = shells[name]
-      local list, all = complete "kapture "
-      assert.is_true(has(list, "get") and has(list, "doctor") and has(list, "sandbox"), all)
-      list, all = complete "kapture get -o "
-      assert.is_true(has(list, "ndjson") and has(list, "csv"), all)
-      list, all = complete "kapture get --b"
-      assert.is_true(has(list, "--batch-size") and has(list, "--backoff") and has(list, "--base-url"), all)
-      assert.is_false(has(list, "--token"), all)
-      list, all = complete "kapture doctor --ca-file READM"
-      assert.is_true(has(list, "README.md"), all)
-      list, all = complete "kapture get --from=READM"
-      assert.is_true(has(list, "README.md") or has(list, "--from=README.md"), all)
-      list, all = complete "kapture get --output="
-      assert.is_true(has(list, "ndjson") or has(list, "--output=ndjson"), all)
+    for _, name in ipairs { "bash", "zsh", "fish" } do
+        it(name .. " completion", function()
+            local complete = shells[name]
+            local list, all = complete "kapture "
+            assert.is_true(has(list, "get") and has(list, "doctor") and has(list, "sandbox"), all)
+            list, all = complete "kapture get -o "
+            assert.is_true(has(list, "ndjson") and has(list, "csv"), all)
+            list, all = complete "kapture get --b"
+            assert.is_true(has(list, "--batch-size") and has(list, "--backoff") and has(list, "--base-url"), all)
+            assert.is_false(has(list, "--token"), all)
+            list, all = complete "kapture doctor --ca-file READM"
+            assert.is_true(has(list, "README.md"), all)
+            list, all = complete "kapture get --from=READM"
+            assert.is_true(has(list, "README.md") or has(list, "--from=README.md"), all)
+            list, all = complete "kapture get --output="
+            assert.is_true(has(list, "ndjson") or has(list, "--output=ndjson"), all)
+        end)
+    end
+
+    it("completions and manual are made from its options", function()
+        assert.equal("", output "lua5.4 tools/pages.lua --check")
+        local kinds = require("kapture.cli.options").connection
+        local known = {}
+        for _, o in ipairs(kinds) do
+            known[o.name] = true
+        end
+        -- what a command line has no use for
+        known.headers, known.body, known.fields, known.partial, known.hook = true, true, true, true, true
+        local file = assert(io.open "csrc/lua/options.c")
+        for option in file:read("*a"):gmatch '\n    {"([%w_]+)", %u+, ' do
+            assert.is_true(known[option], option)
+        end
+        file:close()
+        -- the defaults that help and manual name
+        local settings = system.read "csrc/config/settings.c"
+        local n = 0
+        for _, o in ipairs(kinds) do
+            if o.type == "number" and tonumber(o.default) then
+                assert.truthy(settings:find(("s->%s = %s;"):format(o.name, o.default), 1, true), o.name)
+                n = n + 1
+            end
+        end
+        assert.equal(8, n)
+        assert.truthy(settings:find("s->max_response_bytes = (size_t)64 << 20;", 1, true))
     end)
-  end
 
-  it("completions and manual are made from its options", function()
-    assert.equal("", output "lua5.4 tools/pages.lua --check")
-    local kinds = require("kapture.cli.options").connection
-    local known = {}
-    for _, o in ipairs(kinds) do
-      known[o.name] = true
-    end
-    -- what a command line has no use for
-    known.headers, known.body, known.fields, known.partial, known.hook = true, true, true, true, true
-    local file = assert(io.open "csrc/lua/options.c")
-    for option in file:read("*a"):gmatch '\n    {"([%w_]+)", %u+, ' do
-      assert.is_true(known[option], option)
-    end
-    file:close()
-    -- the defaults that help and manual name
-    local settings = system.read "csrc/config/settings.c"
-    local n = 0
-    for _, o in ipairs(kinds) do
-      if o.type == "number" and tonumber(o.default) then
-        assert.truthy(settings:find(("s->%s = %s;"):format(o.name, o.default), 1, true), o.name)
-        n = n + 1
-      end
-    end
-    assert.equal(8, n)
-    assert.truthy(settings:find("s->max_response_bytes = (size_t)64 << 20;", 1, true))
-  end)
-
-  it("manual is right by groff's measure", function()
-    assert.equal("", output "man -l --warnings doc/kapture.1 2>&1 >/dev/null")
-    assert.truthy(output("man -l doc/kapture.1 | cat"):find("kapture get -f retry.txt --failed still.txt", 1, true))
-  end)
+    it("manual is right by groff's measure", function()
+        assert.equal("", output "man -l --warnings doc/kapture.1 2>&1 >/dev/null")
+        assert.truthy(output("man -l doc/kapture.1 | cat"):find("kapture get -f retry.txt --failed still.txt", 1, true))
+    end)
 end)

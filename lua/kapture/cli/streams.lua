@@ -7,7 +7,7 @@ local M = {}
 local EBADF = 9
 
 local function is_closed(stream)
-  return select(3, stream:seek "cur") == EBADF
+    return select(3, stream:seek "cur") == EBADF
 end
 
 -- It keeps number 0 taken. Reading what is open for writing only fails, as it
@@ -17,14 +17,14 @@ local placeholder
 --- What is closed and can't do without; nil where all is well.
 ---@return string|nil
 function M.closed()
-  if is_closed(io.stdin) then
-    placeholder = placeholder or io.open("/dev/null", "a")
-  end
-  if is_closed(io.stdout) then
-    return "standard output"
-  elseif is_closed(io.stderr) then
-    return "standard error"
-  end
+    if is_closed(io.stdin) then
+        placeholder = placeholder or io.open("/dev/null", "a")
+    end
+    if is_closed(io.stdout) then
+        return "standard output"
+    elseif is_closed(io.stderr) then
+        return "standard error"
+    end
 end
 
 return M

@@ -3,6 +3,7 @@
 local adapter = require "kapture.adapter"
 local begin = require "resty.kapture.begin"
 local core = require "kapture"
+local explain = require "resty.kapture.explain"
 local iterator = require "resty.kapture.iterator"
 local pump = require "resty.kapture.pump"
 local shared = require "resty.kapture.shared"
@@ -82,7 +83,9 @@ function Client:get_ticket(ids, opts)
     elseif not entry.pump then -- likewise: nobody else does
         pump.step(entry)
     end
-    return adapter.take(request)
+    local tickets, message, err = adapter.take(request)
+    if not tickets and explain(err) then message = err.message end
+    return tickets, message, err
 end
 
 --- Iterates over any number of ids as `kapture.tickets` does, yielding in each

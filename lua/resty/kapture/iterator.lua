@@ -2,6 +2,7 @@
 -- would have to wait.
 local adapter = require "kapture.adapter"
 local begin = require "resty.kapture.begin"
+local explain = require "resty.kapture.explain"
 local pump = require "resty.kapture.pump"
 
 local M = {}
@@ -26,7 +27,8 @@ function Iterator:__call()
     while adapter.advance(it) do
         pump.wait(self.entry, it, { iterator = true, background = phase == "timer", owner = self.owner })
     end
-    return it()
+    local id, ticket, err = it()
+    return id, ticket, explain(err)
 end
 
 --- Cancels what is in flight. Leaving the loop does so too, but only when the
