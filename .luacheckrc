@@ -17,6 +17,7 @@ files["examples/openresty"] = { std = "luajit+ngx_lua" }
 files["examples/embed"] = { globals = { "want", "ticket" } }
 files["examples/nvim"] = { std = "luajit", globals = { "vim" } }
 files["tools/pictures.lua"] = { std = "luajit", globals = { "vim" } }
+files["tools/site"] = { std = "lua54", globals = { "Link", "Image" } } -- pandoc's
 files["spec"] = { std = "max+busted" }
 files["spec/nvim"] = { std = "luajit", globals = { "vim" } }
 files["library"] = { ignore = { "212", "241" } } -- functions without bodies

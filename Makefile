@@ -31,7 +31,7 @@
 #   make fuzz TIME=60       each fuzzer for so many seconds
 #   make coverage          of csrc/, by lines and branches, by specs and fuzzers
 #   make format            csrc/ as .clang-format has it
-#   make doc               pages on the Lua interface, by LDoc: build/doc
+#   make doc               README, doc/ and the types as a website: build/doc
 #   make dist              build/kapture-<version>.tar.gz, of what is committed
 #   make deps              the system packages behind demo and test
 #   make clean
@@ -295,10 +295,9 @@ test-build: deps
 # --- Pages and releases -------------------------------------------------------
 
 doc:
-	@rm -rf $(BUILD)/doc && mkdir -p $(BUILD)/doc/source
-	@$(LUA) tools/ldoc.lua $(BUILD)/doc/source library/kapture.lua lua/kapture/ticket.lua \
-	  lua/kapture/luv.lua lua/kapture/cqueues.lua lua/resty/kapture.lua
-	@cd $(BUILD)/doc/source && ldoc -q -d .. .
+	@tools/deps doc
+	@rm -rf $(BUILD)/doc
+	@tools/site/make $(BUILD)/doc
 	@echo $(BUILD)/doc/index.html
 
 dist:

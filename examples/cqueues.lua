@@ -1,7 +1,7 @@
 -- Calls in coroutines of cqueues, each written as if it blocked:
 -- lua5.4 examples/cqueues.lua ID ...
 local cqueues = require "cqueues"
-local loop, client = cqueues.new(), require("kapture.cqueues").new { ca_file = os.getenv "KAPTURE_CA_FILE" }
+local loop, client = cqueues.new(), require("kapture.cqueues").new()
 
 for _, id in ipairs(arg) do
     loop:wrap(function()

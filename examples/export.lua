@@ -17,7 +17,7 @@ end
 
 line { "ticketId", "status", "priority", "assignedToName", "date", "title" }
 local failed = 0
-for id, ticket, err in kapture.tickets(io.lines(), { fields = fields, ca_file = os.getenv "KAPTURE_CA_FILE" }) do
+for id, ticket, err in kapture.tickets(io.lines(), { fields = fields }) do
     if ticket then
         local cells = {}
         for i, name in ipairs(columns) do

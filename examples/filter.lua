@@ -5,9 +5,7 @@ local normalize = require("kapture.ticket").normalize
 local List = require "pl.List"
 local seq = require "pl.seq"
 
-local tickets, message, err = kapture.get_ticket(arg, {
-    ca_file = os.getenv "KAPTURE_CA_FILE", -- for the sandbox; the service needs none
-})
+local tickets, message, err = kapture.get_ticket(arg)
 if not tickets then
     error(err.kind .. ": " .. message, 0)
 end

@@ -1,7 +1,7 @@
 -- Many calls at a time in luv's loop, and a timer that goes on meanwhile:
 -- lua5.4 examples/luv.lua ID ...
 local uv = require "luv"
-local client = require("kapture.luv").new { ca_file = os.getenv "KAPTURE_CA_FILE" }
+local client = require("kapture.luv").new()
 
 local timer, ticks, left = uv.new_timer(), 0, #arg
 timer:start(0, 10, function() ticks = ticks + 1 end)

@@ -14,7 +14,6 @@ local tickets, info, err = kapture.get_ticket(ids, {
     retries = 4, -- of each request: resets, time-outs, 429, 502, 503 and the like
     deadline = 600, -- seconds for all of it
     partial = true, -- some failed requests are no reason to lose the others
-    ca_file = os.getenv "KAPTURE_CA_FILE",
     hook = function(event)
         if event.event == "retry" then
             io.stderr:write(("retry in %.1f s: %s\n"):format(event.delay, event.message))

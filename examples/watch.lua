@@ -6,7 +6,7 @@ local pause = tonumber(table.remove(arg, 1))
 local rounds = tonumber(os.getenv "ROUNDS" or "") or math.huge
 local watched = { "status", "substatus", "assignedToName", "priority", "lastConvesationTime" }
 
-local client = kapture.new { ca_file = os.getenv "KAPTURE_CA_FILE", timeout = 20 }
+local client = kapture.new { timeout = 20 }
 local before, round = {}, 0
 while round < rounds do
     if round > 0 then

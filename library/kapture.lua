@@ -6,7 +6,7 @@
 ---Tickets from Kapture CRM as plain Lua tables.
 ---@class kapture
 ---@field _VERSION string `"kapture X.Y.Z"`
----@field null userdata JSON null, equal to cjson.null and ngx.null
+---@field null kapture.Null JSON null, equal to cjson.null and ngx.null
 ---@field array_mt table metatable of every decoded JSON array
 local kapture = {}
 
@@ -14,14 +14,91 @@ local kapture = {}
 ---too), or an array of such.
 ---@alias kapture.Ids string|integer|(string|integer)[]
 
----A ticket as the service sent it, every field.
+---JSON null in a ticket. It is true in a condition: compare with kapture.null.
+---@alias kapture.Null userdata
+
+---A ticket as the service sent it, with every field. The service's word for "none" is
+---"", 0, {} or null, and which one differs from field to field.
 ---@class kapture.Ticket
----@field task_details table<string, any>
----@field additional_info table<string, table<string, any>>
----@field history table
----@field conversation_type table|nil where the option of that name asked for it
+---@field task_details kapture.TaskDetails
+---@field additional_info table<string, table<string, any>>|kapture.Null the account's own fields, by group
+---@field history table|kapture.Null {} unless `history_type` asks for it
+---@field conversation_type kapture.Conversations|kapture.Null|nil where the option of that name asks for it
 ---@field [string] any
 
+---Every field but `ticketId` may also be null in some account: compare with kapture.null.
+---@class kapture.TaskDetails
+---@field ticketId string the id you asked by: 10 to 12 digits, as a string
+---@field taskId integer|kapture.Null the service's own number for it; you can't ask by it
+---@field title string|kapture.Null HTML-escaped
+---@field detail string|kapture.Null the ticket's text, HTML-escaped
+---@field status string|kapture.Null `"Pending"`, `"Complete"`, ... It is the ticket's, not the request's
+---@field substatus string|kapture.Null the account's own
+---@field substatusKey string|kapture.Null a short form of it
+---@field priority string|kapture.Null
+---@field date string|kapture.Null created
+---@field nextFollowUp string|kapture.Null a date
+---@field lastFollowUp string|kapture.Null a date
+---@field lastConvesationTime string|kapture.Null a date. The name is misspelt so in the API
+---@field taskEnddate string|kapture.Null a date, once it has ended. With a small d
+---@field callBack string|kapture.Null a date
+---@field tat string|kapture.Null turn-around time: `""`, `"0:1:29"` (hours, minutes, seconds) or words
+---@field sla string|kapture.Null the time that is allowed, in the same forms
+---@field slaStatus string|kapture.Null words. Compare with `"out of sla"`; older endpoints call the field `sla status`
+---@field ftr string|kapture.Null resolved at first contact: `"yes"` or `"no"`, not a boolean
+---@field disposition string|kapture.Null what it is about; levels are joined with `|`
+---@field folderId integer|kapture.Null 0: none
+---@field queueKey string|kapture.Null
+---@field queueName string|kapture.Null
+---@field primarySource string|kapture.Null where it came from
+---@field lastSource string|kapture.Null where its latest message came from
+---@field creatorId integer|kapture.Null an employee
+---@field creatorName string|kapture.Null HTML-escaped
+---@field assignedId integer|kapture.Null an employee; 0: nobody
+---@field assignedToName string|kapture.Null HTML-escaped
+---@field assigneeCode string|kapture.Null
+---@field ticketCloseEmpId integer|kapture.Null who closed it; it is set in tickets that are `Pending`, too
+---@field pendingTaskId integer|kapture.Null 0: none
+---@field mergedTicketId string|kapture.Null the ticket that this one was merged into
+---@field customerId integer|kapture.Null 0: none
+---@field contactId integer|kapture.Null 0: none
+---@field productId integer|kapture.Null 0: none
+---@field orderId string|kapture.Null a string, unlike the other ids around it
+---@field email string|kapture.Null the customer's
+---@field phone string|kapture.Null the customer's
+---@field ticketEmail string|kapture.Null the address that the ticket was sent from
+---@field customer_rating integer|kapture.Null 0: not rated
+---@field customer_feedback string|kapture.Null HTML-escaped
+---@field total_conversations integer|kapture.Null
+---@field lastConversationId integer|kapture.Null 0: none
+---@field attachment string|kapture.Null beside `attachments`; `""` in all that is documented
+---@field attachments any[]|kapture.Null
+---@field url string|kapture.Null the page of the ticket in Kapture
+---@field [string] any
+
+---What the option `conversation_type` asks for. Not documented by the vendor: each may be absent.
+---@class kapture.Conversations
+---@field chat kapture.ChatMessage[]|kapture.Null|nil
+---@field notes kapture.Note[]|kapture.Null|nil
+---@field [string] any
+
+---@class kapture.ChatMessage
+---@field chat_message string|kapture.ChatFile[]|kapture.Null text, or files
+---@field sender_name string|kapture.Null
+---@field receiver_name string|kapture.Null
+---@field sentDate string|kapture.Null
+---@field [string] any
+
+---@class kapture.ChatFile
+---@field url string|kapture.Null
+---@field mime string|kapture.Null
+---@field message string|kapture.Null
+
+---@class kapture.Note
+---@field detail string|kapture.Null
+---@field [string] any
+
+---What a failure is of. Compare `err.kind` with these.
 ---@alias kapture.Kind
 ---| "config" token, account, base_url or a header is missing or unusable; nothing was sent
 ---| "invalid_ids" no ids, or a value that is no id; nothing was sent
@@ -43,12 +120,12 @@ local kapture = {}
 ---One request that failed for good.
 ---@class kapture.Failed
 ---@field kind kapture.Kind
----@field message string
+---@field message string the service's own words where it gave any
 ---@field status integer|nil HTTP status, where there was one
----@field retryable boolean
----@field attempts integer
+---@field retryable boolean whether the same request may succeed later
+---@field attempts integer how often it was sent
 ---@field retry_after number|nil seconds, where the service said so
----@field ids string[]
+---@field ids string[] the ids that it asked for
 ---@field body string|nil at most the first 512 bytes of the response
 
 ---What went wrong. It holds no token.
@@ -56,8 +133,8 @@ local kapture = {}
 ---@field kind kapture.Kind
 ---@field message string the service's own words where it gave any
 ---@field status integer|nil HTTP status, where there was one
----@field retryable boolean
----@field attempts integer
+---@field retryable boolean whether the same request may succeed later
+---@field attempts integer how often it was sent
 ---@field retry_after number|nil seconds, where the service said so
 ---@field ids string[] the ids that it concerns
 ---@field tickets kapture.Ticket[] what did arrive before or beside the failure
@@ -65,12 +142,13 @@ local kapture = {}
 ---@field failed kapture.Failed[] one for each request that failed for good
 ---@field body string|nil at most the first 512 bytes of the response
 
+---What comes with the tickets.
 ---@class kapture.Info
 ---@field missing string[] ids that the service does not know, in order
 ---@field failed kapture.Failed[]|nil with the option `partial`
----@field requests integer
----@field retries integer
----@field bytes integer
+---@field requests integer how many were sent
+---@field retries integer how many of them were further attempts
+---@field bytes integer of the responses, after decompression
 ---@field elapsed number seconds
 
 ---What a hook is given; each field where it applies. A request that met a dead
@@ -79,13 +157,13 @@ local kapture = {}
 ---@class kapture.Event
 ---@field event "request"|"response"|"retry"|"pause"|"split"|"failure"
 ---@field request integer the request's number in its call
----@field ids string[]
----@field attempt integer
----@field status integer|nil
----@field kind kapture.Kind|nil
----@field message string|nil
----@field bytes integer|nil
----@field elapsed number|nil
+---@field ids string[] those that it asks for
+---@field attempt integer 1 for the first
+---@field status integer|nil HTTP status
+---@field kind kapture.Kind|nil what it failed of
+---@field message string|nil in words
+---@field bytes integer|nil of the response
+---@field elapsed number|nil seconds until the response was whole
 ---@field delay number|nil seconds until the retry; pause: for which nothing of the client starts
 
 ---Seconds are numbers, fractions allowed; math.huge means none.
@@ -128,12 +206,13 @@ local kapture = {}
 ---@field user_agent string|nil the User-Agent header (kapture-lua/<version>)
 ---@field hook fun(event: kapture.Event)|nil called for every request, response, retry, pause, split and failure
 
+---What kapture.version() returns.
 ---@class kapture.Version
----@field kapture string
----@field libcurl string
----@field tls string|nil
----@field resolver "threaded"|"c-ares"|"blocking"
----@field http2 boolean
+---@field kapture string this module's version
+---@field libcurl string its version
+---@field tls string|nil the TLS library and its version
+---@field resolver "threaded"|"c-ares"|"blocking" how names are looked up
+---@field http2 boolean whether libcurl speaks it
 ---@field abi string the Lua that this was built for
 
 ---Fetches tickets, and waits for them.
@@ -160,6 +239,7 @@ function kapture.new(opts) end
 ---@return kapture.Version
 function kapture.version() end
 
+---Calls with defaults and connections of their own.
 ---@class kapture.Client
 local Client = {}
 
@@ -240,6 +320,7 @@ function Request:wait(seconds) end
 ---Ends it with kind `cancelled`; safe at any time, more than once.
 function Request:cancel() end
 
+---What kapture.tickets returns, for the loop.
 ---@class kapture.Iterator
 ---@overload fun(): (string|nil, kapture.Ticket|nil, kapture.Error|nil)
 local Iterator = {}

@@ -1,4 +1,5 @@
 -- The command as people expect it to be: settings, names, columns, spreadsheets.
+local kapture = require "kapture"
 local command = require "spec.support.command"
 local sandbox = require "spec.support.sandbox"
 local system = require "spec.support.system"
@@ -95,6 +96,28 @@ describe("a name", function()
     _, err, code = run "get 5 6 --fields ticketId,titel,task_details.x,history.y"
     assert.equal(0, code, err)
     assert.equal("kapture: --fields: no ticket had titel, task_details.x, history.y\n", err)
+  end)
+
+  it("is explained where Lua's words would be of something else", function()
+    for expression, words in pairs {
+      ["attachments[1"] = "a ']' is missing: the '[' is never closed",
+      ["(status"] = "a ')' is missing: the '(' is never closed",
+      ["status == ']' and (x"] = "a ')' is missing",
+      ["({1)"] = "a '}' is missing",
+      ["foo)"] = "there is no '(' before this ')'",
+      ["status = 'Pending'"] = "unexpected '=': == compares",
+      ["status != 'Pending'"] = "~= means unequal",
+      ["status == 'x' && title"] = "write and",
+      ["status is null"] = "write == null, or ~= null",
+      ["null > 3"] = "test for null first",
+      ["null.x"] = "test for null first",
+      ["nothing > 3"] = "the ticket has no nothing",
+    } do
+      local _, err, code = run(([[get 713516551148 --where "%s"]]):format(expression))
+      assert.truthy(code ~= 0, expression)
+      assert.truthy(err:find("--where: ", 1, true) and err:find(words, 1, true), expression .. "\n" .. err)
+      assert.is_nil(err:find("userdata", 1, true), err)
+    end
   end)
 
   it("is the same for --fields as for --where", function()
@@ -213,8 +236,10 @@ describe("doctor", function()
       return run("doctor --retries 0 --connect-timeout 2", opts)
     end
     for subdomain, words in pairs {
-      ["https://acme.kapturecrm.com"] = "only 'acme' is wanted there",
-      ["acme.kapturecrm.com"] = "only 'acme' is wanted there",
+      ["https://acme.kapturecrm.com"] = "give only 'acme'",
+      ["acme.kapturecrm.com"] = "give only 'acme'",
+      ["https://Acme.kapturecrm.com:443/employee/x.html?y"] = "give only 'Acme'",
+      [" acme "] = "give only 'acme'",
       ["https://crm.example.com"] = "give it as base_url",
       ["acme corp"] = "one DNS label expected",
     } do
@@ -226,5 +251,23 @@ describe("doctor", function()
     local out, _, code = doctor "KAPTURE_BASE_URL=https://nobody.invalid"
     assert.equal(1, code)
     assert.truthy(out:find("there is no host of that name: check the spelling of base_url", 1, true), out)
+  end)
+
+  it("says what each trouble with TLS asks for", function()
+    local gnutls = kapture.version().tls:find "GnuTLS" -- which has one sentence for all of a chain
+    for listener, words in pairs {
+      wronghost = "the certificate is for another host: check the spelling of base_url",
+      tls11 = "the server has no TLS 1.2",
+      clientcert = "set cert and key",
+      nottls = "does not speak TLS",
+      expired = "this machine's clock",
+      notyet = "this machine's clock",
+      selfsigned = gnutls and "check ca_file" or "this machine does not know the authority",
+      unknownca = gnutls and "check ca_file" or "this machine does not know the authority",
+    } do
+      local out, _, code = run("doctor --retries 0", { base_url = sandbox[listener] })
+      assert.equal(1, code, out)
+      assert.truthy(out:find(words, 1, true), listener .. ": " .. out)
+    end
   end)
 end)

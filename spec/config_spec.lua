@@ -104,6 +104,29 @@ describe("subdomain", function()
         end
     end)
 
+    it("says what to give where an address was given", function()
+        for bad, words in pairs {
+            ["https://acme.kapturecrm.com"] = "give only 'acme'",
+            ["acme.kapturecrm.com/"] = "give only 'acme'",
+            ["http://Acme.KaptureCRM.com:443/x?y"] = "give only 'Acme'",
+            ["https://crm.example.com"] = "give it as 'base_url'",
+            ["acme.kapturecrm.com.example"] = "one DNS label expected",
+            [".kapturecrm.com"] = "one DNS label expected",
+        } do
+            local _, message, err = kapture.get_ticket("1", { subdomain = bad, token = "x" })
+            assert.equal("config", err.kind)
+            assert.is_truthy(message:find(words, 1, true), message)
+        end
+    end)
+
+    it("speaks of no nginx where there is none", function()
+        local env = "env -u KAPTURE_TOKEN KAPTURE_BASE_URL=https://127.0.0.1:9 "
+        local system = require "spec.support.system"
+        local said = system.output(env .. "bin/kapture get 5 2>&1")
+        assert.is_truthy(said:find("KAPTURE_TOKEN", 1, true), said)
+        assert.is_nil(said:find("nginx", 1, true), said)
+    end)
+
     it("names a host of kapturecrm.com over https", function()
         -- A proxy on this machine is asked for the tunnel: nothing leaves it.
         local socket = require "socket"

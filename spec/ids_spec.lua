@@ -44,6 +44,40 @@ describe("ids", function()
         assert.are.equal("0", sent(-0.0))
     end)
 
+    it("are nothing with a character that can't be seen, and it is named", function()
+        for value, shown in pairs {
+            ["\239\187\191713516551148"] = "'<U+FEFF>713516551148' is not an id: U+FEFF is a byte order mark",
+            ["1,\239\187\1912"] = "'<U+FEFF>2' is not an id: U+FEFF is a byte order mark",
+            ["7\226\128\1398"] = "'7<U+200B>8' is not an id: it holds a character that is invisible",
+            ["\194\1607"] = "'<U+00A0>7' is not an id: it holds a character that is invisible",
+            ["\227\128\1287"] = "'<U+3000>7' is not an id: it holds a character that is invisible",
+            ["\195\169"] = "'\195\169' is not an id (1 to 64 of",
+            ["\239\187"] = "'\239\187' is not an id (1 to 64 of",
+            ["a\0b\tc"] = "'a?b?c' is not an id (1 to 64 of",
+        } do
+            assert.is_truthy(refused(value).message:find(shown, 1, true), refused(value).message)
+            assert.is_truthy(refused({ "1", value }).message:find(shown, 1, true))
+            local found
+            for _, _, err in kapture.tickets({ value }, { base_url = sandbox.refused, token = "x", retries = 0 }) do
+                found = found or err.message:find(shown, 1, true)
+            end
+            assert.is_truthy(found)
+        end
+    end)
+
+    it("are cut where they are long, and not in the middle of a character", function()
+        for n = 70, 80 do
+            local err = refused(("\226\130\172"):rep(n) .. "\239\187\191")
+            local shown = err.message:match "'(.-)'"
+            assert.is_true(#shown < 80 and #shown > 70)
+            assert.equal("...", (shown:gsub("\226\130\172", "")))
+            err = refused(("\239\187\191"):rep(n))
+            assert.equal("...", (err.message:match "'(.-)'":gsub("<U%+FEFF>", "")))
+        end
+        assert.is_truthy(refused(("a"):rep(79)).message:find("'" .. ("a"):rep(79) .. "'", 1, true))
+        assert.is_truthy(refused(("a"):rep(80)).message:find("'" .. ("a"):rep(76) .. "...'", 1, true))
+    end)
+
     it("are no float that may have lost digits, and that is what it says", function()
         for _, n in ipairs { 2 ^ 53, 2 ^ 53 + 2, 1e18, 2 ^ 62 } do
             for _, ids in ipairs { n, { n }, { "1", n } } do

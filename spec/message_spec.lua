@@ -127,9 +127,9 @@ describe("the request", function()
 
     it("has a user agent, this module's or one's own", function()
         assert.are.equal("kapture-lua/" .. kapture.version().kapture, logged().agent)
-        local readme = assert(io.open "README.md")
-        assert.is_truthy(readme:read "*a":find("| the environment's, `kapture-lua/X.Y.Z` |", 1, true))
-        readme:close()
+        local reference = assert(io.open "doc/reference.md")
+        assert.is_truthy(reference:read "*a":find("| `kapture-lua/<version>` |", 1, true))
+        reference:close()
         assert.are.equal("mine/1.0", logged({ user_agent = "mine/1.0" }).agent)
     end)
 

@@ -24,7 +24,7 @@ local function run(name)
         XDG_DATA_HOME=%s/home/d XDG_STATE_HOME=%s/home/s XDG_CACHE_HOME=%s/home/h TERM=xterm-256color LC_ALL=C.UTF-8 \
         KAPTURE_NVIM_ROOT=%s KAPTURE_NVIM_BUILD=%s KAPTURE_NVIM_RTP=%s/rtp \
         KAPTURE_NVIM_TEST=%s/spec/nvim/%s.lua KAPTURE_NVIM_REPORT=%s/report \
-        KAPTURE_SANDBOX_READY=%s timeout -k 5 120 nvim --headless -n -i NONE -u NORC \
+        KAPTURE_SANDBOX_READY=%s timeout -k 5 300 nvim --headless -n -i NONE -u NORC \
         --cmd "set rtp^=%s,%s/rtp" -c "luafile %s/spec/nvim/main.lua" 2>&1 </dev/null]]):format(
         dir, dir, dir, dir, dir, dir, root, build, dir, root, name, dir, os.getenv "KAPTURE_SANDBOX_READY" or "",
         root, dir, root)

@@ -1,7 +1,8 @@
 #!/usr/bin/env lua
--- tools/types.lua [--check]: the options and the kinds of failure in
--- library/kapture.lua, from the tables of csrc/lua/options.c and csrc/base/failure.c. With
--- --check, whether they are so.
+-- tools/types.lua [--check]: the options and the kinds of failure in library/kapture.lua,
+-- and with the events in doc/reference.md, from the tables of csrc/lua/options.c,
+-- csrc/base/failure.c and csrc/policy/event.h; the fields of task_details in the former
+-- from doc/ticket.md. With --check, whether they are so.
 
 local function read(path)
   local file = assert(io.open(path, "rb"))
@@ -26,32 +27,112 @@ local types = {
 }
 local untold = { none = true, [""] = true, ['""'] = true } -- defaults
 
-local function options()
-  local out = { "---@class kapture.Options" }
+-- The rows of csrc/lua/options.c: name, kind, range, default, description.
+local function option_rows()
+  local rows = {}
   for name, kind, min, max, rest in read("csrc/lua/options.c"):gmatch
     '\n    {"([%w_]+)", (%u+), [^"]-, (%d+), (%d+),(.-)},\n?%f[%s}]' do
     local texts = literals(rest)
     local default = table.remove(texts, 1)
-    local range = kind == "COUNT" and (", %s to %s"):format(min, max) or ""
-    out[#out + 1] = ("---@field %s %s|nil %s%s%s"):format(name, types[kind], table.concat(texts), range,
-      untold[default] and "" or " (" .. default .. ")")
+    rows[#rows + 1] = { name = name, type = types[kind], default = default,
+      doc = table.concat(texts), range = kind == "COUNT" and ("%s to %s"):format(min, max) or nil }
+  end
+  return rows
+end
+
+-- Those of csrc/base/failure.c: name, whether it isolates, description.
+local function kind_rows()
+  local rows = {}
+  local hidden = { none = true, nomem = true } -- no caller ever sees them
+  for name, isolates, rest in
+    read("csrc/base/failure.c"):gmatch '%[KAP_KIND_[%u_]+%] = {"([%l_]+)", %l+,%s+(%l+),(.-)},\n' do
+    if not hidden[name] then
+      rows[#rows + 1] = { name = name, isolates = isolates == "true", doc = table.concat(literals(rest)) }
+    end
+  end
+  return rows
+end
+
+-- The events, with what csrc/policy/event.h says of each.
+local function event_rows()
+  local rows, names = {}, {}
+  for constant, name in read("csrc/lua/hook.c"):gmatch '%[(KAP_EVENT_%u+)%] = "(%l+)"' do
+    names[constant] = name
+  end
+  for constant, doc in read("csrc/policy/event.h"):gmatch "\n    (KAP_EVENT_%u+),?%s+/%* (.-) %*/" do
+    rows[#rows + 1] = { name = assert(names[constant]), doc = doc }
+  end
+  return rows
+end
+
+local function options()
+  local out = { "---@class kapture.Options" }
+  for _, row in ipairs(option_rows()) do
+    out[#out + 1] = ("---@field %s %s|nil %s%s%s"):format(row.name, row.type, row.doc,
+      row.range and ", " .. row.range or "", untold[row.default] and "" or " (" .. row.default .. ")")
   end
   return table.concat(out, "\n")
 end
 
 local function kinds()
   local out = { "---@alias kapture.Kind" }
-  local hidden = { none = true, nomem = true } -- no caller ever sees them
-  for name, rest in read("csrc/base/failure.c"):gmatch '%[KAP_KIND_[%u_]+%] = {"([%l_]+)", %l+, %l+,(.-)},\n' do
-    if not hidden[name] then
-      out[#out + 1] = ('---| "%s" %s'):format(name, table.concat(literals(rest)))
-    end
+  for _, row in ipairs(kind_rows()) do
+    out[#out + 1] = ('---| "%s" %s'):format(row.name, row.doc)
   end
   return table.concat(out, "\n")
 end
 
-local path = "library/kapture.lua"
-local text = read(path)
+-- The fields of task_details, from the table in doc/ticket.md.
+local function details()
+  local out = { "---@class kapture.TaskDetails" }
+  local names = { string = "string", number = "integer", array = "any[]" }
+  local section = read("doc/ticket.md"):match "\n## task_details\n(.-)\n## "
+  for name, kind, doc in section:gmatch "\n| `([%w_]+)` | (%l+) | `[^`]*` | ?([^\n]-) ?|%f[\n]" do
+    doc = doc:gsub("; see %[.-%]%(.-%)", ""):gsub("\\|", "|")
+    local null = name == "ticketId" and "" or "|kapture.Null"
+    out[#out + 1] = ("---@field %s %s%s %s"):format(name, assert(names[kind]), null, doc):gsub(" $", "")
+  end
+  out[#out + 1] = "---@field [string] any"
+  return table.concat(out, "\n")
+end
+
+-- The tables of doc/reference.md.
+local function markdown(head, rows, cells)
+  local out = { head, (head:gsub("[^|]+", "---")) }
+  for _, row in ipairs(rows) do
+    local line = cells(row)
+    for i, cell in ipairs(line) do
+      line[i] = cell:gsub("|", "\\|")
+    end
+    out[#out + 1] = "| " .. table.concat(line, " | ") .. " |"
+  end
+  return table.concat(out, "\n") .. "\n"
+end
+
+local function code(text)
+  return "`" .. text .. "`"
+end
+
+local plain = { none = true, all = true, environment = true, ["64 MiB"] = true }
+
+-- A type in words.
+local function in_words(kind)
+  local names = { [types.TOKEN] = "string or function", [types.HOOK] = "function", [types.HEADERS] = "table" }
+  return names[kind] or kind:gsub("|", ", ")
+end
+
+local reference = {
+  options = markdown("| option | type | default | |", option_rows(), function(row)
+    return { code(row.name), in_words(row.type), plain[row.default] and row.default or code(row.default),
+      row.doc .. (row.range and ": " .. row.range or "") }
+  end),
+  kinds = markdown("| kind | when | taken apart |", kind_rows(), function(row)
+    return { code(row.name), row.doc, row.isolates and "yes" or "" }
+  end),
+  events = markdown("| event | when |", event_rows(), function(row)
+    return { code(row.name), row.doc }
+  end),
+}
 
 -- The block of annotations that begins with this line.
 local function replace(whole, block)
@@ -60,14 +141,34 @@ local function replace(whole, block)
   return whole:sub(1, from - 1) .. block .. whole:sub(to)
 end
 
-local new = replace(replace(text, options()), kinds())
-if arg[1] == "--check" then
-  if new ~= text then
-    io.write(path, ": run tools/types.lua\n")
-    os.exit(1)
-  end
-else
-  local file = assert(io.open(path, "wb"))
-  file:write(new)
-  file:close()
+-- What stands between <!-- name --> and <!-- /name -->.
+local function fill(whole, name, block)
+  local open, close = ("<!-- %s -->\n"):format(name), ("<!-- /%s -->"):format(name)
+  local _, from = whole:find(open, 1, true)
+  local to = assert(whole:find(close, assert(from, name), true))
+  return whole:sub(1, from) .. block .. whole:sub(to)
 end
+
+local library, page = read "library/kapture.lua", read "doc/reference.md"
+for _, block in ipairs { options(), kinds(), details() } do
+  library = replace(library, block)
+end
+local new = { ["library/kapture.lua"] = library, ["doc/reference.md"] = page }
+for name, block in pairs(reference) do
+  new["doc/reference.md"] = fill(new["doc/reference.md"], name, block)
+end
+
+local stale = false
+for path, text in pairs(new) do
+  if text ~= read(path) then
+    if arg[1] == "--check" then
+      io.write(path, ": run tools/types.lua\n")
+      stale = true
+    else
+      local file = assert(io.open(path, "wb"))
+      file:write(text)
+      file:close()
+    end
+  end
+end
+os.exit(not stale)

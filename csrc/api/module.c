@@ -127,6 +127,31 @@ static void check_lua(lua_State *L)
 #endif
 }
 
+/*
+ * In Neovim, and nowhere else: people and plugin managers look for the `setup` of
+ * a plugin in the module that has its name.
+ */
+static void add_setup(lua_State *L, int module)
+{
+#if LUA_VERSION_NUM == 501 /* Neovim has no other */
+    static const char call[] = "return require('kapture.nvim').setup(...)";
+    lua_pushliteral(L, "vim");
+    lua_rawget(L, LUA_GLOBALSINDEX); /* a strict mode of globals is not asked */
+    if (lua_istable(L, -1)) {
+        lua_pushliteral(L, "api");
+        lua_rawget(L, -2);
+        if (lua_istable(L, -1)) {
+            if (luaL_loadbuffer(L, call, sizeof(call) - 1, "=kapture") != 0)
+                lua_error(L);
+            lua_setfield(L, module, "setup");
+        }
+    }
+#else
+    (void)L;
+    (void)module;
+#endif
+}
+
 int luaopen_kapture(lua_State *L)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -160,6 +185,7 @@ int luaopen_kapture(lua_State *L)
     lua_setfield(L, module, "array_mt");
     lua_pushliteral(L, "kapture " KAPTURE_VERSION);
     lua_setfield(L, module, "_VERSION");
+    add_setup(L, module);
     lua_settop(L, module);
     return 1;
 }

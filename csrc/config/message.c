@@ -125,8 +125,7 @@ static bool take_token(kap_message *m, const char *token, size_t len,
     if (len == 0) {
         kap_failure_set(why, KAP_KIND_CONFIG,
                         "no token: set the option 'token' or the environment "
-                        "variable KAPTURE_TOKEN (in nginx, name it with the "
-                        "'env' directive)");
+                        "variable KAPTURE_TOKEN");
         return false;
     }
     if (!kap_settings_string(&m->token, token, len)) {

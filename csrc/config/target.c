@@ -154,6 +154,39 @@ static bool check_base_url(const char *url, kap_failure *why)
     return true;
 }
 
+/* The account's part of an address such as https://acme.kapturecrm.com/; its
+ * length, 0 where it is none. */
+static size_t account_in(const char *s, const char **name)
+{
+    const char *scheme = strstr(s, "://");
+    *name = scheme != NULL ? scheme + 3 : s;
+    size_t n = strcspn(*name, ".");
+    const char *end = *name + n + strlen("." DOMAIN);
+    bool is =
+        n > 0 && curl_strnequal(*name + n, "." DOMAIN, strlen("." DOMAIN));
+    return is && strchr("/:?#", *end) != NULL ? n : 0;
+}
+
+static void bad_subdomain(kap_failure *why, const char *s)
+{
+    const char *name;
+    size_t n = account_in(s, &name);
+    if (n > 0)
+        kap_failure_set(why, KAP_KIND_CONFIG,
+                        "subdomain '%.80s': give only '%.*s'", s,
+                        (int)(n < 80 ? n : 80), name);
+    else if (strstr(s, "://") != NULL)
+        kap_failure_set(why, KAP_KIND_CONFIG,
+                        "subdomain '%.80s': that is an address: give it as "
+                        "'base_url'",
+                        s);
+    else
+        kap_failure_set(why, KAP_KIND_CONFIG,
+                        "subdomain '%.80s': one DNS label expected (letters, "
+                        "digits and hyphens)",
+                        s);
+}
+
 static const char *from_env(const char *name)
 {
     const char *value = getenv(name);
@@ -180,10 +213,7 @@ char *kap_target(const kap_settings *s, kap_failure *why)
         }
     } else if (sub != NULL) {
         if (!is_label(sub)) {
-            kap_failure_set(why, KAP_KIND_CONFIG,
-                            "subdomain '%.80s': one DNS label expected "
-                            "(letters, digits and hyphens)",
-                            sub);
+            bad_subdomain(why, sub);
             return NULL;
         }
         size_t n = strlen(sub) + sizeof "https://." DOMAIN;

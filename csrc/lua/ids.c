@@ -8,14 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BYTE_ORDER_MARK "<U+FEFF>"
+
 void kap_ids_complain(kap_failure *f, const char *text, long position)
 {
     static const char what[] =
         "is not an id (1 to 64 of A-Z a-z 0-9 _ - expected)";
+    const char *why = what;
     /* digits alone would have been one, were they not a number's */
-    const char *why = *text != '\0' && text[strspn(text, "0123456789")] == '\0'
-                          ? "is a number too large to be exact: give a string"
-                          : what;
+    if (*text != '\0' && text[strspn(text, "0123456789")] == '\0')
+        why = "is a number too large to be exact: give a string";
+    else if (strstr(text, BYTE_ORDER_MARK) != NULL)
+        why = "is not an id: U+FEFF is a byte order mark, which is invisible "
+              "in a file";
+    else if (strstr(text, "<U+") != NULL)
+        why = "is not an id: it holds a character that is invisible";
     if (position > 0)
         kap_failure_set(f, KAP_KIND_INVALID_IDS, "ids[%ld]: '%s' %s", position,
                         text, why);
@@ -28,15 +35,60 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+/* Length of the character of UTF-8 at s, and its code; 1 and 0 for what is none. */
+static size_t decode_utf8(const char *s, size_t len, unsigned *code)
+{
+    unsigned char c = (unsigned char)*s;
+    size_t n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+    *code = 0;
+    if (n == 1 || n > len)
+        return 1;
+    unsigned value = c & (0xffU >> (n + 1));
+    for (size_t i = 1; i < n; i++) {
+        if (((unsigned char)s[i] & 0xc0) != 0x80)
+            return 1;
+        value = value << 6 | ((unsigned char)s[i] & 0x3f);
+    }
+    *code = value;
+    return n;
+}
+
+/* Beyond ASCII: what a terminal or an editor shows as a blank, or not at all. */
+static bool is_invisible(unsigned code)
+{
+    return (code >= 0x80 && code <= 0xa0) || code == 0xad ||
+           (code >= 0x2000 && code <= 0x200f) ||
+           (code >= 0x2028 && code <= 0x202f) ||
+           (code >= 0x205f && code <= 0x206f) || code == 0x3000 ||
+           code == 0xfeff;
+}
+
+/* No id, as its writer would know it again; what can't be seen is named. */
 static void describe(kap_id_item *item, const char *s, size_t len)
 {
-    size_t n = len < KAP_IDS_TEXT_MAX - 1 ? len : KAP_IDS_TEXT_MAX - 4;
+    static const char dots[] = "...";
+    size_t n = 0, i = 0;
+    size_t cut = 0; /* so much of it leaves room for the dots */
     item->valid = false;
-    for (size_t i = 0; i < n; i++)
-        item->text[i] = kap_is_control(s[i]) ? '?' : s[i];
-    if (n < len) {
-        memcpy(item->text + n, "...", 3);
-        n += 3;
+    while (i < len) {
+        char piece[sizeof BYTE_ORDER_MARK];
+        unsigned code;
+        size_t used = decode_utf8(s + i, len - i, &code);
+        if (is_invisible(code))
+            snprintf(piece, sizeof piece, "<U+%04X>", code & 0xffffU);
+        else
+            snprintf(piece, sizeof piece, "%.*s", (int)used,
+                     kap_is_control(s[i]) ? "?" : s + i);
+        if (n + sizeof dots <= KAP_IDS_TEXT_MAX)
+            cut = n;
+        if (n + strlen(piece) >= KAP_IDS_TEXT_MAX) {
+            memcpy(item->text + cut, dots, strlen(dots));
+            n = cut + strlen(dots);
+            break;
+        }
+        memcpy(item->text + n, piece, strlen(piece));
+        n += strlen(piece);
+        i += used;
     }
     item->text[n] = '\0';
     item->len = n;

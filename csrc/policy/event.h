@@ -10,11 +10,11 @@
 #include "base/list.h"
 
 typedef enum {
-    KAP_EVENT_REQUEST,  /* one went out */
+    KAP_EVENT_REQUEST,  /* a request went out */
     KAP_EVENT_RESPONSE, /* an HTTP response came */
-    KAP_EVENT_RETRY,    /* it failed and is sent again after `delay` */
-    KAP_EVENT_SPLIT,    /* it failed and is sent again in parts */
-    KAP_EVENT_FAILURE,  /* it failed for good */
+    KAP_EVENT_RETRY,    /* a request failed and is sent again after `delay` */
+    KAP_EVENT_SPLIT,    /* a request failed and is sent again in parts */
+    KAP_EVENT_FAILURE,  /* a request failed for good */
     KAP_EVENT_PAUSE     /* the client is held back for `delay` seconds */
 } kap_event_type;
 

@@ -20,7 +20,7 @@
 /* The glue between the loop and the script; anything it raises is reported. */
 static const char glue[] =
     "local kapture = require 'kapture'\n"
-    "local client = kapture.new { ca_file = os.getenv 'KAPTURE_CA_FILE' }\n"
+    "local client = kapture.new()\n"
     "local host = { pending = 0 }\n"
     "function host.fd() return client:fd() end\n"
     "function host.submit(id)\n"

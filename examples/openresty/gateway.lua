@@ -5,7 +5,6 @@ local kapture = require "resty.kapture"
 local FRESH, FRESH_MISSING = 60, 10 -- seconds that an answer may be old
 
 local client = kapture.new {
-    ca_file = os.getenv "KAPTURE_CA_FILE", -- for the sandbox; the service needs none
     deadline = 20,
     concurrency = 32, -- requests in flight, for all visitors of a worker
 }

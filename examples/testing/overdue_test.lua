@@ -4,7 +4,7 @@ local overdue = require("overdue").overdue
 
 local base = os.getenv "KAPTURE_BASE_URL"
 local function with(fault)
-    return { base_url = base .. fault, ca_file = os.getenv "KAPTURE_CA_FILE", backoff = 0 }
+    return { base_url = base .. fault, backoff = 0 }
 end
 
 -- the vendor's sample is out of its SLA; one that begins with 404 does not exist

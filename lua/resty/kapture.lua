@@ -15,7 +15,7 @@ local core = require "kapture"
 local semaphore = require "ngx.semaphore"
 
 local get_phase, now, exiting = ngx.get_phase, ngx.now, ngx.worker.exiting
-local type, pairs, pcall, tostring, setmetatable = type, pairs, pcall, tostring, setmetatable
+local type, pairs, ipairs, pcall, tostring, setmetatable = type, pairs, ipairs, pcall, tostring, setmetatable
 
 ---@class resty.kapture
 local M = {
@@ -308,6 +308,29 @@ local function over(self, phase)
     if phase == "timer" or now() - exit_seen >= M.drain then return EXITING end
 end
 
+local HIDDEN = " (in nginx, name it with the 'env' directive)"
+
+-- What an environment variable is asked for, nginx hides unless told otherwise.
+local function explain(err)
+    if type(err) ~= "table" or err.kind ~= "config" then return err end
+    local function told(failure)
+        if failure.message:find("environment variable", 1, true) then
+            failure.message = failure.message .. HIDDEN
+        end
+    end
+    told(err)
+    for _, failure in ipairs(err.failed) do
+        if failure ~= err then told(failure) end
+    end
+    return err
+end
+
+local function take(request)
+    local tickets, message, err = request:_take()
+    if not tickets and explain(err) then message = err.message end
+    return tickets, message, err
+end
+
 local function refuse(why, request)
     local tickets, message, err = request:result()
     if err.kind == "closed" then err.message, message = why, why end
@@ -338,7 +361,7 @@ function Client:get_ticket(ids, opts)
     elseif not entry.pump then -- likewise: nobody else does
         step(entry)
     end
-    return request:_take()
+    return take(request)
 end
 
 ---@class resty.kapture.Iterator
@@ -357,7 +380,8 @@ function Iterator:__call()
     while it:_advance() do
         wait(self.entry, it, { iterator = true, background = phase == "timer", owner = self.owner })
     end
-    return it()
+    local id, ticket, err = it()
+    return id, ticket, explain(err)
 end
 
 --- Cancels what is in flight. Leaving the loop does so too, but only when the

@@ -11,6 +11,24 @@ return function(T)
         T.has(why, "bad argument #1 to 'setup' (table expected, got string)")
     end)
 
+    test("setup is there in the module of the plugin's own name, too", function()
+        require("kapture").setup { timeout = 7 }
+        eq({ timeout = 7 }, nvim.options)
+        local ok, why = pcall(function() require("kapture").setup "acme" end)
+        eq(false, ok)
+        T.has(why, "client.lua:")
+        T.has(why, "bad argument #1 to 'setup' (table expected, got string)")
+    end)
+
+    test("what lazy.nvim is told is so", function()
+        local spec = dofile(T.root .. "/lazy.lua")
+        eq("function", type(require(spec.main).setup))
+        eq(false, spec.lazy)
+        local target, found = spec.build:match "^make (%w+)$", false
+        for line in io.lines(T.root .. "/Makefile") do found = found or line:find("^" .. target .. ":") ~= nil end
+        eq(true, found)
+    end)
+
     test("comes from the runtimepath, without setup", function()
         eq(false, vim.startswith(vim.inspect(package.loaded["kapture.nvim"]), "nil"))
         local path = vim.api.nvim_get_runtime_file("lua/kapture.so", false)[1]

@@ -24,6 +24,19 @@ function T.lines(buf) return vim.api.nvim_buf_get_lines(buf or 0, 0, -1, false) 
 
 function T.text(buf) return table.concat(T.lines(buf), "\n") end
 
+--- The lines of a page that is in no buffer yet, and its marks in one list.
+function T.unfolded(page)
+    local lines, marks = {}, {}
+    for _, block in ipairs(page.blocks) do
+        T.eq(#lines, block.before)
+        vim.list_extend(lines, vim.split(block.text, "\n", { plain = true }))
+        T.eq(#lines, block.before + block.count)
+        vim.list_extend(marks, block.marks)
+    end
+    T.eq(#lines, page.count)
+    return lines, marks
+end
+
 function T.eq(expected, got)
     if not vim.deep_equal(expected, got) then
         error(("expected %s, got %s"):format(vim.inspect(expected), vim.inspect(got)), 2)

@@ -146,6 +146,36 @@ return function(T)
         stop()
     end)
 
+    -- Neovim 0.12's own messages and command line, in floating windows.
+    if pcall(require, "vim._core.ui2") then
+        test("q with the windows of ui2", function()
+            start("delay,ms=300", { "-c", "lua require('vim._core.ui2').enable {}" })
+            for _, command in ipairs { "Kapture", "Kapture!", "tab Kapture", "only | Kapture!" } do
+                type_keys(":" .. command .. " 713516551148<CR>")
+                sees "TEST 1"
+                type_keys ":echo 'said ' .. 6*7<CR>"
+                sees("said 42", 5)
+                type_keys ":lua vim.g.floats = #vim.tbl_filter(function(w) return "
+                type_keys "vim.api.nvim_win_get_config(w).relative ~= '' end, vim.api.nvim_list_wins())<CR>"
+                type_keys "q"
+                gone "TEST 1"
+                type_keys ":echo 'floats ' .. (g:floats > 0) .. ' tabs ' .. tabpagenr('$')<CR>"
+                sees("floats 1 tabs 1", 5)
+                for _, part in ipairs { "E444", "E5108", "stack traceback" } do
+                    eq(nil, screen():find(part, 1, true))
+                end
+            end
+            type_keys ":Kapture 713516551148 713000000002<CR>"
+            sees "Type number"
+            type_keys "2<CR>"
+            sees "kapture://713000000002"
+            sees "Status"
+            type_keys "q"
+            gone "kapture://"
+            stop()
+        end)
+    end
+
     test("q closes splits of a ticket, loaded or not, with nothing to be heard", function()
         start "delay,ms=400"
         for _, waits in ipairs { 0, 1 } do

@@ -82,8 +82,9 @@ return function(T)
             }, function(t) ticket = t[1] end)
             wait(function() return ticket end)
             local page = require("kapture.nvim.render").ticket(ticket)
-            for _, line in ipairs(page.lines) do assert(not line:find "[\n%z]", line) end
-            for _, fold in ipairs(page.folds) do assert(fold.first < fold.last and fold.last <= #page.lines) end
+            local lines = T.unfolded(page)
+            for _, line in ipairs(lines) do assert(not line:find "[\n%z]", line) end
+            for _, fold in ipairs(page.folds) do assert(fold.first < fold.last and fold.last <= #lines) end
         end
     end)
 

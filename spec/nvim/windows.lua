@@ -64,6 +64,22 @@ return function(T)
         eq(home, api.nvim_get_current_buf())
     end)
 
+    test("q where the buffer of before is gone, or is the ticket's own", function()
+        local function go(...)
+            vim.v.errmsg = ""
+            for _, command in ipairs { ... } do cmd(command) end
+            shown "TEST 1"
+            while on_the_screen() > 0 do press "q" end
+            eq("", vim.v.errmsg) -- E86, of a buffer that was wiped out with its window
+        end
+        for _ = 1, 2 do go("Kapture! " .. SAMPLE) end
+        go("Kapture! " .. SAMPLE, "split")
+        go("split", "Kapture! " .. SAMPLE, "only")
+        go("edit gone", "Kapture! " .. SAMPLE, "bwipeout gone")
+        go("Kapture " .. SAMPLE, "only", "vsplit")
+        go("tab Kapture " .. SAMPLE, "split")
+    end)
+
     if vim.fn.exists "+winfixbuf" == 1 then
         test("a window that is pinned to its buffer is no hindrance", function()
             cmd("Kapture! " .. SAMPLE)
@@ -216,20 +232,20 @@ return function(T)
                 },
                 history = { [text] = { a = text } },
             }
-            local page = render.ticket(ticket)
-            api.nvim_buf_set_lines(0, 0, -1, false, page.lines) -- raises where one is not a line
-            for i = 1, #page.marks, 4 do
-                local line, from, to = unpack(page.marks, i, i + 2)
-                assert(from <= to and to <= #page.lines[line], page.lines[line])
+            local lines, marks = T.unfolded(render.ticket(ticket))
+            api.nvim_buf_set_lines(0, 0, -1, false, lines) -- raises where one is not a line
+            for i = 1, #marks, 4 do
+                local line, from, to = unpack(marks, i, i + 2)
+                assert(from <= to and to <= #lines[line], lines[line])
             end
-            for i, line in ipairs(page.lines) do assert(#line < 210000, i) end
+            for i, line in ipairs(lines) do assert(#line < 210000, i) end
             eq(nil, render.label(ticket):find "[\n%z]")
         end
-        local page = render.ticket { task_details = { detail = ("é&amp;"):rep(40000) } }
+        local lines = T.unfolded(render.ticket { task_details = { detail = ("é&amp;"):rep(40000) } })
         local detail = {}
-        for i = 4, #page.lines do
-            if page.lines[i] == "" then break end
-            detail[#detail + 1] = page.lines[i]:sub(3)
+        for i = 4, #lines do
+            if lines[i] == "" then break end
+            detail[#detail + 1] = lines[i]:sub(3)
         end
         eq(true, ("é&"):rep(40000) == table.concat(detail))
     end)

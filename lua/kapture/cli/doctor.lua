@@ -14,11 +14,40 @@ local advice = {
   not_found = "no such service there: check subdomain or base_url",
   network = "check subdomain or base_url, the network, and proxy settings",
   timeout = "the network or a proxy swallows the connection, or timeout is too short",
-  tls = "check ca_file, and this machine's clock",
   protocol = "something else than Kapture answers there: check subdomain or base_url, and proxy settings",
   rate_limited = "too many requests: set rate, or wait",
   server = "the service itself is in trouble: wait",
 }
+
+-- What each TLS library says of it in words of its own, and what that asks for.
+local tls_advice = {
+  { { "client's certificate", "certificate required", "alert bad certificate", "alert unknown ca",
+      "alert handshake failure" },
+    "the server wants a client's certificate that it knows: set cert and key" },
+  { { "host name", "hostname", "subject name" },
+    "the certificate is for another host: check the spelling of %s; or a proxy, or DNS, leads elsewhere" },
+  { { "wrong version number", "unexpected tls packet", "packet length", "record header" },
+    "what answers there does not speak TLS: check the port in base_url, and proxy settings" },
+  { { "protocol version", "unsupported protocol", "protocol is not supported", "version too low" },
+    "the server has no TLS 1.2, and an older one is not safe: the server, or the proxy before it, must be updated" },
+  { { "expired", "not yet valid" },
+    "its certificate is not valid today: check this machine's clock; if that is right, tell who runs the server" },
+  { { "self-signed", "self signed", "issuer", "unknown ca", "not trusted" },
+    "this machine does not know the authority of the certificate: if it is your organisation's own, give its file as "
+      .. "ca_file ($KAPTURE_CA_FILE)" },
+}
+
+local function advice_on_tls(message, name)
+  message = message:lower()
+  for _, entry in ipairs(tls_advice) do
+    for _, words in ipairs(entry[1]) do
+      if message:find(words, 1, true) then
+        return (entry[2]:gsub("%%s", name))
+      end
+    end
+  end
+  return "check ca_file, and this machine's clock"
+end
 
 local function file_exists(path)
   local file = path and io.open(path, "r")
@@ -76,9 +105,10 @@ function M.run(args)
     say(account ~= nil, "account", opts.base_url and shown or account and ("https://%s.kapturecrm.com"):format(account)
       or "none: set KAPTURE_SUBDOMAIN, or subdomain in the configuration file")
   else
-    local name = account:match "^https?://([%w-]+)%.kapturecrm%.com/*$" or account:match "^([%w-]+)%.kapturecrm%.com$"
+    local bare = account:gsub("^%s*%a+://", ""):gsub("^%s+", "")
+    local name = bare:lower():match "^([%w-]+)%.kapturecrm%.com%f[^%w.-]" or bare:match "^([%w-]+)%s*$"
     say(false, "account", ("subdomain is '%s': %s"):format(shown,
-      name and ("only '%s' is wanted there"):format(name)
+      name and ("give only '%s'"):format(bare:sub(1, #name))
       or account:find("://", 1, true) and "that is an address: give it as base_url"
       or "one DNS label expected, the part before .kapturecrm.com"))
     return exit.FAILED
@@ -103,10 +133,10 @@ function M.run(args)
     return healthy and exit.OK or exit.FAILED
   end
   say(false, "service", err.kind .. ": " .. info)
-  local help = advice[err.kind]
+  local named = opts.base_url and "base_url" or "subdomain"
+  local help = err.kind == "tls" and advice_on_tls(info, named) or advice[err.kind]
   if err.kind == "network" and info:lower():find("resolve", 1, true) then
-    help = "there is no host of that name: check the spelling of " .. (opts.base_url and "base_url" or "subdomain")
-      .. ", or this machine's DNS"
+    help = "there is no host of that name: check the spelling of " .. named .. ", or this machine's DNS"
   end
   if help then
     line("      " .. help)

@@ -15,7 +15,7 @@ local M = {}
 ---@field argname string|nil
 ---@field many boolean|nil may be given more than once
 
---- What goes into a call, in the order of README.
+--- What goes into a call, in the order of doc/reference.md.
 ---@type kapture.cli.option[]
 M.connection = {
   { name = "subdomain", type = "string", doc = "The account's subdomain of kapturecrm.com.",

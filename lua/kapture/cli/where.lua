@@ -90,6 +90,69 @@ local function without_strings(code)
   return table.concat(out)
 end
 
+local CLOSES = { ["("] = ")", ["["] = "]", ["{"] = "}" }
+
+local function never_closed(bracket)
+  return ("a '%s' is missing: the '%s' is never closed"):format(CLOSES[bracket], bracket)
+end
+
+-- What is wrong with its brackets, if anything: Lua would name those that the
+-- expression is put into.
+local function unbalanced(bare)
+  local open = {}
+  for bracket in bare:gmatch "[][(){}]" do
+    if CLOSES[bracket] then
+      open[#open + 1] = bracket
+    else
+      local last = table.remove(open)
+      if not last then
+        return ("there is no '%s' before this '%s'"):format(
+          bracket == ")" and "(" or bracket == "]" and "[" or "{", bracket)
+      elseif CLOSES[last] ~= bracket then
+        return never_closed(last)
+      end
+    end
+  end
+  local last = open[#open]
+  return last and never_closed(last)
+end
+
+-- Words of other languages, and what Lua has for them.
+local FOREIGN = {
+  { "!=", "~= means unequal" }, { "&&", "write and" }, { "||", "write or" },
+  { "===", "== compares" }, { "<>", "~= means unequal" },
+}
+
+-- What was probably meant where Lua does not understand it.
+local function meant(bare)
+  for _, entry in ipairs(FOREIGN) do
+    if bare:find(entry[1], 1, true) then
+      return entry[2]
+    end
+  end
+  if bare:find "%f[%w_]is%s+not%s+%a" or bare:find "%f[%w_]is%s+%a" then
+    return "write == null, or ~= null"
+  elseif bare:find "[^=<>~]=[^=]" then
+    return "== compares"
+  elseif bare:find "!" then
+    return "write not"
+  end
+end
+
+-- Lua's words for a field that is null, and for one that a ticket does not have.
+local function explained(message, env, unknown)
+  message = message:gsub("^[^%s:]*:%d+: ", ""):gsub("global '", "field '"):gsub("upvalue '", "field '")
+  local name = message:match "field '([%w_]+)'"
+  local is_null = name and rawequal(env[name], null)
+  if message:find("userdata", 1, true) or is_null then
+    return message:gsub("a userdata value", "null"):gsub("userdata", "null")
+      .. ": test for null first, as in x ~= null and x > 3"
+  elseif message:find("nil", 1, true) and unknown[1] then
+    return message .. ": the ticket has no " .. table.concat(unknown, ", ")
+  end
+  return message
+end
+
 local words = {}
 for word in ("and break do else elseif end false for function goto if in local nil not or repeat return then true "
   .. "until while"):gmatch "%a+" do
@@ -131,9 +194,16 @@ function M.compile(code)
     return nil, "it is not text"
   end
   local env = {}
+  local plain = without_strings(code)
+  local wrong = plain and unbalanced(plain)
+  if wrong then
+    return nil, wrong
+  end
   local f, err = load_in("return (" .. code .. "\n)", env)
   if not f then
-    return nil, (tostring(err):gsub("^where:%d+: ", ""))
+    local hint = plain and meant(plain)
+    err = tostring(err):gsub("^[^%s:]*:%d+: ", ""):gsub("^'%)' expected near ", "unexpected ")
+    return nil, err .. (hint and ": " .. hint or "")
   end
   -- Without function bodies there is no loop and nothing that stays: the work
   -- is bounded by the expression's length, also where a compiler (LuaJIT's)
@@ -167,7 +237,7 @@ function M.compile(code)
     end
     local ok, result = caged(f)
     if not ok then
-      return nil, (tostring(result):gsub("^[^%s:]*:%d+: ", ""))
+      return nil, explained(tostring(result), env, unknown)
     end
     return result and true or false
   end

@@ -14,17 +14,44 @@ local M = {}
 ---@field closed boolean|nil to begin with
 ---@field name string
 
+--- Some lines of a page.
+---@class kapture.nvim.Block
+---@field before integer how many lines there are before it
+---@field count integer
+---@field text string the lines, with a line break between two
+---@field marks (integer|string)[] of each four in a row: line, first byte and the one behind (from 0), group
+
+--- The lines are kept as a few large strings: Lua files each string there is in
+--- one table, and stands still whenever that has to grow. The collector, too,
+--- takes many small tables in its stride, and not one of a hundred thousand.
 ---@class kapture.nvim.Page
----@field lines string[]
+---@field blocks kapture.nvim.Block[]
+---@field count integer of lines
 ---@field folds kapture.nvim.Fold[]
----@field marks (integer|string)[] of each four in a row: line, first byte and the one behind (from 0), group; one
---- table, since a hundred thousand are more than the garbage collector takes in its stride
+---@field private lines string[] those of the next block
+---@field private marks (integer|string)[] theirs
+---@field private bytes integer theirs
+---@field private last string|nil the latest line
+---@field private heading string|nil of a section that has nothing in it yet
+---@field private first integer the line of the latest heading
 
 local Page = {}
 Page.__index = Page
 
 local function new_page()
-    return setmetatable({ lines = {}, folds = {}, marks = {} }, Page)
+    return setmetatable({ blocks = {}, count = 0, folds = {}, lines = {}, marks = {}, bytes = 0 }, Page)
+end
+
+-- What goes into a buffer at a time: about a millisecond.
+local BLOCK_LINES, BLOCK_BYTES = 256, 65536
+
+function Page:seal()
+    local n = #self.lines
+    if n == 0 then return end
+    self.blocks[#self.blocks + 1] = {
+        before = self.count - n, count = n, text = table.concat(self.lines, "\n"), marks = self.marks,
+    }
+    self.lines, self.marks, self.bytes = {}, {}, 0
 end
 
 -- Bytes that are worked on at a time.
@@ -88,8 +115,16 @@ local function plain_name(name)
 end
 
 function Page:line(text, group, from, to)
-    local n = #self.lines + 1
-    self.lines[n] = text
+    local heading = self.heading
+    if heading then
+        self.heading = nil
+        if self.last ~= "" then self:line "" end
+        self.first = self:line(heading, "KaptureSection")
+    end
+    if #self.lines >= BLOCK_LINES or self.bytes + #text > BLOCK_BYTES then self:seal() end
+    local n = self.count + 1
+    self.count, self.last, self.bytes = n, text, self.bytes + #text
+    self.lines[#self.lines + 1] = text
     if group then
         local marks, m = self.marks, #self.marks
         marks[m + 1], marks[m + 2], marks[m + 3], marks[m + 4] = n, from or 0, to or #text, group
@@ -116,25 +151,26 @@ end
 
 --- A fold with this heading, and in it what f adds; nothing where that is nothing.
 function Page:section(heading, f, closed)
-    local before, marked = #self.lines, #self.marks
-    if self.lines[before] ~= "" then self:line "" end
-    local first = self:line(heading, "KaptureSection")
+    self.heading = heading
     f()
-    if #self.lines == first then
-        for i = #self.marks, marked + 1, -1 do self.marks[i] = nil end
-        for i = first, before + 1, -1 do self.lines[i] = nil end
+    if self.heading then
+        self.heading = nil
         return
     end
     local name = heading:gsub(" %(%d+%)$", "")
-    self.folds[#self.folds + 1] = { first = first, last = #self.lines, closed = closed, name = name }
+    self.folds[#self.folds + 1] = { first = self.first, last = self.count, closed = closed, name = name }
 end
 
 local function is_text(value)
     return type(value) == "string" and value:find "%S" ~= nil
 end
 
+local function is_shown(value)
+    return not (is_null(value) or value == "" or type(value) == "table")
+end
+
 local function shown(value)
-    if is_null(value) or value == "" or type(value) == "table" then return nil end
+    if not is_shown(value) then return nil end
     if type(value) == "number" and value == math.floor(value) and math.abs(value) < 1e15 then
         return ("%d"):format(value)
     end
@@ -196,7 +232,8 @@ local function width_of(label)
     return #label
 end
 
-function Page:fields(indent, labels, values)
+--- A line for each label, with what `value_of` its place says.
+function Page:fields(indent, labels, value_of)
     local widths, column = {}, 0
     for i, label in ipairs(labels) do
         widths[i] = width_of(label)
@@ -205,23 +242,23 @@ function Page:fields(indent, labels, values)
     end
     for i, label in ipairs(labels) do
         local pad = (" "):rep(math.max(column - widths[i], 0) + 2)
-        self:line(indent .. label .. pad .. values[i], "KaptureLabel", #indent, #indent + #label)
+        self:line(indent .. label .. pad .. value_of(i), "KaptureLabel", #indent, #indent + #label)
     end
 end
 
 -- Any JSON value below a heading, nested as it is.
 function Page:tree(indent, value)
-    local labels, values, nested = {}, {}, {}
+    local labels, keys, nested = {}, {}, {}
     for _, k in ipairs(sorted_keys(value)) do
         local v = value[k]
         if type(v) == "table" and next(v) ~= nil then
             nested[#nested + 1] = k
-        else
-            local text = shown(v)
-            if text then labels[#labels + 1], values[#values + 1] = plain_name(k), text end
+        elseif is_shown(v) then
+            labels[#labels + 1], keys[#keys + 1] = plain_name(k), k
         end
+        tick(8)
     end
-    self:fields(indent, labels, values)
+    self:fields(indent, labels, function(i) return shown(value[keys[i]]) end)
     for _, k in ipairs(nested) do
         self:line(indent .. plain_name(k), "KaptureSub", #indent)
         self:tree(indent .. "  ", value[k])
@@ -356,7 +393,7 @@ function Page:summary(t)
     for _, row in ipairs(rows) do
         if row[2] then labels[#labels + 1], values[#values + 1] = row[1], row[2] end
     end
-    self:fields("", labels, values)
+    self:fields("", labels, function(i) return values[i] end)
 end
 
 -- What is asked to choose by has a line for each.
@@ -408,6 +445,7 @@ function M.ticket(ticket)
         end
     end
     page:section("Raw fields", function() page:raw("  ", nil, ticket, true) end, true)
+    page:seal()
     return page
 end
 

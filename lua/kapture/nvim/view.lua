@@ -19,7 +19,7 @@ local RECENT_MAX = 50
 ---@field job kapture.nvim.Job|nil the page that is being made, or put into the buffer
 ---@field timer table|nil the spinner's
 ---@field loaded boolean a ticket is shown
----@field page kapture.nvim.Page|nil the one that is shown
+---@field page {folds: kapture.nvim.Fold[]}|nil the one that is shown
 ---@field status string|nil what the progress says beside the time
 
 ---@type table<integer, kapture.nvim.View> by buffer
@@ -138,8 +138,6 @@ local function put_lines(buf, from, to, lines)
     if not ok then error(why, 0) end
 end
 
-local LINES = 256 -- at a time: about a millisecond
-
 local function same_lines(buf, from, lines)
     local there = api.nvim_buf_get_lines(buf, from, from + #lines, false)
     for i = 1, #lines do
@@ -148,24 +146,26 @@ local function same_lines(buf, from, lines)
     return true
 end
 
+local LINES = 256 -- taken away at a time
+
 -- The page into the buffer, from the top, over what is there. To be run in slices.
 local function put(view, page)
     local tick = require("kapture.nvim.slices").tick
-    local buf, n, marks, m = view.buf, #page.lines, page.marks, 1
+    local buf, n = view.buf, page.count
     local closed = {}
     for _, win in ipairs(windows_of(buf)) do closed[win] = closed_folds(view, win) or false end
     view.page = nil -- of what is in the buffer now, nothing is known
-    for from = 0, n - 1, LINES do
-        local lines = vim.list_slice(page.lines, from + 1, math.min(from + LINES, n))
-        api.nvim_buf_clear_namespace(buf, space, from, from + #lines)
-        if not same_lines(buf, from, lines) then put_lines(buf, from, from + #lines, lines) end
-        while marks[m] and marks[m] <= from + #lines do
+    for i, block in ipairs(page.blocks) do
+        local from, to, marks = block.before, block.before + block.count, block.marks
+        local lines = vim.split(block.text, "\n", { plain = true })
+        api.nvim_buf_clear_namespace(buf, space, from, to)
+        if not same_lines(buf, from, lines) then put_lines(buf, from, to, lines) end
+        for m = 1, #marks, 4 do
             api.nvim_buf_set_extmark(buf, space, marks[m] - 1, marks[m + 1], {
                 end_col = marks[m + 2], hl_group = marks[m + 3],
             })
-            m = m + 4
         end
-        if from + LINES < n then tick(65536) end -- the last lines come with their folds
+        if page.blocks[i + 1] then tick(65536) end -- the last lines come with their folds
     end
     local count = api.nvim_buf_line_count(buf)
     while count > n do
@@ -176,7 +176,8 @@ local function put(view, page)
         tick(65536)
     end
     for _, win in ipairs(windows_of(buf)) do set_folds(page, win, closed[win]) end
-    view.page = page
+    -- Its lines are in the buffer now: only where the folds are is asked again.
+    view.page = { folds = page.folds }
 end
 
 local function stop_job(view)
@@ -192,7 +193,8 @@ local function put_note(view, text, group)
     for _, line in ipairs(text) do lines[#lines + 1] = (line:gsub("%c+", " ")) end
     local marks = { 1, 0, #view.id, "KaptureTitle" }
     for i = 3, #lines do vim.list_extend(marks, { i, 0, #lines[i], group }) end
-    put(view, { lines = lines, marks = marks, folds = {} })
+    local block = { before = 0, count = #lines, text = table.concat(lines, "\n"), marks = marks }
+    put(view, { blocks = { block }, count = #lines, folds = {} })
 end
 
 -- Progress ----------------------------------------------------------------------------
