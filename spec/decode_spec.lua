@@ -613,7 +613,8 @@ describe("what was learned from texts before", function()
     end
     local blanks = (" "):rep(200) -- guesses are made this far from the end
     local texts = {
-        sample, "[]" .. blanks, "[" .. sample:match "^%s*%[(.*)%]%s*$" .. "," .. members(3, "a", "[1,2]") .. "]" .. blanks,
+        sample, "[]" .. blanks,
+        "[" .. sample:match "^%s*%[(.*)%]%s*$" .. "," .. members(3, "a", "[1,2]") .. "]" .. blanks,
         "[" .. members(60, "name", '"v"') .. "]" .. blanks, "[" .. members(400, "other", "{}") .. "]" .. blanks,
         "[" .. members(200, ("long"):rep(20), "null") .. "]" .. blanks,
         '[{"a":{"b":[]},"c":1}]' .. blanks, '[{"a":[{"b":1}],"c":{"a":{"b":2}}}]' .. blanks,

@@ -184,7 +184,8 @@ describe("raw = true", function()
             assert.are.equal('{"task_details":{"ticketId":"1"}}', got.tickets and got.tickets[1] or got.err.tickets[1])
         end
         -- unasked ones at the end, the last of two
-        local got = body('[{"task_details":{"ticketId":"9"},"n":1},{"task_details":{"ticketId":"9"},"n":2},' .. one .. "]", "1")
+        local other = '{"task_details":{"ticketId":"9"},"n":%d}'
+        local got = body("[" .. other:format(1) .. "," .. other:format(2) .. "," .. one .. "]", "1")
         assert.are.same({ '{"task_details":{"ticketId":"1"}}', '{"task_details":{"ticketId":"9"},"n":2}' },
             { got.tickets[1], got.tickets[2] })
     end)
@@ -199,9 +200,10 @@ describe("raw = true", function()
             ['{"task_details":{"ticketId":"\\x"}}'] = "protocol",
             ['{"task_details":{"ticketId":"1" "x":2}}'] = "protocol",
         } do
-            local got = body("[" .. ticket .. "," .. text .. "]", "1,2", { isolate = false })
+            local list = "[" .. ticket .. "," .. text .. "]"
+            local got = body(list, "1,2", { isolate = false })
             assert.are.equal(kind, got.err and got.err.kind, text)
-            local decoded = ask("1,2", { isolate = false }, "body,text=" .. percent("[" .. ticket .. "," .. text .. "]"))
+            local decoded = ask("1,2", { isolate = false }, "body,text=" .. percent(list))
             assert.are.equal(decoded.message, got.message)
             assert.are.equal(#decoded.err.tickets, #got.err.tickets)
             assert.are.equal(body(text, "1").message, ask("1", nil, "body,text=" .. percent(text)).message)
@@ -212,7 +214,8 @@ describe("raw = true", function()
 
     it("goes on in slices through a large ticket", function()
         local part = '{ "a" : [1, 2, "three"], "b" : null }'
-        local text = '[{"history":{"list":[' .. (part .. ","):rep(3000) .. part .. ']}, "task_details":{"ticketId":"1"}}]'
+        local text = '[{"history":{"list":[' .. (part .. ","):rep(3000) .. part ..
+            ']}, "task_details":{"ticketId":"1"}}]'
         local list = probe.tickets(text, "raw")
         local sliced, _, asides = probe.tickets(text, "raw", 0)
         assert.is_true(asides > 10000)

@@ -78,8 +78,8 @@ static void quote(const char *text, size_t len, const kap_transfer *t,
     size_t n = len < sizeof head ? len : sizeof head;
     memcpy(head, text, n);
     n = kap_secret_redact(head, n, t->message->token,
-                   t->len > n || t->outcome != KAP_OUTCOME_RESPONSE ||
-                       t->code != CURLE_OK);
+                          t->len > n || t->outcome != KAP_OUTCOME_RESPONSE ||
+                              t->code != CURLE_OK);
     f->body_len = n < KAP_BODY_MAX ? n : KAP_BODY_MAX;
     memcpy(f->body, head, f->body_len);
     kap_secret_wipe(head, sizeof head);
@@ -95,14 +95,17 @@ void kap_refusal_quote(const kap_transfer *t, kap_failure *f)
  * escape, where the decoder may point to its beginning, or between two tokens. */
 static bool breaks_off(const kap_scan *s, kap_piece head)
 {
+    static const char before[] = {' ',    '\t',   '\r',  '\n',
+                                  '\xef', '\xbb', '\xbf'};
+    static const char within[] = {'.', '+', '-', '\\'};
     const char *p = s->p, *first = head.text, *end = head.text + head.len;
-    while (first < end && memchr(" \t\r\n\xef\xbb\xbf", *first, 7) != NULL)
+    while (first < end && memchr(before, *first, sizeof before) != NULL)
         first++;
     if (s->status != KAP_SCAN_SYNTAX || first == end ||
         (*first != '{' && *first != '['))
         return false;
     while (p < s->end && (kap_is_letter(*p) || kap_is_digit(*p) ||
-                          memchr(".+-\\", *p, 4) != NULL))
+                          memchr(within, *p, sizeof within) != NULL))
         p++;
     return p >= s->end;
 }

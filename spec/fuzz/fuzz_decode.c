@@ -2,7 +2,8 @@
  * The decoder, against two others: what it accepts must be what lua-cjson and
  * jansson give. Known differences, each for a reason in the contract:
  *
- * - lua-cjson makes a double of every number (compared as doubles), refuses
+ * - lua-cjson makes a double of every number (compared as doubles; integers of more
+ *   than 64 bits, which are text here, too), refuses
  *   \uD800 to \uDFFF alone, and stops at a NUL byte;
  * - jansson refuses invalid UTF-8, \u0000 in keys, lone surrogates and numbers
  *   that overflow, limits nesting to 2048 and takes a NUL byte for the end;
@@ -29,6 +30,14 @@ static bool same_number(double a, double b)
 static void compare_cjson(lua_State *L, int idx, int other)
 {
     luaL_checkstack(L, 10, "compare");
+    /* an integer of more than 64 bits is the text of its digits */
+    if (lua_type(L, idx) == LUA_TSTRING && lua_type(L, other) == LUA_TNUMBER) {
+        if (!same_number(strtod(lua_tostring(L, idx), NULL),
+                         lua_tonumber(L, other)))
+            FUZZ_FAIL("digits: %s, lua-cjson has %.17g", lua_tostring(L, idx),
+                      lua_tonumber(L, other));
+        return;
+    }
     if (lua_type(L, idx) != lua_type(L, other))
         FUZZ_FAIL("type: %s, lua-cjson has %s", luaL_typename(L, idx),
                   luaL_typename(L, other));
