@@ -16,19 +16,19 @@ typedef struct target {
 } target;
 
 /* Takes the ticket on top of the stack. */
-static void place(lua_State *L, void *arg, const char *id, size_t len)
+static void take_ticket(lua_State *L, void *arg, const char *id, size_t len)
 {
     const target *to = arg;
     kap_reading *reading = to->reading;
     const kap_batch *b = reading->batch;
     kap_call *c = &to->r->call;
     uint32_t i = len == 0 ? KAP_IDSET_NONE
-                          : kap_idset_find(&c->ids, id, len, reading->guess);
+                          : kap_idset_find(&c->ids, id, len, reading->expected);
     bool own = i != KAP_IDSET_NONE && i >= b->first && i < b->first + b->count;
     reading->own = reading->own || own;
     reading->others = reading->others || !own;
     if (i != KAP_IDSET_NONE && !b->canary) {
-        reading->guess = i + 1;
+        reading->expected = i + 1;
         lua_rawgeti(L, to->table, KAP_REQUEST_TICKETS);
         lua_insert(L, -2);
         lua_rawseti(L, -2, (int)(c->dropped + i) + 1);
@@ -50,12 +50,12 @@ static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
     if (reading->batch != b) {
         memset(reading, 0, sizeof *reading);
         reading->batch = b;
-        reading->guess = b->first;
+        reading->expected = b->first;
         reading->extras = r->extras;
     }
     kap_response_result got =
         kapL_response(L, &reading->response, b->transfer, table + 1, table,
-                      until, place, &to, &b->failure);
+                      until, take_ticket, &to, &b->failure);
     if (got == KAP_RESPONSE_AGAIN)
         return false;
     kap_secret_wipe(reading->response.head, reading->response.head_len);

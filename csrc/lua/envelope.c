@@ -21,7 +21,8 @@ char kap_envelope_first(const char *at, const char *end)
     return at < end ? *at : '\0';
 }
 
-static void look(kap_envelope *e, const char *key, char *value, const char *end)
+static void note_member(kap_envelope *e, const char *key, char *value,
+                        const char *end)
 {
     static const char details[] = "\"task_details\"";
     if ((size_t)(end - key) >= sizeof details - 1 &&
@@ -67,7 +68,7 @@ bool kap_envelope_read(kap_decode *d, kap_envelope *e)
         char *value = d->p;
         if (!kap_decode_skip(d))
             return false;
-        look(e, key, value, d->end);
+        note_member(e, key, value, d->end);
         int c = kap_decode_peek(d);
         if (c != ',' && c != '}')
             return kap_decode_fail(d, "',' or '}' expected");

@@ -14,14 +14,15 @@ _Noreturn void kapL_options_wrong(parse *p, const kap_option *o, int idx,
 {
     int type = lua_type(p->L, idx);
     /* others may hold a secret, be it of the wrong type */
-    bool shown = o->type == KAP_OPTION_SECONDS || o->type == KAP_OPTION_PAUSE ||
-                 o->type == KAP_OPTION_RATE || o->type == KAP_OPTION_COUNT ||
-                 o->type == KAP_OPTION_LIMIT || o->type == KAP_OPTION_SIZE ||
-                 o->type == KAP_OPTION_FLAG;
-    if (shown && type == LUA_TNUMBER)
+    bool quotable = o->type == KAP_OPTION_SECONDS ||
+                    o->type == KAP_OPTION_PAUSE || o->type == KAP_OPTION_RATE ||
+                    o->type == KAP_OPTION_COUNT ||
+                    o->type == KAP_OPTION_LIMIT || o->type == KAP_OPTION_SIZE ||
+                    o->type == KAP_OPTION_FLAG;
+    if (quotable && type == LUA_TNUMBER)
         FAIL(p, "option '%s': %s expected, got %.14g", o->name, expected,
              lua_tonumber(p->L, idx));
-    if (shown && type == LUA_TSTRING)
+    if (quotable && type == LUA_TSTRING)
         FAIL(p, "option '%s': %s expected, got the string '%.40s'", o->name,
              expected, lua_tostring(p->L, idx));
     FAIL(p, "option '%s': %s expected, got %s", o->name, expected,

@@ -20,7 +20,7 @@ static bool split(kap_call *c, kap_batch *b, kap_engine *e)
     return true;
 }
 
-/* The service answers: what is parked is looked at now. */
+/* The service answers: what is parked goes on now. */
 static bool resume(kap_call *c, kap_batch *b, kap_engine *e)
 {
     double delay;
@@ -124,7 +124,7 @@ typedef struct overview {
 
 /* What there is. Where the service may be gone, parts that were not sent yet wait
  * with the rest, and in doubt nothing is sent but probes. */
-static overview look(kap_call *c)
+static overview survey(kap_call *c)
 {
     bool closed = c->breaker.state == KAP_BREAKER_CLOSED;
     bool doubt = c->breaker.state == KAP_BREAKER_IN_DOUBT;
@@ -144,9 +144,9 @@ static overview look(kap_call *c)
     return v;
 }
 
-/* Of all that is parked: what the service answers for is looked at now, and the
- * rest is given up. Before anything has worked, an id alone is not tried again:
- * all may be like it. */
+/* All that is parked goes on where the service is up, and is given up where it is
+ * not. Before anything has worked, an id alone is not tried again: all may be like
+ * it. */
 static bool settle_parked(kap_call *c, kap_engine *e, bool up)
 {
     KAP_EACH(kap_batch, b, &c->batches, link) {
@@ -166,7 +166,7 @@ bool kap_isolate_advance(kap_call *c, kap_engine *e)
         return settle_parked(c, e, false);
     if (breaker->state == KAP_BREAKER_CLOSED && !settle_parked(c, e, true))
         return false;
-    overview v = look(c);
+    overview v = survey(c);
     if (!v.parked && breaker->state != KAP_BREAKER_IN_DOUBT)
         return true;
     unsigned most = canary ? 1 : (unsigned)c->settings->concurrency;
