@@ -244,8 +244,8 @@ static void clear(kap_settings *s, const kap_option *o)
 kap_settings *kap_settings_new(const kap_settings *from)
 {
     kap_settings *s = calloc(1, sizeof *s);
-    bool ok = s != NULL;
-    if (!ok)
+    bool ok = true;
+    if (s == NULL)
         return NULL;
     kap_refs_init(&s->refs);
     for (size_t i = 0; ok && i < kap_settings_option_count; i++) {

@@ -12,7 +12,9 @@
 typedef struct target {
     kap_request *r;
     kap_reading *reading;
-    int table; /* stack index of the request's table */
+    struct {
+        int table, array_mt; /* the request's table, the metatable of arrays */
+    } at;                    /* stack indexes */
 } target;
 
 /* Takes the ticket on top of the stack. */
@@ -29,7 +31,7 @@ static void take_ticket(lua_State *L, void *arg, const char *id, size_t len)
     reading->others = reading->others || !own;
     if (i != KAP_IDSET_NONE && !b->canary) {
         reading->expected = i + 1;
-        lua_rawgeti(L, to->table, KAP_REQUEST_TICKETS);
+        lua_rawgeti(L, to->at.table, KAP_REQUEST_TICKETS);
         lua_insert(L, -2);
         lua_rawseti(L, -2, (int)(c->dropped + i) + 1);
         lua_pop(L, 1);
@@ -37,25 +39,24 @@ static void take_ticket(lua_State *L, void *arg, const char *id, size_t len)
     } else if (b->canary || c->open) { /* nobody waits for it */
         lua_pop(L, 1);
     } else {
-        kapL_result_extra(L, to->r, to->table, id, len);
+        kapL_result_extra(L, to->r, to->at.table, id, len);
     }
 }
 
 /* False: more of it is left. */
-static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
-                   int table, bool *success)
+static bool decode(lua_State *L, target *to, kap_batch *b, double until,
+                   bool *success)
 {
-    kap_reading *reading = &r->client->reading;
-    target to = {r, reading, table};
+    kap_reading *reading = to->reading;
     if (reading->batch != b) {
         memset(reading, 0, sizeof *reading);
         reading->batch = b;
         reading->expected = b->first;
-        reading->extras = r->extras;
+        reading->extras = to->r->extras;
     }
     kap_response_result got =
-        kapL_response(L, &reading->response, b->transfer, table + 1, table,
-                      until, take_ticket, &to, &b->failure);
+        kapL_response(L, &reading->response, b->transfer, to->at.array_mt,
+                      to->at.table, until, take_ticket, to, &b->failure);
     if (got == KAP_RESPONSE_AGAIN)
         return false;
     kap_secret_wipe(reading->response.head, reading->response.head_len);
@@ -70,7 +71,8 @@ bool kapL_answer_read(lua_State *L, kap_request *r, kap_batch *b, double until,
 {
     int me = lua_gettop(L);
     const kap_transfer *t = b->transfer;
-    const kap_reading *reading = &r->client->reading;
+    kap_reading *reading = &r->client->reading;
+    target to = {r, reading, {.table = me + 1, .array_mt = me + 2}};
     kap_engine *engine = r->client->engine;
     bool success = false;
     kapL_room(L, 40);
@@ -82,7 +84,7 @@ bool kapL_answer_read(lua_State *L, kap_request *r, kap_batch *b, double until,
         b->brought_own = false;
         kap_call_describe(b);
         kap_response_quote(t, &b->failure);
-    } else if (!decode(L, r, b, until, me + 1, &success)) {
+    } else if (!decode(L, &to, b, until, &success)) {
         lua_settop(L, me);
         return false;
     }

@@ -51,6 +51,21 @@ static bool is_alone(const kap_batch *b)
     return b->asked == 1 && !b->untried;
 }
 
+/* Of the ids that nobody has asked for alone, the batch that has the one behind so
+ * many; *skip becomes how many of that batch's come first. NULL: there is none. */
+static kap_batch *parked_at(const kap_call *c, uint32_t *skip)
+{
+    KAP_EACH(kap_batch, b, &c->batches, link) {
+        if (b->state != KAP_BATCH_PARKED || is_alone(b))
+            continue;
+        uint32_t here = kap_batch_pending(c, b);
+        if (*skip < here)
+            return b;
+        *skip -= here;
+    }
+    return NULL;
+}
+
 /* The breaker's next probe: an id that nobody has asked for alone. They are taken
  * here and there (by the golden ratio, which spreads any number of them evenly),
  * for bad ids often stand together. False in *sent: there is none. */
@@ -58,23 +73,14 @@ static bool send_probe(kap_call *c, kap_engine *e, bool *sent)
 {
     uint32_t n = 0;
     *sent = false;
-    KAP_EACH(kap_batch, b, &c->batches, link)
-        if (b->state == KAP_BATCH_PARKED && !is_alone(b))
-            n += kap_batch_pending(c, b);
-    if (n == 0)
-        return true;
+    KAP_EACH(kap_batch, parked, &c->batches, link)
+        if (parked->state == KAP_BATCH_PARKED && !is_alone(parked))
+            n += kap_batch_pending(c, parked);
     double turn = 0.6180339887498949 * (c->breaker.probes + 1);
     uint32_t skip = (uint32_t)((turn - floor(turn)) * n);
-    kap_batch *b = NULL;
-    KAP_EACH(kap_batch, parked, &c->batches, link) {
-        if (parked->state != KAP_BATCH_PARKED || is_alone(parked))
-            continue;
-        uint32_t here = kap_batch_pending(c, parked);
-        b = parked;
-        if (skip < here)
-            break;
-        skip -= here;
-    }
+    kap_batch *b = parked_at(c, &skip);
+    if (b == NULL)
+        return true;
     uint32_t at = b->first, end = b->first + b->count;
     for (; c->slots[at].state != KAP_ID_PENDING || skip > 0; at++)
         skip -= c->slots[at].state == KAP_ID_PENDING;
