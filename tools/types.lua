@@ -1,6 +1,6 @@
 #!/usr/bin/env lua
 -- tools/types.lua [--check]: the options and the kinds of failure in library/kapture.lua,
--- and with the events in doc/reference.md, from the tables of csrc/lua/options.c,
+-- and with the events in doc/reference.md, from the tables of csrc/config/settings.c,
 -- csrc/base/failure.c and csrc/policy/event.h; the fields of task_details in the former
 -- from doc/ticket.md. With --check, whether they are so.
 
@@ -22,20 +22,21 @@ end
 
 local types = {
     STRING = "string", TOKEN = "string|(fun(): string)", SECONDS = "number", PAUSE = "number", RATE = "number",
-    COUNT = "integer", SIZE = "number", FLAG = "boolean", PARAM = "string|boolean|number",
+    COUNT = "integer", LIMIT = "integer", SIZE = "number", FLAG = "boolean", PARAM = "string|boolean|number",
     HEADERS = "table<string, string>", BODY = "table", FIELDS = "string[]", HOOK = "fun(event: kapture.Event)",
 }
 local untold = { none = true, [""] = true, ['""'] = true } -- defaults
 
--- The rows of csrc/lua/options.c: name, kind, range, default, description.
+-- The rows of csrc/config/settings.c: name, kind, range, default, description.
 local function option_rows()
     local rows = {}
-    for name, kind, min, max, rest in read("csrc/lua/options.c"):gmatch
-        '\n    {"([%w_]+)", (%u+), [^"]-, (%d+), (%d+),(.-)},\n?%f[%s}]' do
+    for name, kind, initial, min, max, rest in read("csrc/config/settings.c"):gmatch
+        '\n    {"([%w_]+)",%s+KAP_OPTION_(%u+),%s+AT[^ ]+%s+([^,]+),%s+(%d+),%s+(%d+),(.-)},\n?%f[%s}]' do
         local texts = literals(rest)
-        local default = table.remove(texts, 1)
+        local default = rest:match "^%s*NULL" and initial or table.remove(texts, 1)
+        local counts = kind == "COUNT" or kind == "LIMIT"
         rows[#rows + 1] = { name = name, type = types[kind], default = default,
-            doc = table.concat(texts), range = kind == "COUNT" and ("%s to %s"):format(min, max) or nil }
+            doc = table.concat(texts), range = counts and ("%s to %s"):format(min, max) or nil }
     end
     return rows
 end

@@ -15,15 +15,24 @@
 /* How long one step decodes at most before it gives the host its turn. */
 #define STEP_SECONDS 0.003
 
-/* Pushes a request with (ids, opts) from stack indexes 2 and 3. */
+/* Stack indexes: the arguments of get_ticket, submit and tickets, and what
+ * push_functions leaves behind them. */
+enum { CLIENT = 1, IDS, OPTS, TABLE, FUNCTIONS };
+
+static void push_functions(lua_State *L)
+{
+    lua_settop(L, OPTS);
+    kapL_getuservalue(L, CLIENT);
+    lua_rawgeti(L, TABLE, KAP_CLIENT_FUNCTIONS);
+}
+
+/* Pushes a request with these arguments. */
 static kap_request *request_from_args(lua_State *L, kap_client *c,
                                       const char *func)
 {
-    lua_settop(L, 3);
-    kapL_getuservalue(L, 1);
-    lua_rawgeti(L, -1, KAP_CLIENT_FUNCTIONS);
+    push_functions(L);
     kap_request *r = kapL_request_new(L);
-    kapL_start_options(L, r, c->settings, 5, 3, 2, func);
+    kapL_start_options(L, r, c->settings, FUNCTIONS, OPTS, 2, func);
     /* Options of the call mostly say what those of the call before said: then
      * the engine's handles need no new setting up. */
     if (c->message != NULL && c->message->settings != r->call.settings &&
@@ -36,7 +45,7 @@ static kap_request *request_from_args(lua_State *L, kap_client *c,
                         kap_client_closed_words());
     else
         kapL_start_message(L, r, c);
-    kapL_start_ids(L, r, 2, 1, func);
+    kapL_start_ids(L, r, IDS, 1, func);
     return r;
 }
 
@@ -44,24 +53,22 @@ static int client_get_ticket(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     kap_request *r = request_from_args(L, c, "get_ticket");
-    return kapL_drive_call(L, 1, r);
+    return kapL_drive_call(L, CLIENT, r);
 }
 
 static int client_submit(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     kap_request *r = request_from_args(L, c, "submit");
-    kapL_start(L, r, 1, true);
+    kapL_start(L, r, CLIENT, true);
     return 1;
 }
 
 static int client_tickets(lua_State *L)
 {
     kapL_client_check(L, 1);
-    lua_settop(L, 3);
-    kapL_getuservalue(L, 1);
-    lua_rawgeti(L, -1, KAP_CLIENT_FUNCTIONS);
-    return kapL_iterator_new(L, 1, 2, 3, 5, 1, "tickets");
+    push_functions(L);
+    return kapL_iterator_new(L, CLIENT, IDS, OPTS, FUNCTIONS, 1, "tickets");
 }
 
 static int client_fd(lua_State *L)

@@ -119,11 +119,11 @@ static int give_invalid(lua_State *L, kap_iterator *it, int table)
 {
     kap_failure f;
     size_t len;
-    int place = (int)(it->given++ % it->room) + 1;
+    int slot = (int)(it->given++ % it->room) + 1;
     lua_rawgeti(L, table, KAP_ITERATOR_INVALID);
-    lua_rawgeti(L, -1, place);
+    lua_rawgeti(L, -1, slot);
     lua_pushnil(L);
-    lua_rawseti(L, -3, place);
+    lua_rawseti(L, -3, slot);
     kap_failure_clear(&f);
     const char *text = lua_tolstring(L, -1, &len);
     kap_ids_complain(&f, text, 0);
@@ -172,9 +172,9 @@ static void push_error(lua_State *L, const kap_call *c, const kap_slot *slot,
 static int give(lua_State *L, kap_iterator *it, int table)
 {
     kap_call *c = &it->request->call;
-    uint64_t place = it->order[it->given % it->room];
-    uint32_t i = (uint32_t)(place - c->dropped);
-    int key = (int)place + 1;
+    uint64_t number = it->order[it->given % it->room];
+    uint32_t i = (uint32_t)(number - c->dropped);
+    int key = (int)number + 1;
     size_t len;
     const char *id = kap_idset_get(&c->ids, i, &len);
     lua_pushlstring(L, id, len);
@@ -183,7 +183,7 @@ static int give(lua_State *L, kap_iterator *it, int table)
         lua_pushnil(L);
         push_error(L, c, &c->slots[i], id, len);
         it->given++;
-        kap_call_release(c, place);
+        kap_call_release(c, number);
         return 3;
     }
     lua_rawgeti(L, table, KAP_ITERATOR_REQUEST);
@@ -193,7 +193,7 @@ static int give(lua_State *L, kap_iterator *it, int table)
         return 0;
     lua_rawgeti(L, -1, key);
     it->given++;
-    if (kap_call_release(c, place)) {
+    if (kap_call_release(c, number)) {
         lua_pushnil(L);
         lua_rawseti(L, -3, key);
     }
@@ -213,7 +213,7 @@ static void give_turn(kap_iterator *it)
     kap_engine_wait(e, 0);
 }
 
-static void drive(lua_State *L, kap_iterator *it, int table, uint64_t place)
+static void drive(lua_State *L, kap_iterator *it, int table, uint64_t number)
 {
     double now = kap_now();
     /* the caller's own time, in the loop or in the source, counts against no
@@ -221,7 +221,7 @@ static void drive(lua_State *L, kap_iterator *it, int table, uint64_t place)
     if (it->seen > 0 && now - it->seen >= AWAY_SECONDS)
         kap_call_extend(&it->request->call, now - it->seen);
     lua_rawgeti(L, table, KAP_ITERATOR_CLIENT);
-    kapL_drive_until(L, lua_gettop(L), it->request, place, HUGE_VAL);
+    kapL_drive_until(L, lua_gettop(L), it->request, number, HUGE_VAL);
     lua_pop(L, 1);
     it->seen = kap_now();
     if (it->request->nomem)
@@ -252,13 +252,13 @@ static int one_round(lua_State *L, kap_iterator *it, int table)
     read_ahead(L, it, table);
     if (it->closed || it->given == it->taken)
         return 0;
-    uint64_t place = it->order[it->given % it->room];
-    if (place == KAP_NO_ID)
+    uint64_t number = it->order[it->given % it->room];
+    if (number == KAP_NO_ID)
         return give_invalid(L, it, table);
-    if (kap_call_final(&it->request->call, place))
+    if (kap_call_final(&it->request->call, number))
         give_turn(it); /* what is in flight goes on while the caller works */
     else
-        drive(L, it, table, place);
+        drive(L, it, table, number);
     return it->closed ? 0 : give(L, it, table);
 }
 
@@ -341,11 +341,11 @@ static int iterator_call(lua_State *L)
 static int iterator_pending(lua_State *L)
 {
     const kap_iterator *it = check(L);
-    uint64_t place = it->closed || it->given == it->taken
-                         ? KAP_NO_ID
-                         : it->order[it->given % it->room];
-    lua_pushboolean(L, place != KAP_NO_ID &&
-                           !kap_call_final(&it->request->call, place));
+    uint64_t number = it->closed || it->given == it->taken
+                          ? KAP_NO_ID
+                          : it->order[it->given % it->room];
+    lua_pushboolean(L, number != KAP_NO_ID &&
+                           !kap_call_final(&it->request->call, number));
     return 1;
 }
 

@@ -40,33 +40,36 @@ static void start_curl(void)
         curl_ready = CURLE_OUT_OF_MEMORY;
 }
 
+/* Stack indexes: the arguments of both functions, and what they put behind. */
+enum { IDS = 1, OPTS, CLIENTS, CLIENT };
+
 static int get_ticket(lua_State *L)
 {
-    lua_settop(L, 2);
+    lua_settop(L, OPTS);
     lua_pushvalue(L, CACHE);
     kap_request *r = kapL_request_new(L);
-    kapL_start_options(L, r, NULL, 0, 2, 2, "get_ticket");
-    kap_client *c = kapL_shared_client(L, 3, &r->call.settings);
-    lua_insert(L, 4);
+    kapL_start_options(L, r, NULL, 0, OPTS, 2, "get_ticket");
+    kap_client *c = kapL_shared_client(L, CLIENTS, &r->call.settings);
+    lua_insert(L, CLIENT);
     kapL_start_message(L, r, c);
     if (c->closed) { /* the token function made calls of its own, and they
                       * pushed this client out of the cache */
-        kapL_shared_client(L, 3, &r->call.settings);
-        lua_replace(L, 4);
+        kapL_shared_client(L, CLIENTS, &r->call.settings);
+        lua_replace(L, CLIENT);
     }
-    kapL_start_ids(L, r, 1, 1, "get_ticket");
-    return kapL_drive_call(L, 4, r);
+    kapL_start_ids(L, r, IDS, 1, "get_ticket");
+    return kapL_drive_call(L, CLIENT, r);
 }
 
 /* No client's options are the defaults here: `functions` is 0. */
 static int tickets(lua_State *L)
 {
-    lua_settop(L, 2);
+    lua_settop(L, OPTS);
     lua_pushvalue(L, CACHE);
     kap_request *r = kapL_request_new(L); /* only to see where it goes */
-    kapL_start_options(L, r, NULL, 0, 2, 2, "tickets");
-    kapL_shared_client(L, 3, &r->call.settings);
-    return kapL_iterator_new(L, lua_gettop(L), 1, 2, 0, 1, "tickets");
+    kapL_start_options(L, r, NULL, 0, OPTS, 2, "tickets");
+    kapL_shared_client(L, CLIENTS, &r->call.settings);
+    return kapL_iterator_new(L, lua_gettop(L), IDS, OPTS, 0, 1, "tickets");
 }
 
 static int new_client(lua_State *L)

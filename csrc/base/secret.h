@@ -1,5 +1,5 @@
 /*
- * What keeps a token from being seen: memory that held one is overwritten before
+ * What keeps a token from being seen: memory that had one is overwritten before
  * it is freed, and text that repeats one is redacted before anybody reads it.
  */
 #ifndef KAP_SECRET_H

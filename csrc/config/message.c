@@ -63,15 +63,19 @@ static void add_json(text *t, const char *s)
     }
 }
 
-static bool build_tail(kap_message *m, const kap_settings *s)
+static bool build_tail(kap_message *m, kap_settings *s)
 {
     text t = {0};
     add_string(&t, "\"");
-    for (int i = 0; i < KAP_PARAM_COUNT; i++) {
+    for (size_t i = 0; i < kap_settings_option_count; i++) {
+        const kap_option *o = &kap_settings_options[i];
+        if (o->type != KAP_OPTION_PARAM)
+            continue;
+        const char *value = *(char **)kap_settings_at(s, o);
         add_string(&t, ",\"");
-        add_string(&t, kap_param_names[i]);
+        add_string(&t, o->name);
         add_string(&t, "\":\"");
-        add_json(&t, s->params[i] != NULL ? s->params[i] : "");
+        add_json(&t, value != NULL ? value : "");
         add_string(&t, "\"");
     }
     if (s->body != NULL && *s->body != '\0') {

@@ -1,7 +1,10 @@
 /*
- * The options of a client or a call once parsed: plain C values, owned here,
- * never changed after parsing, shared by reference count (the engine's thread
- * holds some too). Lua-free. What each option means: options.c.
+ * The options of a client or a call: the table that describes them, and their
+ * values once parsed. A kap_settings is never changed after parsing, so the
+ * engine's thread may have a reference as well. Knows nothing of where the values
+ * come from: lua/options.h reads them from a Lua table.
+ *
+ * To add an option: a row of the table in settings.c, and the member below.
  */
 #ifndef KAP_SETTINGS_H
 #define KAP_SETTINGS_H
@@ -12,9 +15,35 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The nine documented body fields, in the vendor's order. */
-#define KAP_PARAM_COUNT 9
-extern const char *const kap_param_names[KAP_PARAM_COUNT];
+typedef enum {
+    KAP_OPTION_STRING,
+    KAP_OPTION_TOKEN,   /* a string or a function */
+    KAP_OPTION_SECONDS, /* a number > 0 */
+    KAP_OPTION_PAUSE,   /* a number >= 0 */
+    KAP_OPTION_RATE,    /* a number > 0, of all a client's calls together */
+    KAP_OPTION_COUNT,   /* an integer from min to max */
+    KAP_OPTION_LIMIT,   /* the same, of all a client's calls together */
+    KAP_OPTION_SIZE,    /* an integer >= 1, or infinity */
+    KAP_OPTION_FLAG,
+    KAP_OPTION_PARAM,   /* a documented body field: string, boolean or number */
+    KAP_OPTION_HEADERS, /* name = value */
+    KAP_OPTION_BODY,    /* members to merge into the request's body */
+    KAP_OPTION_FIELDS,  /* a list of paths */
+    KAP_OPTION_HOOK     /* a function */
+} kap_option_type;
+
+typedef struct kap_option {
+    const char *name;
+    kap_option_type type;
+    size_t at; /* the offset of its member in kap_settings */
+    double initial;
+    int min, max;
+    const char *initial_text, *doc; /* for people: see tools/types.lua */
+} kap_option;
+
+/* The body fields are in the vendor's order, in which they are sent. */
+extern const kap_option kap_settings_options[];
+extern const size_t kap_settings_option_count;
 
 typedef struct kap_settings {
     kap_refs refs;
@@ -24,8 +53,10 @@ typedef struct kap_settings {
     char *token;
     bool token_function;
     char *cookie;
-    char **headers;                /* "Name: value" lines, NULL-terminated */
-    char *params[KAP_PARAM_COUNT]; /* NULL: "" */
+    char **headers; /* "Name: value" lines, NULL-terminated */
+    /* The nine documented body fields; NULL: "". */
+    char *conversation_type, *history_type, *assigned, *disposed, *response;
+    char *landing_queue, *create, *resolved, *include_emailbody;
     char *body;          /* members to merge, as `"k":v,...`, no braces */
     bool body_unencoded; /* `body` was given and lua-cjson not found */
     kap_fields *fields;
@@ -37,6 +68,12 @@ typedef struct kap_settings {
     bool raw, partial, isolate, compression, verify, hook;
     char *ca_file, *ca_path, *cert, *key, *proxy, *user_agent;
 } kap_settings;
+
+/* Where the option's value is: its type says of what kind that is. */
+static inline void *kap_settings_at(kap_settings *s, const kap_option *o)
+{
+    return (char *)s + o->at;
+}
 
 /* Defaults, or a deep copy; one reference. NULL: no memory. */
 kap_settings *kap_settings_new(const kap_settings *from);

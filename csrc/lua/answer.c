@@ -12,24 +12,24 @@
 typedef struct target {
     kap_request *r;
     kap_reading *reading;
-    int table; /* stack index of the request's table */
+    kap_response_slots at; /* aside is the request's table */
 } target;
 
 /* Takes the ticket on top of the stack. */
-static void place(lua_State *L, void *arg, const char *id, size_t len)
+static void take_ticket(lua_State *L, void *arg, const char *id, size_t len)
 {
     const target *to = arg;
     kap_reading *reading = to->reading;
     const kap_batch *b = reading->batch;
     kap_call *c = &to->r->call;
     uint32_t i = len == 0 ? KAP_IDSET_NONE
-                          : kap_idset_find(&c->ids, id, len, reading->guess);
+                          : kap_idset_find(&c->ids, id, len, reading->expected);
     bool own = i != KAP_IDSET_NONE && i >= b->first && i < b->first + b->count;
     reading->own = reading->own || own;
     reading->others = reading->others || !own;
     if (i != KAP_IDSET_NONE && !b->canary) {
-        reading->guess = i + 1;
-        lua_rawgeti(L, to->table, KAP_REQUEST_TICKETS);
+        reading->expected = i + 1;
+        lua_rawgeti(L, to->at.aside, KAP_REQUEST_TICKETS);
         lua_insert(L, -2);
         lua_rawseti(L, -2, (int)(c->dropped + i) + 1);
         lua_pop(L, 1);
@@ -37,7 +37,7 @@ static void place(lua_State *L, void *arg, const char *id, size_t len)
     } else if (b->canary || c->open) { /* nobody waits for it */
         lua_pop(L, 1);
     } else {
-        kapL_result_extra(L, to->r, to->table, id, len);
+        kapL_result_extra(L, to->r, to->at.aside, id, len);
     }
 }
 
@@ -56,20 +56,19 @@ static void push_session(lua_State *L, int client)
 }
 
 /* False: more of it is left. */
-static bool decode(lua_State *L, kap_request *r, kap_batch *b, double until,
-                   const kap_response_slots *slots, bool *success)
+static bool decode(lua_State *L, target *to, kap_batch *b, double until,
+                   bool *success)
 {
-    kap_reading *reading = &r->client->reading;
-    target to = {r, reading, slots->aside};
+    kap_reading *reading = to->reading;
     if (reading->batch != b) {
         memset(reading, 0, sizeof *reading);
         reading->batch = b;
-        reading->guess = b->first;
-        reading->extras = r->extras;
+        reading->expected = b->first;
+        reading->extras = to->r->extras;
     }
     kap_response_result got =
-        kapL_response(L, &reading->response, b->transfer, slots, until, place,
-                      &to, &b->failure);
+        kapL_response(L, &reading->response, b->transfer, &to->at, until,
+                      take_ticket, to, &b->failure);
     if (got == KAP_RESPONSE_AGAIN)
         return false;
     kap_secret_wipe(reading->response.head, reading->response.head_len);
@@ -84,23 +83,23 @@ bool kapL_answer_read(lua_State *L, int client, kap_request *r, kap_batch *b,
 {
     int me = lua_gettop(L);
     const kap_transfer *t = b->transfer;
-    const kap_reading *reading = &r->client->reading;
+    kap_reading *reading = &r->client->reading;
+    target to = {r,
+                 reading,
+                 {.aside = me + 1, .array_mt = me + 2, .session = me + 3}};
     kap_engine *engine = r->client->engine;
     bool success = false;
     kapL_room(L, 40);
     kapL_getuservalue(L, me);
     kapL_value_array_mt(L);
     push_session(L, client);
-    const kap_response_slots slots = {.aside = me + 1,
-                                      .array_mt = me + 2,
-                                      .session = me + 3};
     if (t->outcome == KAP_OUTCOME_NOMEM)
         kapL_error_nomem(L);
     if (t->outcome != KAP_OUTCOME_RESPONSE) {
         b->brought_own = false;
         kap_call_describe(b);
         kap_refusal_quote(t, &b->failure);
-    } else if (!decode(L, r, b, until, &slots, &success)) {
+    } else if (!decode(L, &to, b, until, &success)) {
         lua_settop(L, me);
         return false;
     }

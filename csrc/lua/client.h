@@ -15,7 +15,7 @@ void kapL_client_options(lua_State *L, kap_client *c, int opts,
                          const char *func);
 /* Before its first request: its limits are what these say. */
 void kap_client_limit(kap_client *c, const kap_settings *s);
-/* The client at idx, after a look at whether the process has forked. */
+/* The client at idx, once it is known whether the process has forked. */
 kap_client *kapL_client_check(lua_State *L, int idx);
 
 /*

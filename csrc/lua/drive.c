@@ -166,20 +166,21 @@ void kapL_drive_wait(lua_State *L, kap_client *c, double seconds)
                         seconds < LISTEN_SECONDS ? seconds : LISTEN_SECONDS);
 }
 
-static bool has_ended(const kap_request *r, uint64_t place)
+static bool has_ended(const kap_request *r, uint64_t number)
 {
     return r->call.done ||
-           (place != KAP_DRIVE_ALL && kap_call_final(&r->call, place));
+           (number != KAP_DRIVE_ALL && kap_call_final(&r->call, number));
 }
 
-void kapL_drive_until(lua_State *L, int client, kap_request *r, uint64_t place,
+void kapL_drive_until(lua_State *L, int client, kap_request *r, uint64_t number,
                       double until)
 {
     kap_client *c = lua_touserdata(L, client);
     for (;;) {
         kapL_drive_work(L, client, HUGE_VAL);
         double left = until - kap_now();
-        if (has_ended(r, place) || c->working || left <= 0 || c->engine == NULL)
+        if (has_ended(r, number) || c->working || left <= 0 ||
+            c->engine == NULL)
             return;
         kapL_drive_wait(L, c, left);
     }

@@ -22,7 +22,7 @@ void kapL_drive_work(lua_State *L, int client, double until);
 bool kap_drive_has_work(kap_client *c);
 /* Works and waits until the request, or its id of that number, has ended, or
  * kap_now() reaches `until`. */
-void kapL_drive_until(lua_State *L, int client, kap_request *r, uint64_t place,
+void kapL_drive_until(lua_State *L, int client, kap_request *r, uint64_t number,
                       double until);
 /* Waits once, for at most `seconds`, after giving Lua's debug hook (Ctrl-C) a
  * chance to raise. */

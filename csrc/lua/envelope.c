@@ -21,7 +21,8 @@ char kap_envelope_first(const char *at, const char *end)
     return at < end ? *at : '\0';
 }
 
-static void look(kap_envelope *e, const char *key, char *value, const char *end)
+static void note_member(kap_envelope *e, const char *key, char *value,
+                        const char *end)
 {
     static const char details[] = "\"task_details\"";
     if ((size_t)(end - key) >= sizeof details - 1 &&
@@ -67,7 +68,7 @@ bool kap_envelope_read(kap_scan *s, kap_envelope *e)
         char *value = s->p;
         if (!kap_scan_skip(s))
             return false;
-        look(e, key, value, s->end);
+        note_member(e, key, value, s->end);
         int c = kap_scan_peek(s);
         if (c != ',' && c != '}')
             return kap_scan_fail(s, "',' or '}' expected");

@@ -1,5 +1,5 @@
 /*
- * What a JSON object around the tickets, or instead of them, says. One look at
+ * What a JSON object around the tickets, or instead of them, says. One pass over
  * its members that changes nothing in the text. Lua-free.
  */
 #ifndef KAP_ENVELOPE_H

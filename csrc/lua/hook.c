@@ -55,12 +55,13 @@ static void push_event(lua_State *L, const kap_event *e)
 /* (client, event): calls the hook of the request, which is the event's. */
 static int deliver_protected(lua_State *L)
 {
-    const kap_event *e = lua_touserdata(L, 2);
-    if (!kapL_client_request(L, 1, kap_request_of(e->call)))
+    enum { CLIENT = 1, EVENT, REQUEST, TABLE, FUNCTIONS }; /* stack indexes */
+    const kap_event *e = lua_touserdata(L, EVENT);
+    if (!kapL_client_request(L, CLIENT, kap_request_of(e->call)))
         return 0;
-    kapL_getuservalue(L, 3);
-    lua_rawgeti(L, 4, KAP_REQUEST_FUNCTIONS);
-    lua_rawgeti(L, 5, KAP_FUNCTION_HOOK);
+    kapL_getuservalue(L, REQUEST);
+    lua_rawgeti(L, TABLE, KAP_REQUEST_FUNCTIONS);
+    lua_rawgeti(L, FUNCTIONS, KAP_FUNCTION_HOOK);
     push_event(L, e);
     lua_call(L, 1, 0); /* what it raises is its own */
     return 0;

@@ -8,7 +8,7 @@
 
 #define KAP_IDS_TEXT_MAX 80
 
-/* What a source held: an id, or something that is none, made fit to show. */
+/* What a source gave: an id, or something that is none, made fit to show. */
 typedef struct kap_id_item {
     bool valid;
     size_t len;

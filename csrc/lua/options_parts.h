@@ -1,37 +1,13 @@
 /*
- * What the options_*.c have in common, for them alone: options.c has the table
- * of options and walks a caller's, options_plain.c takes those that are one
- * value, options_tables.c those that are tables themselves.
+ * What the options_*.c have in common, for them alone: options.c walks a caller's
+ * table, options_plain.c takes the options that are one value, options_tables.c
+ * those that are tables themselves.
  */
 #ifndef KAP_OPTIONS_PARTS_H
 #define KAP_OPTIONS_PARTS_H
 
 #include "lua/error.h"
 #include "config/settings.h"
-
-typedef enum {
-    STRING,  /* one with control characters is kept as UNUSABLE */
-    TOKEN,   /* a string or a function */
-    SECONDS, /* a number > 0 */
-    PAUSE,   /* a number >= 0 */
-    RATE,    /* a number > 0 */
-    COUNT,   /* an integer from min to max */
-    SIZE,    /* an integer >= 1, or math.huge */
-    FLAG,
-    PARAM, /* one of the nine body fields: string, boolean or number */
-    HEADERS,
-    BODY,
-    FIELDS,
-    HOOK
-} option_type;
-
-typedef struct option {
-    const char *name;
-    option_type type;
-    size_t at; /* offset in kap_settings; PARAM: its index */
-    int min, max;
-    const char *initial, *doc; /* for people: see tools/types.lua */
-} option;
 
 /* One caller's table on its way into `s`. */
 typedef struct parse {
@@ -50,7 +26,7 @@ typedef struct parse {
 #define UNUSABLE "\1"
 
 /* Raises that the value at `idx` is not what option `o` takes. */
-_Noreturn void kapL_options_wrong(parse *p, const option *o, int idx,
+_Noreturn void kapL_options_wrong(parse *p, const kap_option *o, int idx,
                                   const char *expected);
 
 /* Writes the number at `idx`: as an integer if it is one, also where Lua has only
@@ -58,7 +34,7 @@ _Noreturn void kapL_options_wrong(parse *p, const option *o, int idx,
 size_t kapL_options_number_text(lua_State *L, int idx, char *out, size_t size);
 
 /* Each takes the value at `idx` for option `o`, or raises. */
-typedef void option_parser(parse *p, const option *o, int idx);
+typedef void option_parser(parse *p, const kap_option *o, int idx);
 option_parser kapL_options_string;
 option_parser kapL_options_token;
 option_parser kapL_options_number;

@@ -9,17 +9,20 @@
 #include <stdio.h>
 #include <string.h>
 
-_Noreturn void kapL_options_wrong(parse *p, const option *o, int idx,
+_Noreturn void kapL_options_wrong(parse *p, const kap_option *o, int idx,
                                   const char *expected)
 {
     int type = lua_type(p->L, idx);
     /* others may hold a secret, be it of the wrong type */
-    bool shown = o->type == SECONDS || o->type == PAUSE || o->type == RATE ||
-                 o->type == COUNT || o->type == SIZE || o->type == FLAG;
-    if (shown && type == LUA_TNUMBER)
+    bool quotable = o->type == KAP_OPTION_SECONDS ||
+                    o->type == KAP_OPTION_PAUSE || o->type == KAP_OPTION_RATE ||
+                    o->type == KAP_OPTION_COUNT ||
+                    o->type == KAP_OPTION_LIMIT || o->type == KAP_OPTION_SIZE ||
+                    o->type == KAP_OPTION_FLAG;
+    if (quotable && type == LUA_TNUMBER)
         FAIL(p, "option '%s': %s expected, got %.14g", o->name, expected,
              lua_tonumber(p->L, idx));
-    if (shown && type == LUA_TSTRING)
+    if (quotable && type == LUA_TSTRING)
         FAIL(p, "option '%s': %s expected, got the string '%.40s'", o->name,
              expected, lua_tostring(p->L, idx));
     FAIL(p, "option '%s': %s expected, got %s", o->name, expected,
@@ -36,23 +39,18 @@ static void set_string(parse *p, char **slot, const char *s, size_t n)
         kapL_error_nomem(p->L);
 }
 
-static char **string_slot(kap_settings *s, const option *o)
-{
-    return (char **)(void *)((char *)s + o->at);
-}
-
-void kapL_options_string(parse *p, const option *o, int idx)
+void kapL_options_string(parse *p, const kap_option *o, int idx)
 {
     size_t n;
     const char *s;
     if (lua_type(p->L, idx) != LUA_TSTRING) {
         kapL_options_wrong(p, o, idx,
-                           o->type == TOKEN ? "a string or function"
-                                            : "a string");
+                           o->type == KAP_OPTION_TOKEN ? "a string or function"
+                                                       : "a string");
         return;
     }
     s = lua_tolstring(p->L, idx, &n);
-    set_string(p, string_slot(p->s, o), s, n);
+    set_string(p, kap_settings_at(p->s, o), s, n);
 }
 
 static void set_function(parse *p, int slot, int idx)
@@ -61,7 +59,7 @@ static void set_function(parse *p, int slot, int idx)
     lua_rawseti(p->L, p->functions, slot);
 }
 
-void kapL_options_token(parse *p, const option *o, int idx)
+void kapL_options_token(parse *p, const kap_option *o, int idx)
 {
     p->s->token_function = lua_isfunction(p->L, idx);
     if (p->s->token_function) {
@@ -73,15 +71,16 @@ void kapL_options_token(parse *p, const option *o, int idx)
     }
 }
 
-void kapL_options_number(parse *p, const option *o, int idx)
+void kapL_options_number(parse *p, const kap_option *o, int idx)
 {
     double v = lua_tonumber(p->L, idx);
-    double *slot = (double *)(void *)((char *)p->s + o->at);
+    double *slot = kap_settings_at(p->s, o);
     if (lua_type(p->L, idx) != LUA_TNUMBER || isnan(v) || v < 0 ||
-        (v == 0 && o->type != PAUSE)) {
+        (v == 0 && o->type != KAP_OPTION_PAUSE)) {
         kapL_options_wrong(p, o, idx,
-                           o->type == PAUSE ? "a number of seconds >= 0"
-                           : o->type == RATE
+                           o->type == KAP_OPTION_PAUSE
+                               ? "a number of seconds >= 0"
+                           : o->type == KAP_OPTION_RATE
                                ? "a number > 0 (requests a second)"
                                : "a number of seconds > 0");
         return;
@@ -89,10 +88,10 @@ void kapL_options_number(parse *p, const option *o, int idx)
     *slot = v;
 }
 
-void kapL_options_count(parse *p, const option *o, int idx)
+void kapL_options_count(parse *p, const kap_option *o, int idx)
 {
     double v = lua_tonumber(p->L, idx);
-    int *slot = (int *)(void *)((char *)p->s + o->at);
+    int *slot = kap_settings_at(p->s, o);
     char expected[64];
     if (lua_type(p->L, idx) != LUA_TNUMBER || !(v >= o->min && v <= o->max) ||
         v != floor(v)) {
@@ -104,7 +103,7 @@ void kapL_options_count(parse *p, const option *o, int idx)
     *slot = (int)v;
 }
 
-void kapL_options_size(parse *p, const option *o, int idx)
+void kapL_options_size(parse *p, const kap_option *o, int idx)
 {
     double v = lua_tonumber(p->L, idx);
     if (lua_type(p->L, idx) != LUA_TNUMBER || !(v >= 1) ||
@@ -116,9 +115,9 @@ void kapL_options_size(parse *p, const option *o, int idx)
         v >= (double)(SIZE_MAX / 2) ? SIZE_MAX / 2 : (size_t)v;
 }
 
-void kapL_options_flag(parse *p, const option *o, int idx)
+void kapL_options_flag(parse *p, const kap_option *o, int idx)
 {
-    bool *slot = (bool *)((char *)p->s + o->at);
+    bool *slot = kap_settings_at(p->s, o);
     if (lua_type(p->L, idx) != LUA_TBOOLEAN)
         kapL_options_wrong(p, o, idx, "a boolean");
     else
@@ -145,7 +144,7 @@ size_t kapL_options_number_text(lua_State *L, int idx, char *out, size_t size)
     return n > 0 ? (size_t)n : 0;
 }
 
-void kapL_options_param(parse *p, const option *o, int idx)
+void kapL_options_param(parse *p, const kap_option *o, int idx)
 {
     char number[40];
     const char *s = number;
@@ -167,11 +166,11 @@ void kapL_options_param(parse *p, const option *o, int idx)
         kapL_options_wrong(p, o, idx, "a string, boolean or number");
         return;
     }
-    if (!kap_settings_string(&p->s->params[o->at], s, n))
+    if (!kap_settings_string(kap_settings_at(p->s, o), s, n))
         kapL_error_nomem(p->L);
 }
 
-void kapL_options_hook(parse *p, const option *o, int idx)
+void kapL_options_hook(parse *p, const kap_option *o, int idx)
 {
     if (!lua_isfunction(p->L, idx)) {
         kapL_options_wrong(p, o, idx, "a function");

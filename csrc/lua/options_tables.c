@@ -76,7 +76,7 @@ static void add_header(parse *p, size_t at)
     lua_pop(L, 1);
 }
 
-void kapL_options_headers(parse *p, const option *o, int idx)
+void kapL_options_headers(parse *p, const kap_option *o, int idx)
 {
     lua_State *L = p->L;
     size_t n = 0;
@@ -98,7 +98,7 @@ void kapL_options_headers(parse *p, const option *o, int idx)
             add_header(p, at++);
 }
 
-void kapL_options_fields(parse *p, const option *o, int idx)
+void kapL_options_fields(parse *p, const kap_option *o, int idx)
 {
     lua_State *L = p->L;
     if (!lua_istable(L, idx)) {
@@ -143,8 +143,9 @@ static void check_body_keys(parse *p, int idx)
         const char *name = lua_tostring(L, -2);
         if (strcmp(name, "ticket_ids") == 0)
             FAIL(p, "option 'body': 'ticket_ids' is the call's first argument");
-        for (int i = 0; i < KAP_PARAM_COUNT; i++)
-            if (strcmp(name, kap_param_names[i]) == 0)
+        for (size_t i = 0; i < kap_settings_option_count; i++)
+            if (kap_settings_options[i].type == KAP_OPTION_PARAM &&
+                strcmp(name, kap_settings_options[i].name) == 0)
                 FAIL(p, "option 'body': '%s' is an option of its own", name);
     }
 }
@@ -166,7 +167,7 @@ static bool push_encoder(lua_State *L)
     return true;
 }
 
-void kapL_options_body(parse *p, const option *o, int idx)
+void kapL_options_body(parse *p, const kap_option *o, int idx)
 {
     lua_State *L = p->L;
     size_t n;

@@ -40,13 +40,17 @@ static void subtable(lua_State *L, int table, int slot)
 void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
                        size_t len)
 {
-    int ticket = lua_gettop(L), at = 0;
+    const int ticket = lua_gettop(L);
+    const struct {
+        int extras, places;
+    } stack = {ticket + 1, ticket + 2};
+    int at = 0;
     subtable(L, table, KAP_REQUEST_EXTRAS);
     subtable(L, table, KAP_REQUEST_PLACES);
     if (len > 0) {
         lua_pushlstring(L, id, len);
         lua_pushvalue(L, -1);
-        lua_rawget(L, ticket + 2);
+        lua_rawget(L, stack.places);
         at = (int)lua_tointeger(L, -1);
         lua_pop(L, 1);
         if (at > (int)r->extras) /* it came with an answer that failed */
@@ -56,11 +60,11 @@ void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
         at = (int)++r->extras;
         if (len > 0) {
             lua_pushinteger(L, at);
-            lua_rawset(L, ticket + 2);
+            lua_rawset(L, stack.places);
         }
     }
     lua_pushvalue(L, ticket);
-    lua_rawseti(L, ticket + 1, at);
+    lua_rawseti(L, stack.extras, at);
     lua_settop(L, ticket - 1);
 }
 

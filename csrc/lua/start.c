@@ -9,6 +9,9 @@ void kapL_start_options(lua_State *L, kap_request *r, kap_settings *defaults,
                         int functions, int opts, int arg, const char *func)
 {
     int me = lua_gettop(L);
+    const struct {
+        int table, functions;
+    } at = {me + 1, me + 2}; /* stack indexes */
     /* Before anything is allocated: a finalizer may close the client that the
      * defaults are of. */
     if (defaults != NULL && lua_isnoneornil(L, opts))
@@ -25,14 +28,14 @@ void kapL_start_options(lua_State *L, kap_request *r, kap_settings *defaults,
         lua_rawseti(L, -2, i);
     }
     lua_pushvalue(L, -1);
-    lua_rawseti(L, me + 1, KAP_REQUEST_FUNCTIONS);
+    lua_rawseti(L, at.table, KAP_REQUEST_FUNCTIONS);
     if (r->call.settings != defaults)
-        kapL_options(L, opts, r->call.settings, me + 2,
+        kapL_options(L, opts, r->call.settings, at.functions,
                      functions != 0 ? KAP_OPTIONS_CALL : KAP_OPTIONS_CLIENT,
                      arg, func);
     if (!r->call.settings->token_function) {
         lua_pushnil(L); /* the client's is overridden, and may hold a token */
-        lua_rawseti(L, me + 2, KAP_FUNCTION_TOKEN);
+        lua_rawseti(L, at.functions, KAP_FUNCTION_TOKEN);
     }
     lua_settop(L, me);
 }

@@ -27,10 +27,10 @@
 typedef struct kap_reading {
     kap_batch *batch; /* NULL: none is half read */
     kap_response response;
-    uint32_t guess;  /* which of the call's ids comes next */
-    uint32_t extras; /* tickets that nobody asked for, before this answer */
-    bool own;        /* it has brought tickets of the batch... */
-    bool others;     /* ...and others */
+    uint32_t expected; /* which of the call's ids is likely to come next */
+    uint32_t extras;   /* tickets that nobody asked for, before this answer */
+    bool own;          /* it has brought tickets of the batch... */
+    bool others;       /* ...and others */
 } kap_reading;
 
 typedef struct kap_client {

@@ -172,7 +172,7 @@ static void start(kap_engine *e, kap_transfer *t)
  * When the next of a long queue may start. Answers that come close together on
  * one connection libcurl reads in one go, and tells of none before it has read
  * all; inline they are then dealt with one after the other, and what starts in a
- * bunch is answered in one, for good. So over HTTP/2 the starts are spread, over
+ * bunch is answered in one, for good. So over HTTP/2 the starts are spaced, over
  * half of the time that an answer takes at most: as many as may are in flight
  * all the same. Where little waits, that would come too late to help.
  */

@@ -2,9 +2,9 @@
  * How fast a client may send to a service that has told it to slow down: pure
  * decisions, no Lua, no libcurl, no clock of its own.
  *
- * Nothing is held up before the first push-back: a 429, or another failure that
+ * Nothing waits before the first push-back: a 429, or another failure that
  * comes with a Retry-After. After one nothing starts until the pause is over.
- * Then concurrency is found anew from one upward, and starts are spread evenly,
+ * Then concurrency is found anew from one upward, and starts are spaced evenly,
  * at the speed that the service is known to bear: as many requests as it accepted
  * since the last pause, in the time from there to the end of this one. From there
  * on both grow, slowly at first and then fast, until the next push-back, so that

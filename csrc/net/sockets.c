@@ -30,7 +30,7 @@ int kap_sockets_close(void *arg, curl_socket_t fd)
         if (s->list[i].fd != fd)
             continue;
         s->closed = s->list[i].opener;
-        s->left = (int)recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        s->unread = (int)recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         s->list[i] = s->list[--s->n];
         break;
     }

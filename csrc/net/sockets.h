@@ -30,7 +30,7 @@ typedef struct kap_sockets {
     /* of the one that was closed last: who it was opened for, and what was left
      * to read: > 0 something, 0 the end, < 0 nothing */
     const void *closed;
-    int left;
+    int unread;
 } kap_sockets;
 
 /* Takes note of a new socket; false: no memory. */

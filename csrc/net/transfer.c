@@ -75,7 +75,7 @@ static bool is_closed_after_handshake(const kap_transfer *t)
     curl_easy_getinfo(t->easy, CURLINFO_APPCONNECT_TIME_T, &handshake);
     curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent);
     return t->code == CURLE_SEND_ERROR && t->new_connections > 0 &&
-           handshake > 0 && sent == 0 && t->left > 0;
+           handshake > 0 && sent == 0 && t->unread > 0;
 }
 
 /* Of a response of 400 or more that is too long, breaks off or can't be decoded
@@ -124,7 +124,7 @@ void kap_transfer_finish(kap_transfer *t, CURLcode code)
     curl_easy_getinfo(t->easy, CURLINFO_TOTAL_TIME_T, &us);
     t->http2 = version >= CURL_HTTP_VERSION_2_0;
     t->elapsed = (double)us * 1e-6;
-    t->left = t->sockets->closed == t ? t->sockets->left : -1;
+    t->unread = t->sockets->closed == t ? t->sockets->unread : -1;
     if (t->outcome == KAP_OUTCOME_PENDING) /* no callback ended it */
         t->outcome = outcome_of(t);
     t->closed_after_handshake =

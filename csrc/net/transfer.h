@@ -76,7 +76,7 @@ typedef struct kap_transfer {
     CURLcode code;
     long status, new_connections;
     long tunnel;   /* the proxy's own answer, 0 without one */
-    int left;      /* unread on its connection: see kap_sockets */
+    int unread;    /* unread on its connection: see kap_sockets */
     unsigned sent; /* libcurl sends again what a stale connection swallowed */
     bool http2, html;
     bool headers_complete;
@@ -135,7 +135,7 @@ void kap_transfer_extend(kap_transfer *t, double seconds);
 /* Reads the result off t->easy after libcurl said it is done. */
 void kap_transfer_finish(kap_transfer *t, CURLcode code);
 
-/* Whether a response may say that the token is refused, at a first look: any may but
+/* Whether a response may say that the token is refused, before it is decoded: any may but
  * a list that begins and ends with a ticket. */
 bool kap_transfer_may_refuse(const kap_transfer *t);
 /* Whether its body has the vendor's names for that anywhere, in a ticket's text, say:

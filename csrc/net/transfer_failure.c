@@ -63,7 +63,7 @@ static bool is_broken_handshake(const kap_transfer *t)
         if (strstr(t->error, gone[i]) != NULL)
             return true;
     return strstr(t->error, "Error decoding the received TLS packet") != NULL &&
-           t->left == 0;
+           t->unread == 0;
 }
 
 /* What libcurl's decoders can't make sense of, some of which it calls a failed

@@ -35,7 +35,7 @@ bool kap_wakeup_listen(kap_wakeup *w);
 /* Takes the peer that has connected, if it is this process, as the reader, and
  * removes the path in any case. False: nobody had, or somebody else. */
 bool kap_wakeup_accept(kap_wakeup *w);
-/* The peer is about to look for itself: the next mark is news. */
+/* The peer has read what it was sent: the next mark is sent again. */
 void kap_wakeup_acknowledge(kap_wakeup *w);
 /* Ends the peer's connection, after which nobody is told. */
 void kap_wakeup_hang_up(kap_wakeup *w);

@@ -85,7 +85,7 @@ void kap_call_got(kap_call *c, uint32_t i)
     c->slots[i].fault = NULL;
 }
 
-bool kap_call_feed(kap_call *c, const char *id, size_t len, uint64_t *place)
+bool kap_call_feed(kap_call *c, const char *id, size_t len, uint64_t *number)
 {
     drop_finished(c);
     uint32_t i = kap_idset_find(&c->ids, id, len, KAP_IDSET_NONE);
@@ -97,19 +97,19 @@ bool kap_call_feed(kap_call *c, const char *id, size_t len, uint64_t *place)
             return false;
     }
     c->slots[i].wanted++;
-    *place = c->dropped + i;
+    *number = c->dropped + i;
     return true;
 }
 
-bool kap_call_final(const kap_call *c, uint64_t place)
+bool kap_call_final(const kap_call *c, uint64_t number)
 {
-    uint64_t i = place - c->dropped;
+    uint64_t i = number - c->dropped;
     return c->done || i < first_open(c);
 }
 
-bool kap_call_release(kap_call *c, uint64_t place)
+bool kap_call_release(kap_call *c, uint64_t number)
 {
-    return --c->slots[place - c->dropped].wanted == 0;
+    return --c->slots[number - c->dropped].wanted == 0;
 }
 
 /* batches ------------------------------------------------------------------- */
@@ -570,8 +570,8 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
         end_call(c, &why, e);
         return true;
     }
-    end_call(c, &why,
-             e); /* first, as long as the batch holds the engine back */
+    /* first, while the lane still waits for the verdict on this batch */
+    end_call(c, &why, e);
     return kap_batch_give_up(c, b, e);
 }
 

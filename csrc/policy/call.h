@@ -21,15 +21,15 @@ void kap_call_free(kap_call *c, kap_engine *e);
 /* Drops what only sending needs: whoever keeps the call keeps no token. */
 void kap_call_let_go(kap_call *c);
 
-/* An iterator's: one more id, whose number goes to *place. The same id may be
+/* An iterator's: one more id, whose number goes to *number. The same id may be
  * fed again, and is asked for once as long as it is not handed out. */
-bool kap_call_feed(kap_call *c, const char *id, size_t len, uint64_t *place);
+bool kap_call_feed(kap_call *c, const char *id, size_t len, uint64_t *number);
 /* Makes a batch of what was fed since. */
 bool kap_call_seal(kap_call *c);
 /* Whether nothing more will become of the id of that number. */
-bool kap_call_final(const kap_call *c, uint64_t place);
+bool kap_call_final(const kap_call *c, uint64_t number);
 /* It was handed out. True: for the last time. */
-bool kap_call_release(kap_call *c, uint64_t place);
+bool kap_call_release(kap_call *c, uint64_t number);
 
 /* Hands batches to the engine, as many as are good for the pace. */
 bool kap_call_pump(kap_call *c, kap_engine *e);

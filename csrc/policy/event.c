@@ -13,7 +13,7 @@ kap_event *kap_event_new(kap_event_type type, const char *ids, size_t ids_len,
     e->type = type;
     e->ids_len = ids_len;
     memcpy(e->ids, ids, ids_len);
-    e->message = memcpy(e->ids + ids_len + 1, message, len);
+    e->message = memcpy(e->ids + ids_len + 1, message, len + 1);
     return e;
 }
 

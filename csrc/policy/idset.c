@@ -74,10 +74,10 @@ static uint32_t slot_of(const kap_idset *s, const char *id, size_t len)
 }
 
 uint32_t kap_idset_find(const kap_idset *s, const char *id, size_t len,
-                        uint32_t guess)
+                        uint32_t expected)
 {
-    if (guess < s->n && same(s, guess, id, len))
-        return guess;
+    if (expected < s->n && same(s, expected, id, len))
+        return expected;
     if (s->table == NULL)
         return KAP_IDSET_NONE;
     uint32_t i = slot_of(s, id, len);

@@ -36,9 +36,10 @@ uint32_t kap_idset_add(kap_idset *s, const char *id, size_t len);
 uint32_t kap_idset_append(kap_idset *s, const char *id, size_t len);
 /* Forgets the first n: indexes of the others become less by n. */
 void kap_idset_drop(kap_idset *s, uint32_t n);
-/* KAP_IDSET_NONE: not in it. `guess` is looked at first. */
+/* KAP_IDSET_NONE: not in it. `expected`: the index it is likely to have, which
+ * is tried first. */
 uint32_t kap_idset_find(const kap_idset *s, const char *id, size_t len,
-                        uint32_t guess);
+                        uint32_t expected);
 const char *kap_idset_get(const kap_idset *s, uint32_t i, size_t *len);
 /* ids[first .. first+count) as comma-separated text. */
 const char *kap_idset_span(const kap_idset *s, uint32_t first, uint32_t count,

@@ -20,7 +20,7 @@ static bool split(kap_call *c, kap_batch *b, kap_engine *e)
     return true;
 }
 
-/* The service answers: what is parked is looked at now. */
+/* The service answers: what is parked goes on now. */
 static bool resume(kap_call *c, kap_batch *b, kap_engine *e)
 {
     double delay;
@@ -51,6 +51,21 @@ static bool is_alone(const kap_batch *b)
     return b->asked == 1 && !b->untried;
 }
 
+/* Of the ids that nobody has asked for alone, the batch that has the one behind so
+ * many; *skip becomes how many of that batch's come first. NULL: there is none. */
+static kap_batch *parked_at(const kap_call *c, uint32_t *skip)
+{
+    KAP_EACH(kap_batch, b, &c->batches, link) {
+        if (b->state != KAP_BATCH_PARKED || is_alone(b))
+            continue;
+        uint32_t here = kap_batch_pending(c, b);
+        if (*skip < here)
+            return b;
+        *skip -= here;
+    }
+    return NULL;
+}
+
 /* The breaker's next probe: an id that nobody has asked for alone. They are taken
  * here and there (by the golden ratio, which spreads any number of them evenly),
  * for bad ids often stand together. False in *sent: there is none. */
@@ -58,23 +73,14 @@ static bool send_probe(kap_call *c, kap_engine *e, bool *sent)
 {
     uint32_t n = 0;
     *sent = false;
-    KAP_EACH(kap_batch, b, &c->batches, link)
-        if (b->state == KAP_BATCH_PARKED && !is_alone(b))
-            n += kap_batch_pending(c, b);
-    if (n == 0)
-        return true;
+    KAP_EACH(kap_batch, parked, &c->batches, link)
+        if (parked->state == KAP_BATCH_PARKED && !is_alone(parked))
+            n += kap_batch_pending(c, parked);
     double turn = 0.6180339887498949 * (c->breaker.probes + 1);
     uint32_t skip = (uint32_t)((turn - floor(turn)) * n);
-    kap_batch *b = NULL;
-    KAP_EACH(kap_batch, parked, &c->batches, link) {
-        if (parked->state != KAP_BATCH_PARKED || is_alone(parked))
-            continue;
-        uint32_t here = kap_batch_pending(c, parked);
-        b = parked;
-        if (skip < here)
-            break;
-        skip -= here;
-    }
+    kap_batch *b = parked_at(c, &skip);
+    if (b == NULL)
+        return true;
     uint32_t at = b->first, end = b->first + b->count;
     for (; c->slots[at].state != KAP_ID_PENDING || skip > 0; at++)
         skip -= c->slots[at].state == KAP_ID_PENDING;
@@ -124,7 +130,7 @@ typedef struct overview {
 
 /* What there is. Where the service may be gone, parts that were not sent yet wait
  * with the rest, and in doubt nothing is sent but probes. */
-static overview look(kap_call *c)
+static overview survey(kap_call *c)
 {
     bool closed = c->breaker.state == KAP_BREAKER_CLOSED;
     bool doubt = c->breaker.state == KAP_BREAKER_IN_DOUBT;
@@ -144,9 +150,9 @@ static overview look(kap_call *c)
     return v;
 }
 
-/* Of all that is parked: what the service answers for is looked at now, and the
- * rest is given up. Before anything has worked, an id alone is not tried again:
- * all may be like it. */
+/* All that is parked goes on where the service is up, and is given up where it is
+ * not. Before anything has worked, an id alone is not tried again: all may be like
+ * it. */
 static bool settle_parked(kap_call *c, kap_engine *e, bool up)
 {
     KAP_EACH(kap_batch, b, &c->batches, link) {
@@ -166,7 +172,7 @@ bool kap_isolate_advance(kap_call *c, kap_engine *e)
         return settle_parked(c, e, false);
     if (breaker->state == KAP_BREAKER_CLOSED && !settle_parked(c, e, true))
         return false;
-    overview v = look(c);
+    overview v = survey(c);
     if (!v.parked && breaker->state != KAP_BREAKER_IN_DOUBT)
         return true;
     unsigned most = canary ? 1 : (unsigned)c->settings->concurrency;
