@@ -237,6 +237,7 @@ static void read_ahead(lua_State *L, kap_iterator *it, int table)
                                            c->stop.kind != KAP_KIND_NONE)) {
         if (it->closed)
             return;
+        kap_client_check_fork(it->client); /* its source may have done that */
         if (!kap_call_seal(c))
             kapL_error_nomem(L);
         if (c->done)
