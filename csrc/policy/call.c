@@ -587,10 +587,14 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
 
 bool kap_call_settle(kap_call *c, kap_engine *e)
 {
+    unsigned successes;
     if (c->done)
         return true;
-    if (!kap_isolate_advance(c, e) || !kap_call_pump(c, e))
-        return false;
+    do { /* a part or a probe whose ids have come makes room for the next */
+        successes = c->successes;
+        if (!kap_isolate_advance(c, e) || !kap_call_pump(c, e))
+            return false;
+    } while (c->successes > successes);
     if (c->batches.n > 0 || c->canary != NULL)
         return true;
     if (!tell_unsent(c))
