@@ -552,8 +552,7 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
          * for: they are asked for again */
         for (uint32_t i = b->first; i < b->first + b->count; i++) {
             unref_fault(c->slots[i].fault);
-            c->slots[i] =
-                (kap_slot){KAP_ID_PENDING, c->slots[i].wanted, NULL};
+            c->slots[i] = (kap_slot){KAP_ID_PENDING, c->slots[i].wanted, NULL};
         }
     }
     if (has_all(c, b) && !kap_failure_ends_call(why.kind)) {
