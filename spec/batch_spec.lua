@@ -2,6 +2,7 @@
 local kapture = require "kapture"
 local calls = require "spec.support.calls"
 local sandbox = require "spec.support.sandbox"
+local server = require "spec.support.server"
 
 local options, ids_of = calls.options, calls.ids_of
 
@@ -157,6 +158,36 @@ describe("batches", function()
         local got = ids_of(assert(kapture.get_ticket(ids, o)))
         assert.equal("799999999991", table.remove(got))
         assert.same(ids, got)
+    end)
+
+    it("keep the unasked ones of all, though one was sent again for its answer", function()
+        -- "1": its unasked ones and then nothing, and on the second time, late, all of it
+        local name = os.tmpname()
+        local s = server(([[
+            for request in c:requests() do
+                if request.ids[1] == "1" then
+                    local again = io.open(%q):read "*a" ~= ""
+                    local f = io.open(%q, "w") f:write "again" f:close()
+                    local ids = { "91", "92", "1" }
+                    if not again then
+                        local text = c:tickets(ids):sub(1, -20)
+                        c:send(c:head(200, "Content-Length: " .. #text) .. text)
+                    else
+                        c:sleep(0.4)
+                        c:answer(ids)
+                    end
+                else
+                    c:sleep(0.2)
+                    c:answer { "81", "82", "2" }
+                end
+            end
+        ]]):format(name, name))
+        local tickets, info = assert(kapture.get_ticket({ "1", "2" },
+            { base_url = s.http, token = "t", batch_size = 1, retries = 1, backoff = 0 }))
+        assert.same({ "1", "2", "81", "82", "91", "92" }, ids_of(tickets))
+        assert.equal(1, info.retries)
+        s.stop()
+        os.remove(name)
     end)
 
     it("take a ticket that came with another batch for the one asked for", function()

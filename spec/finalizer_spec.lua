@@ -19,7 +19,7 @@ end
 describe("a finalizer at any point of", function()
     for _, work in ipairs { "nothing to send", "get_ticket", "get_ticket with options", "get_ticket with a bad id",
                             "get_ticket with retries", "get_ticket with a wrong token", "submit, wait", "submit, step",
-                            "submit, result", "tickets", "tickets with many bad ids" } do
+                            "submit, result", "tickets", "tickets with many bad ids", "tickets that come after all" } do
         for _, action in ipairs { "close", "step", "fetch", "submit", "iterate", "result", "cancel" } do
             it(work .. " may " .. action, function() haunt(work, action) end)
         end

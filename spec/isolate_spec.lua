@@ -242,6 +242,17 @@ describe("isolate", function()
         assert.is_true(lost > 0 and lost <= 3 * 49, lost) -- of 490
     end)
 
+    it("goes on where the ids of a part have come with another request meanwhile", function()
+        local ids = sandbox.ids(6)
+        local o = calls.options({ "unasked,id=" .. ids[2] .. ",ifid=" .. ids[6],
+            ("badid,status=404,id=%s+%s"):format(ids[1], ids[3]) }, { batch_size = 2, retries = 0, partial = true })
+        local client = kapture.new { concurrency = 1 }
+        local tickets, info = client:submit(ids, o):wait(10)
+        assert.same({ ids[2], ids[4], ids[5], ids[6] }, tickets and calls.ids_of(tickets))
+        assert.same({ ids[1], ids[3] }, calls.failed_ids(info.failed))
+        client:close()
+    end)
+
     it("waits for what is still under way before it gives up", function()
         local ids, bad = sandbox.ids(200), {}
         for _, at in ipairs(places(151, 200, places(120, 120, places(1, 50)))) do bad[#bad + 1] = ids[at] end

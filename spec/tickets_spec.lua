@@ -2,6 +2,7 @@
 local kapture = require "kapture"
 local calls = require "spec.support.calls"
 local sandbox = require "spec.support.sandbox"
+local server = require "spec.support.server"
 
 local options = calls.options
 local unpack = table.unpack or unpack -- luacheck: compat
@@ -169,6 +170,54 @@ describe("the iterator", function()
     it("drops tickets that nobody asked for", function()
         local ids = sandbox.ids(6)
         assert.same(all_tickets(ids), rounds(ids, (options("unasked,id=799999999991", { batch_size = 2 }))))
+    end)
+
+    it("gives an id asked for again its ticket, whatever else is in the answer", function()
+        -- the first answer on, each begins with what was asked for before
+        local s = server [[
+            local before = {}
+            for request in c:requests() do
+                local ids = {}
+                for _, id in ipairs(before) do ids[#ids + 1] = id end
+                for _, id in ipairs(request.ids) do ids[#ids + 1] = id end
+                c:answer(ids)
+                before = { request.ids[1] }
+            end
+        ]]
+        local ids = { "1", "2", "2", "3", "3", "1", "1", "2", "3" }
+        for _, n in ipairs { 1, 2, 3 } do
+            local o = { base_url = s.http, token = "t", batch_size = n, concurrency = 1 }
+            assert.same(all_tickets(ids), rounds(ids, o))
+        end
+        s.stop()
+    end)
+
+    it("keeps nothing of what comes again, or failed after it had come", function()
+        for _, body in ipairs {
+            'local t = c:tickets(ids) ids = request.ids', -- a list of what came before, and of what is asked for
+            'local t = c:tickets(request.ids) .. "."',
+        } do
+            local s = server(([[
+                local ids, big = {}, ("x"):rep(4000)
+                for request in c:requests() do
+                    for _, id in ipairs(request.ids) do ids[#ids + 1] = id end
+                    %s
+                    t = t:gsub('"detail":"', '%%0' .. big)
+                    c:send(c:head(200, "Content-Length: " .. #t) .. t)
+                end
+            ]]):format(body))
+            local o = { base_url = s.http, token = "t", batch_size = 10, concurrency = 1, isolate = false, retries = 0 }
+            local function run(it, n)
+                for _ = 1, n do assert(it()) end
+                for _ = 1, 3 do collectgarbage() end
+                return collectgarbage "count"
+            end
+            local it = kapture.tickets(sandbox.ids(1000), o)
+            local before = run(it, 300)
+            assert.is_true(run(it, 600) - before < 600) -- KB: those tickets have 2400
+            it:close()
+            s.stop()
+        end
     end)
 
     it("reads ahead concurrency * batch_size ids at most, and keeps at it", function()

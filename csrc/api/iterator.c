@@ -174,32 +174,33 @@ static int give(lua_State *L, kap_iterator *it, int table)
     kap_call *c = &it->request->call;
     uint64_t number = it->order[it->given % it->room];
     uint32_t i = (uint32_t)(number - c->dropped);
-    int key = (int)number + 1;
+    int key = kapL_request_key(number);
     size_t len;
     const char *id = kap_idset_get(&c->ids, i, &len);
     lua_pushlstring(L, id, len);
     int top = lua_gettop(L);
-    if (c->slots[i].state != KAP_ID_GOT) {
-        lua_pushnil(L);
+    bool got = c->slots[i].state == KAP_ID_GOT;
+    lua_pushnil(L);
+    if (!got)
         push_error(L, c, &c->slots[i], id, len);
-        it->given++;
-        kap_call_release(c, number);
-        return 3;
-    }
     lua_rawgeti(L, table, KAP_ITERATOR_REQUEST);
     kapL_getuservalue(L, -1);
     lua_rawgeti(L, -1, KAP_REQUEST_TICKETS);
     if (!lua_istable(L, -1)) /* closed and emptied meanwhile */
         return 0;
     lua_rawgeti(L, -1, key);
-    it->given++;
-    if (kap_call_release(c, number)) {
-        lua_pushnil(L);
-        lua_rawseti(L, -3, key);
+    if (got) {
+        lua_pushvalue(L, -1);
+        lua_replace(L, top + 1);
     }
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
-    return 2;
+    it->given++;
+    /* (of an id that failed after it had come, too) */
+    if (kap_call_release(c, number) && !lua_isnil(L, -1)) {
+        lua_pushnil(L);
+        lua_rawseti(L, -3, key); /* it exists: nothing is allocated */
+    }
+    lua_settop(L, got ? top + 1 : top + 2);
+    return got ? 2 : 3;
 }
 
 static void give_turn(kap_iterator *it)
@@ -237,6 +238,7 @@ static void read_ahead(lua_State *L, kap_iterator *it, int table)
                                            c->stop.kind != KAP_KIND_NONE)) {
         if (it->closed)
             return;
+        kap_client_check_fork(it->client); /* its source may have done that */
         if (!kap_call_seal(c))
             kapL_error_nomem(L);
         if (c->done)

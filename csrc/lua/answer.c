@@ -27,15 +27,18 @@ static void take_ticket(lua_State *L, void *arg, const char *id, size_t len)
     bool own = i != KAP_IDSET_NONE && i >= b->first && i < b->first + b->count;
     reading->own = reading->own || own;
     reading->others = reading->others || !own;
-    if (i != KAP_IDSET_NONE && !b->canary) {
+    /* Only among the batch's own: an iterator's ids from before may be there
+     * twice, and the guess would find the one that was handed out. */
+    if (own)
         reading->expected = i + 1;
+    if (b->canary || (c->open && !kap_call_wants(c, i))) {
+        lua_pop(L, 1); /* nobody waits for it */
+    } else if (i != KAP_IDSET_NONE) {
         lua_rawgeti(L, to->at.aside, KAP_REQUEST_TICKETS);
         lua_insert(L, -2);
-        lua_rawseti(L, -2, (int)(c->dropped + i) + 1);
+        lua_rawseti(L, -2, kapL_request_key(c->dropped + i));
         lua_pop(L, 1);
         kap_call_got(c, i);
-    } else if (b->canary || c->open) { /* nobody waits for it */
-        lua_pop(L, 1);
     } else {
         kapL_result_extra(L, to->r, to->at.aside, id, len);
     }

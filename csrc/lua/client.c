@@ -56,7 +56,7 @@ void kap_client_limit(kap_client *c, const kap_settings *s)
 
 void kap_client_check_fork(kap_client *c)
 {
-    if (c->pid == getpid())
+    if (c->pid == getpid() || c->working)
         return;
     kap_engine *parents = c->engine;
     c->engine = NULL; /* what ends below must not touch it */
@@ -86,6 +86,7 @@ const char *kap_client_closed_words(void)
 
 kap_engine *kapL_client_engine(lua_State *L, kap_client *c)
 {
+    kap_client_check_fork(c); /* a token function may have done that */
     kap_client_check_ending(c);
     if (c->engine == NULL && !c->closed) {
         c->engine = kap_engine_new(c->concurrency, c->rate);

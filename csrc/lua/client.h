@@ -21,8 +21,9 @@ kap_client *kapL_client_check(lua_State *L, int idx);
 /*
  * In a forked child the parent's engine is not ours: its thread is gone, its
  * connections, the wake-up's too, are the parent's, and its lock may be held
- * for ever. Requests at work on it end here. Looked at whenever Lua calls in:
- * finalizers run in a child that only closes its state.
+ * for ever. Requests at work on it end here. Looked at whenever Lua calls in
+ * (finalizers run in a child that only closes its state) and after it was called;
+ * not in the middle of the client's work, but after it.
  */
 void kap_client_check_fork(kap_client *c);
 /* In a process that has begun to end (net/ending.h), closes the client. Comes

@@ -64,11 +64,12 @@ static int work_protected(lua_State *L)
     return 0;
 }
 
+/* (a number is left alone: to make words of it takes memory) */
 static bool is_memory_error(lua_State *L, int status)
 {
-    const char *words = lua_tostring(L, -1);
     return status == LUA_ERRMEM ||
-           (words != NULL && strstr(words, "not enough memory") != NULL);
+           (lua_type(L, -1) == LUA_TSTRING &&
+            strstr(lua_tostring(L, -1), "not enough memory") != NULL);
 }
 
 /* The three values that work_protected takes are on top of the stack: they were
@@ -112,7 +113,7 @@ void kapL_drive_work(lua_State *L, int client, double until)
         announce(c);
     for (;;) {
         kapL_hook_deliver(L, client);
-        kap_client_check_fork(c); /* a hook may have done that */
+        kap_client_check_fork(c); /* a finalizer may have done that */
         kap_client_check_ending(c);
         kapL_room(L, 10);
         work w = {c, NULL, NULL, until};

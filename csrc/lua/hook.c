@@ -83,5 +83,6 @@ void kapL_hook_deliver(lua_State *L, int client)
         if (lua_pcall(L, 2, 0, 0) != 0)
             lua_pop(L, 1);
         free(e);
+        kap_client_check_fork(c); /* the hook may have done that */
     }
 }

@@ -37,6 +37,8 @@ static void subtable(lua_State *L, int table, int slot)
     lua_rawseti(L, table, slot);
 }
 
+/* The places go by id, and the ids by place: an answer that failed gives its
+ * places back, and others may have them since. */
 void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
                        size_t len)
 {
@@ -47,24 +49,25 @@ void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
     int at = 0;
     subtable(L, table, KAP_REQUEST_EXTRAS);
     subtable(L, table, KAP_REQUEST_PLACES);
-    if (len > 0) {
-        lua_pushlstring(L, id, len);
-        lua_pushvalue(L, -1);
-        lua_rawget(L, stack.places);
-        at = (int)lua_tointeger(L, -1);
-        lua_pop(L, 1);
-        if (at > (int)r->extras) /* it came with an answer that failed */
-            at = 0;
-    }
+    lua_pushlstring(L, id, len); /* "": it has none, and is no other's */
+    lua_pushvalue(L, -1);
+    lua_rawget(L, stack.places);
+    at = (int)lua_tointeger(L, -1);
+    lua_rawgeti(L, stack.places, at);
+    if (len == 0 || at > (int)r->extras || !lua_rawequal(L, -1, ticket + 3))
+        at = 0;
+    lua_settop(L, ticket + 3);
     if (at == 0) {
-        at = (int)++r->extras;
-        if (len > 0) {
-            lua_pushinteger(L, at);
-            lua_rawset(L, stack.places);
-        }
+        at = (int)r->extras + 1;
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, stack.places, at);
+        lua_pushinteger(L, at);
+        lua_rawset(L, stack.places);
     }
     lua_pushvalue(L, ticket);
     lua_rawseti(L, stack.extras, at);
+    if (at > (int)r->extras)
+        r->extras = (uint32_t)at;
     lua_settop(L, ticket - 1);
 }
 

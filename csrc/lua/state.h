@@ -20,6 +20,7 @@
 #include "lua/response.h"
 #include "policy/call.h"
 
+#include <limits.h>
 #include <sys/types.h>
 
 /* An answer on its way into Lua tables: one at a time, the first of those that
@@ -98,6 +99,13 @@ enum {
     KAP_REQUEST_PLACES,    /* ...and the place of each there, by its id */
     KAP_REQUEST_RESULT     /* packed, once asked for */
 };
+
+/* Where the ticket of the id of that number is in KAP_REQUEST_TICKETS. An
+ * iterator's numbers outgrow Lua's keys; two of one window never meet. */
+static inline int kapL_request_key(uint64_t place)
+{
+    return (int)(place % INT_MAX) + 1;
+}
 
 #define KAP_REQUEST_TYPE "kapture.request"
 

@@ -81,6 +81,8 @@ static void drop_finished(kap_call *c)
 void kap_call_got(kap_call *c, uint32_t i)
 {
     c->slots[i].state = KAP_ID_GOT;
+    if (c->open) /* it may be handed out just now: kept as long as its id */
+        return;
     unref_fault(c->slots[i].fault); /* of its own batch, which failed before */
     c->slots[i].fault = NULL;
 }
@@ -105,6 +107,11 @@ bool kap_call_final(const kap_call *c, uint64_t number)
 {
     uint64_t i = number - c->dropped;
     return c->done || i < first_open(c);
+}
+
+bool kap_call_wants(const kap_call *c, uint32_t i)
+{
+    return i != KAP_IDSET_NONE && c->slots[i].wanted > 0;
 }
 
 bool kap_call_release(kap_call *c, uint64_t number)
@@ -543,8 +550,10 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
     if (has_all(c, b) && b->brought_own && !why.alone) {
         /* the answer is broken all the same, and nothing else is left to ask
          * for: they are asked for again */
-        for (uint32_t i = b->first; i < b->first + b->count; i++)
-            c->slots[i].state = KAP_ID_PENDING;
+        for (uint32_t i = b->first; i < b->first + b->count; i++) {
+            unref_fault(c->slots[i].fault);
+            c->slots[i] = (kap_slot){KAP_ID_PENDING, c->slots[i].wanted, NULL};
+        }
     }
     if (has_all(c, b) && !kap_failure_ends_call(why.kind)) {
         c->successes++;
@@ -577,10 +586,14 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
 
 bool kap_call_settle(kap_call *c, kap_engine *e)
 {
+    unsigned successes;
     if (c->done)
         return true;
-    if (!kap_isolate_advance(c, e) || !kap_call_pump(c, e))
-        return false;
+    do { /* a part or a probe whose ids have come makes room for the next */
+        successes = c->successes;
+        if (!kap_isolate_advance(c, e) || !kap_call_pump(c, e))
+            return false;
+    } while (c->successes > successes);
     if (c->batches.n > 0 || c->canary != NULL)
         return true;
     if (!tell_unsent(c))

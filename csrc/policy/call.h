@@ -28,6 +28,9 @@ bool kap_call_feed(kap_call *c, const char *id, size_t len, uint64_t *number);
 bool kap_call_seal(kap_call *c);
 /* Whether nothing more will become of the id of that number. */
 bool kap_call_final(const kap_call *c, uint64_t number);
+/* Whether the i-th id (KAP_IDSET_NONE: no id of the call) is still to be handed
+ * out. */
+bool kap_call_wants(const kap_call *c, uint32_t i);
 /* It was handed out. True: for the last time. */
 bool kap_call_release(kap_call *c, uint64_t number);
 

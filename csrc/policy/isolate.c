@@ -24,11 +24,6 @@ static bool split(kap_call *c, kap_batch *b, kap_engine *e)
 static bool resume(kap_call *c, kap_batch *b, kap_engine *e)
 {
     double delay;
-    uint32_t pending = kap_batch_pending(c, b);
-    if (pending == 0) { /* all have come with others */
-        kap_batch_drop(c, b, e);
-        return true;
-    }
     if (b->untried) { /* never asked for without the one that was probed */
         bool failed = b->attempts > 0; /* with those that came */
         b->untried = false;
@@ -36,7 +31,7 @@ static bool resume(kap_call *c, kap_batch *b, kap_engine *e)
         kap_batch_again(b, 0);
         return !failed || kap_batch_tell(c, b, KAP_EVENT_SPLIT, 0);
     }
-    if (pending > 1)
+    if (kap_batch_pending(c, b) > 1)
         return split(c, b, e);
     if (!kap_batch_may_retry(c, b, b->not_before - kap_now(), &delay))
         return kap_batch_give_up(c, b, e);
@@ -158,7 +153,9 @@ static bool settle_parked(kap_call *c, kap_engine *e, bool up)
     KAP_EACH(kap_batch, b, &c->batches, link) {
         if (b->state != KAP_BATCH_PARKED || (up && !c->answered && is_alone(b)))
             continue;
-        if (!(up ? resume(c, b, e) : kap_batch_give_up(c, b, e)))
+        if (kap_batch_pending(c, b) == 0) /* all have come with others */
+            kap_batch_drop(c, b, e);
+        else if (!(up ? resume(c, b, e) : kap_batch_give_up(c, b, e)))
             return false;
     }
     return true;

@@ -49,6 +49,95 @@ static const char in_parent[] =
     "local _, info = client:get_ticket('713000000012')\n"
     "assert(info.requests == 1 and info.retries == 0)\n";
 
+/* Where Lua is called in the middle of a call, it may fork as well. What was on
+ * its way is the parent's; the child goes on with what was not. */
+static const char within[] =
+    "local url, pid = ...\n"
+    "local function split()\n"
+    "  if not pid then pid = fork() end\n"
+    "end\n"
+    "local function both(what, work, sent)\n"
+    "  pid = nil\n"
+    "  local client = kapture.new(options())\n"
+    "  local ticket, err = work(client)\n"
+    "  assert(pid, what)\n"
+    "  if pid > 0 or not sent then assert(ticket, what)\n"
+    "  else assert(not ticket and err.kind == 'closed', what) end\n"
+    "  check('713000000021', client:get_ticket('713000000021'))\n"
+    "  if pid == 0 then leave() end\n"
+    "  assert(reap(pid) == 0, what)\n"
+    "end\n"
+    "both('a token function', function(client)\n"
+    "  local tickets, _, err = client:get_ticket('713000000022', {\n"
+    "    token = function() split() return os.getenv 'KAPTURE_TOKEN' end })\n"
+    "  return tickets, err\n"
+    "end)\n"
+    "both('a source', function(client)\n"
+    "  local id, ticket, err = client:tickets(function()\n"
+    "    split() return '713000000023' end, { batch_size = 2 })()\n"
+    "  return ticket, err\n"
+    "end)\n"
+    "for _, way in ipairs { 'get_ticket', 'submit' } do\n"
+    "  both('a hook', function(client)\n"
+    "    local r, _, err = client[way](client, { '713000000024',\n"
+    "      '713000000025' }, { batch_size = 1, hook = split, base_url = url "
+    "})\n"
+    "    if way == 'submit' then\n"
+    "      repeat client:step(0) until pid\n"
+    "      client:step(0)\n"
+    "      r, _, err = r:wait(30)\n"
+    "    end\n"
+    "    return r, err\n"
+    "  end, true)\n"
+    "  both('a finalizer', function(client)\n"
+    "    local list, over = {}\n"
+    "    for i = 100, 899 do list[#list + 1] = '713000000' .. i end\n"
+    "    local function litter()\n"
+    "      local function come()\n"
+    "        if over then return end\n"
+    /* in the middle of the work, it returns at once */
+    "        local answer = client:submit('713000000026')\n"
+    "        local working = not answer:wait(0.5)\n"
+    "        if working then split() client:step() else litter() end\n"
+    "      end\n"
+    "      if newproxy then getmetatable(newproxy(true)).__gc = come\n"
+    "      else setmetatable({}, { __gc = come }) end\n"
+    "    end\n"
+    "    litter()\n"
+    "    local r, _, err\n"
+    "    for _ = 1, 50 do\n" /* it comes when the collector pleases */
+    "      r, _, err = client[way](client, list, { batch_size = 400 })\n"
+    "      if way == 'submit' then r, _, err = r:wait(30) end\n"
+    "      if pid then break end\n"
+    "    end\n"
+    "    over = true\n"
+    "    return r, err\n"
+    "  end, true)\n"
+    "end\n";
+
+static int lua_fork(lua_State *L)
+{
+    pid_t child = fork();
+    if (child == 0)
+        alarm(60);
+    lua_pushinteger(L, child);
+    return 1;
+}
+
+static int lua_leave(lua_State *L)
+{
+    (void)L;
+    _exit(0);
+}
+
+static int lua_reap(lua_State *L)
+{
+    int status = -1;
+    HOST_CHECK(waitpid((pid_t)lua_tointeger(L, 1), &status, 0) > 0);
+    lua_pushinteger(L, status);
+    return 1;
+}
+
 static int is_socket(int fd)
 {
     struct stat st;
@@ -103,6 +192,11 @@ int main(int argc, char **argv)
              "end\n"
              "check('713000000013', slow:wait(30)) fetch '713000000014'",
              "");
+
+    lua_register(L, "fork", lua_fork);
+    lua_register(L, "leave", lua_leave);
+    lua_register(L, "reap", lua_reap);
+    host_run(L, within, argv[1]);
 
     int sockets = 0;
     for (int fd = 3; fd < 256; fd++)
