@@ -122,7 +122,7 @@ describe("the command's #once", function()
             known[o.name] = true
         end
         -- what a command line has no use for
-        known.headers, known.body, known.fields, known.partial, known.hook = true, true, true, true, true
+        for _, name in ipairs { "headers", "body", "fields", "raw", "partial", "hook" } do known[name] = true end
         -- the defaults that help and manual name
         local defaults = { max_response_bytes = "64 << 20" }
         for _, o in ipairs(kinds) do

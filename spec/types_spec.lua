@@ -111,8 +111,10 @@ describe("the types of #once", function()
 
     it("defaults, as they are", function()
         local expected = {
-            timeout = "30", connect_timeout = "10", deadline = "120", retries = "2", backoff = "0.5", max_backoff = "20",
-            batch_size = "50", concurrency = "4", isolate = "true", compression = "true", verify = "true", partial = "false",
+            timeout = "30", connect_timeout = "10", deadline = "120", retries = "2", backoff = "0.5",
+            max_backoff = "20",
+            batch_size = "50", concurrency = "4", isolate = "true", compression = "true", verify = "true",
+            partial = "false",
             max_response_bytes = "64 MiB",
         }
         local types = read "library/kapture.lua"
@@ -174,7 +176,7 @@ describe("the types of #once", function()
                     for word in line:gmatch "%f[%w.]kapture%.[%w_.]+" do
                         local name = word:gsub("%.+$", "")
                         assert.is_truthy(known[name] or name:find "^kapture%.new"
-                            or kapture[name:match "^kapture%.(.*)"], line)
+                or kapture[name:match "^kapture%.(.*)"], line)
                     end
                 end
             end

@@ -382,15 +382,6 @@ bool kap_call_succeed(kap_call *c, kap_batch *b, kap_engine *e)
     return true;
 }
 
-/* Some of its tickets came before the fault. */
-static bool has_some(const kap_call *c, const kap_batch *b)
-{
-    for (uint32_t i = b->first; i < b->first + b->count; i++)
-        if (c->slots[i].state == KAP_ID_GOT)
-            return true;
-    return false;
-}
-
 /* On a kept connection of HTTP/1, where nothing but the order says which request
  * an answer is for. */
 static bool is_unsure(const kap_transfer *t)
@@ -560,7 +551,7 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
         kap_batch_drop(c, b, e);
         return true;
     }
-    if (has_some(c, b)) {
+    if (b->brought_own) { /* the service answers, whatever came behind */
         c->successes += why.alone;
         note_success(c, b);
     }

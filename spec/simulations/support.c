@@ -162,6 +162,7 @@ static void answer_one(sim *s, service *answer)
         read = n;
     for (uint32_t i = 0; i < read && !b->canary; i++)
         kap_call_got(c, asked[i]);
+    b->brought_own = read > 0;
     kap_failure_clear(&b->failure);
     b->failure.attempts = b->attempts;
     if (v == REFUSES)
