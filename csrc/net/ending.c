@@ -189,7 +189,9 @@ bool kap_ending_open(void)
 
 bool kap_ending_opened(void)
 {
-    bool ok = atexit(at_exit) == 0 && atexit(at_exit) == 0;
+    bool ok = true;
+    for (int times = 0; times < 2; times++)
+        ok = atexit(at_exit) == 0 && ok;
     atomic_store(&ending.opening, false);
     return ok;
 }
@@ -290,7 +292,9 @@ void kap_ending_stay(kap_ending_entry *e)
     pthread_mutex_lock(&ending.lock);
     bool claimed = e->claimed;
     pthread_mutex_unlock(&ending.lock);
-    while (!claimed)
+    if (claimed)
+        return;
+    for (;;)
         pause();
 }
 

@@ -538,7 +538,7 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
         return false;
     if (is_resent(c, b) || waits_for_turn(c, b))
         return true;
-    if (has_all(c, b) && b->brought_own && !why.alone) {
+    if (has_all(c, b) && b->brought_own && !b->failure.alone) {
         /* the answer is broken all the same, and nothing else is left to ask
          * for: they are asked for again */
         for (uint32_t i = b->first; i < b->first + b->count; i++) {
@@ -552,7 +552,7 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
         return true;
     }
     if (b->brought_own) { /* the service answers, whatever came behind */
-        c->successes += why.alone;
+        c->successes += b->failure.alone;
         note_success(c, b);
     }
     if (c->stop.kind == KAP_KIND_NONE &&

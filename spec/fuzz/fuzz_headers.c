@@ -1,8 +1,9 @@
 /* Retry-After, base_url, ids and redaction: small parsers of foreign text. */
-#include "policy/retry.h"
+#include "net/retry_after.h"
 #include "fuzz.h"
 #include "policy/idset.h"
 #include "base/failure.h"
+#include "base/secret.h"
 #include "config/target.h"
 
 #include <math.h>
@@ -74,7 +75,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *text = malloc(size + 1);
     memcpy(text, data, size);
     text[size] = '\0';
-    double seconds = kap_retry_after(text, 1700000000);
+    kap_retry_after after;
+    kap_retry_after_clear(&after);
+    kap_retry_after_read(&after, text, size / 2);
+    kap_retry_after_read(&after, text + size / 2, size - size / 2);
+    kap_retry_after_date(&after, text, size);
+    double seconds = kap_retry_after_seconds(&after, 1700000000);
     if (isnan(seconds) || (seconds < 0 && seconds != -1))
         FUZZ_FAIL("Retry-After '%s' is %g", text, seconds);
     check_target(text);

@@ -75,8 +75,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     settings->timeout = 2;
     settings->max_response_bytes = 1 << 20;
     message = kap_message_new(settings, NULL, 0, &why);
-    lane = kap_lane_new(1, HUGE_VAL, false);
-    engine = kap_engine_new();
+    lane = kap_lane_new(false);
+    engine = kap_engine_new(1, HUGE_VAL);
     return 0;
 }
 

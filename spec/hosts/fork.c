@@ -62,7 +62,10 @@ static const char within[] =
     "  local ticket, err = work(client)\n"
     "  assert(pid, what)\n"
     "  if pid > 0 or not sent then assert(ticket, what)\n"
-    "  else assert(not ticket and err.kind == 'closed', what) end\n"
+    /* a finalizer may come when the last answer is read, and nothing is left */
+    "  elseif not ticket or what ~= 'a finalizer' then\n"
+    "    assert(not ticket and err.kind == 'closed', what)\n"
+    "  end\n"
     "  check('713000000021', client:get_ticket('713000000021'))\n"
     "  if pid == 0 then leave() end\n"
     "  assert(reap(pid) == 0, what)\n"

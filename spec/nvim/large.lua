@@ -31,7 +31,7 @@ return function(T)
     local function stops(fault, lines)
         T.setup { base_url = sandbox.url(fault), timeout = 60, deadline = 100, max_response_bytes = 256 * 1024 * 1024 }
         local first, again = math.huge, math.huge
-        for _ = 1, 3 do
+        for _ = 1, 6 do
             loaded = 0
             cmd "Kapture! 713516551148"
             first = math.min(first, longest_stop(function() return loaded == 1 end, 60))
