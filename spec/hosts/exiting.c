@@ -580,15 +580,21 @@ static void exit_here(int signal)
     exit(STATUS);
 }
 
+static pthread_t caller;
+
 static void raise_here(void)
 {
-    raise(SIGTERM);
+    if (pthread_equal(pthread_self(), caller))
+        raise(SIGTERM);
+    else /* an engine's thread, which takes no signals: the next time */
+        __atomic_store_n(&at_connect, raise_here, __ATOMIC_SEQ_CST);
 }
 
 static int in_handler(void)
 {
     struct sigaction action = {.sa_handler = exit_here};
     HOST_CHECK(sigaction(SIGTERM, &action, NULL) == 0);
+    caller = pthread_self();
     lua_State *L = state();
     host_run(L, "client = flood(10) work(client)", "");
     host_run(L,
