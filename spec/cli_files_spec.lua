@@ -308,8 +308,9 @@ end)
 describe("Ctrl-C", function()
     it("ends it by SIGINT at any moment", function()
         for i = 1, 16 do -- most of them while it is still loading
-            local _, err, code
+            local err, code
             for _ = 1, 5 do -- a signal that comes before timeout(1) has started it is lost
+                local _ -- standard output
                 _, err, code = shell(("timeout --foreground --preserve-status -s INT %.3f %s bin/kapture get 5")
                     :format(i * 0.011, command.lua), { base_url = sandbox.url "delay,ms=5000" })
                 if code ~= 0 then break end
