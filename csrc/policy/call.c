@@ -529,9 +529,8 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
 {
     double delay;
     if (b->failure.retry_after >= 0 && b->failure.kind != KAP_KIND_AUTH)
-        b->failure.retryable = true;    /* the server itself says so */
-    const kap_failure why = b->failure; /* the batch may go before it is told */
-    double least = why.retry_after;
+        b->failure.retryable = true; /* the server itself says so */
+    double least = b->failure.retry_after;
     if (b->transfer->pushed_back && b->transfer->pause > least)
         least = b->transfer->pause;
     if (!note_answer(c, b))
@@ -546,7 +545,7 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
             c->slots[i] = (kap_slot){KAP_ID_PENDING, c->slots[i].wanted, NULL};
         }
     }
-    if (has_all(c, b) && !kap_failure_ends_call(why.kind)) {
+    if (has_all(c, b) && !kap_failure_ends_call(b->failure.kind)) {
         c->successes++;
         kap_batch_drop(c, b, e);
         return true;
@@ -566,12 +565,13 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
         return true;
     }
     if (b->canary) {
+        const kap_failure why = b->failure;
         kap_batch_drop(c, b, e);
         end_call(c, &why, e);
         return true;
     }
     /* first, while the lane still waits for the verdict on this batch */
-    end_call(c, &why, e);
+    end_call(c, &b->failure, e);
     return kap_batch_give_up(c, b, e);
 }
 
