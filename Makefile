@@ -20,6 +20,7 @@
 #   make check-valgrind    the specs under valgrind
 #   make check-asan        under AddressSanitizer and UBSan
 #   make check-tsan        under ThreadSanitizer
+#   make check-exits       the end of the process, under both
 #   make check-gc          all three with the collector at its hastiest
 #   make bench             what it costs, against others: bench/results.md
 #   make check-speed       decoding and a call need no more than is recorded
@@ -60,7 +61,7 @@ OUT := $(BUILD)/$(ABI)
 
 .PHONY: default static all nvim probes hosts install uninstall clean deps test-deps demo \
         sandbox gateway test test-build gnutls test-gnutls check-valgrind \
-        check-asan check-gc check-tsan soak check-symbols check-nvim \
+        check-asan check-exits check-gc check-tsan soak check-symbols check-nvim \
         check-peers bench check-speed lint lint-deps lint-house lint-format lint-cppcheck lint-tidy \
         lint-lua lint-parse lint-shell format doc dist release rock install-rock help has-lua FORCE fuzz \
         coverage check-platforms check-arm64

@@ -60,6 +60,15 @@ check-valgrind: test-deps
 	+$(call each_abi,default probes hosts)
 	@WRAP='$(VALGRIND)' spec/run $(VALGRIND_ABIS) $(filter $(VALGRIND_LONG),$(VALGRIND_SPECS)) , \
 	  $(filter-out $(VALGRIND_LONG),$(VALGRIND_SPECS))
+
+# Exits under ThreadSanitizer and valgrind, apart from the rest and from CI: both
+# slow threads down, valgrind so much that the exit handler's two seconds are over
+# before some are out of libcurl.
+check-exits: test-deps
+	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes hosts
+	+$(Q)$(MAKE) --no-print-directory ABI=5.4 hosts BUILD=$(BUILD)/tsan $(TSAN)
+	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 EXIT_TOOL='env TSAN_OPTIONS=exitcode=66' EXIT_RUNS=10 \
+	  spec/run --tags=threads 5.4 spec/exit_spec.lua
 	@EXIT_TOOL='$(VALGRIND)' EXIT_RUNS=4 spec/run --tags=threads --exclude-tags=many 5.4 spec/exit_spec.lua
 
 # The specs with the module under AddressSanitizer and UBSan.
@@ -83,8 +92,6 @@ TSAN_SPECS ?= $(patsubst %,spec/%_spec.lua,async luv cqueues socket_select fairn
 check-tsan: test-deps
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes hosts BUILD=$(BUILD)/tsan $(TSAN)
 	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 spec/run --tags=threads 5.4 spec/hosts_spec.lua
-	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 EXIT_TOOL='env TSAN_OPTIONS=exitcode=66' EXIT_RUNS=10 \
-	  spec/run --tags=threads 5.4 spec/exit_spec.lua
 	@CC=gcc LEAKS=0 KAPTURE_TSAN=1 KAPTURE_STRESS_ROUNDS=$(TSAN_ROUNDS) spec/sanitized libtsan.so.2 \
 	  $(BUILD)/tsan 5.4 $(TSAN_SPECS)
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes BUILD=$(BUILD)/tsan-control \
