@@ -397,7 +397,8 @@ describe("step", function()
         local tickets, info = r:result()
         assert.is_true(info.bytes > 4e6, tostring(info.bytes))
         if not system.instrumented then
-            assert.is_true(steps >= total / 0.006, ("%d steps for %.1f ms"):format(steps, total * 1e3))
+            -- one of them may be held up by the machine: of few, that is much
+            assert.is_true(steps + 1 >= total / 0.006, ("%d steps for %.1f ms"):format(steps, total * 1e3))
             -- Lua rehashes all its strings whenever their number has doubled,
             -- and a growing array its elements: some milliseconds in one
             -- allocation, whoever makes it.
