@@ -108,7 +108,7 @@ static const char within[] =
     "    end\n"
     "    litter()\n"
     "    local r, _, err\n"
-    "    for _ = 1, 50 do\n" /* it comes when the collector pleases */
+    "    for i = 1, 50 do\n" /* it comes when the collector pleases */
     "      r, _, err = client[way](client, list, { batch_size = 400 })\n"
     "      if way == 'submit' then r, _, err = r:wait(30) end\n"
     "      if pid then break end\n"
