@@ -62,14 +62,13 @@ check-valgrind: test-deps
 	  $(filter-out $(VALGRIND_LONG),$(VALGRIND_SPECS))
 
 # Exits under ThreadSanitizer and valgrind, apart from the rest and from CI: both
-# slow threads down, valgrind so much that the exit handler's two seconds are over
-# before some are out of libcurl.
+# slow threads down, and the process's end waits for them.
 check-exits: test-deps
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 default probes hosts
 	+$(Q)$(MAKE) --no-print-directory ABI=5.4 hosts BUILD=$(BUILD)/tsan $(TSAN)
 	@KAPTURE_HOSTS=$(BUILD)/tsan/5.4 EXIT_TOOL='env TSAN_OPTIONS=exitcode=66' EXIT_RUNS=10 \
 	  spec/run --tags=threads 5.4 spec/exit_spec.lua
-	@EXIT_TOOL='$(VALGRIND)' EXIT_RUNS=4 spec/run --tags=threads --exclude-tags=many 5.4 spec/exit_spec.lua
+	@EXIT_TOOL='$(VALGRIND)' EXIT_RUNS=4 spec/run --tags=threads 5.4 spec/exit_spec.lua
 
 # The specs with the module under AddressSanitizer and UBSan.
 ASAN := BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer \

@@ -4,15 +4,19 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
-/* How long the process's end waits for threads to come out of libcurl. They are
- * woken, and what they are doing is a matter of milliseconds: only a blocking
- * call within libcurl or the TLS library could take longer. */
+/* How long the process's end waits for threads to come out of libcurl that do
+ * nothing there: they have been woken, so a system call must be blocking them. */
 #define BOUND_SECONDS 2.0
 #define PAUSE_SECONDS 1.0
 /* And how long a fork does. */
 #define FORK_SECONDS 0.5
+/* Those that compute are waited for so many times as long. libcurl brings all of an
+ * engine's connections forward before it returns, which may be 256 handshakes: on a
+ * slow or busy machine that takes seconds, and to go on without them is to crash. */
+#define PATIENCE 10
 /* How long a thread that has been called out waits for the fork to be over. It goes
  * back then, since the fork may be waiting for this thread. */
 #define FORKING_SECONDS 0.5
@@ -26,12 +30,13 @@ static struct {
     kap_list engines;
     kap_list parents;  /* in a forked child; kept for leak checkers alone */
     atomic_bool taken; /* by a thread that ends the process: */
-    _Atomic(pthread_t) thread;
+    kap_ending_thread thread;
     double since;
     atomic_bool begun;   /* what is above is set */
     atomic_bool late;    /* the bound has passed */
+    atomic_bool over;    /* all are out, or it has */
     atomic_bool opening; /* libcurl is being initialised: */
-    _Atomic(pthread_t) opener;
+    kap_ending_thread opener;
     atomic_int forks; /* that threads are about to make */
     atomic_uint fork; /* the number of the last that began */
 } ending = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -41,9 +46,43 @@ static void nap(double seconds)
     poll(NULL, 0, (int)kap_ms(seconds, 60000));
 }
 
-static bool is_me(_Atomic(pthread_t) *thread)
+/* A thread's clock is that of its processor time. */
+#if defined(_POSIX_THREAD_CPUTIME) && _POSIX_THREAD_CPUTIME >= 0
+static bool clock_of_me(clockid_t *clock)
 {
-    return pthread_equal(atomic_load(thread), pthread_self());
+    return pthread_getcpuclockid(pthread_self(), clock) == 0;
+}
+#else /* without, all threads are taken to do nothing */
+static bool clock_of_me(clockid_t *clock)
+{
+    (void)clock;
+    return false;
+}
+#endif
+
+static void set_me(kap_ending_thread *t)
+{
+    clockid_t clock = CLOCK_REALTIME;
+    bool has_clock = clock_of_me(&clock);
+    atomic_store(&t->id, pthread_self());
+    atomic_store(&t->clock, clock);
+    atomic_store(&t->has_clock, has_clock);
+}
+
+static bool is_me(kap_ending_thread *t)
+{
+    return pthread_equal(atomic_load(&t->id), pthread_self());
+}
+
+/* The seconds for which it has computed. It may have ended by now: then there is
+ * no such clock. */
+static double computed(kap_ending_thread *t)
+{
+    struct timespec at;
+    if (!atomic_load(&t->has_clock) ||
+        clock_gettime(atomic_load(&t->clock), &at) != 0)
+        return 0;
+    return (double)at.tv_sec + (double)at.tv_nsec * 1e-9;
 }
 
 /* A signal's handler may call exit, on a thread that has the lock itself. */
@@ -57,30 +96,51 @@ static bool lock_until(double until)
     return true;
 }
 
-/* Whether another thread initialises libcurl, is at work in it, or frees an engine.
- * This one may be as well, where a signal's handler calls exit: it will not go on. */
-static bool others_inside(void)
+/* Whether it is another than this one, which may be at work in libcurl as well where a
+ * signal's handler calls exit: it will not go on. If so, adds what it has computed. */
+static bool is_other(kap_ending_thread *t, double *work)
 {
-    bool inside = atomic_load(&ending.opening) && !is_me(&ending.opener);
-    KAP_EACH(kap_ending_entry, e, &ending.engines, link)
-        inside = inside || (atomic_load(&e->inside) && !is_me(&e->driver)) ||
-                 (e->claimed && !is_me(&e->claimer));
+    if (is_me(t))
+        return false;
+    *work += computed(t);
+    return true;
+}
+
+/* Whether another thread initialises libcurl, is at work in it, or frees an engine;
+ * and how long all of these have computed. */
+static bool others_inside(double *work)
+{
+    *work = 0;
+    bool inside =
+        atomic_load(&ending.opening) && is_other(&ending.opener, work);
+    KAP_EACH(kap_ending_entry, e, &ending.engines, link) {
+        if (atomic_load(&e->inside) && is_other(&e->driver, work))
+            inside = true;
+        if (e->claimed && is_other(&e->claimer, work))
+            inside = true;
+    }
     return inside;
 }
 
-/* Wakes all who wait in libcurl, and waits until nobody is in it, which they
- * have been asked for. */
-static bool empty_until(double until)
+/* Wakes all who wait in libcurl, and waits until nobody is in it, which they have
+ * been asked for. False: some do not come out. */
+static bool empty(double since, double bound)
 {
+    double until = since + bound, last = since + PATIENCE * bound;
+    double before = 0, work;
     bool woken = false, inside = true;
     while (inside && lock_until(until)) {
         KAP_EACH(kap_ending_entry, e, &ending.engines, link)
             if (!woken && !e->claimed)
                 curl_multi_wakeup(*e->multi);
         woken = true;
-        inside = others_inside();
+        inside = others_inside(&work);
         pthread_mutex_unlock(&ending.lock);
-        if (inside && kap_now() >= until)
+        double now = kap_now();
+        if (work != before)
+            until = now + bound < last ? now + bound : last;
+        before = work;
+        if (inside && now >= until)
             break;
         if (inside)
             nap(0.001);
@@ -97,19 +157,23 @@ static bool empty_until(double until)
 static void at_exit(void)
 {
     if (!atomic_exchange(&ending.taken, true)) {
-        atomic_store(&ending.thread, pthread_self());
+        set_me(&ending.thread);
         ending.since = kap_now();
         atomic_store(&ending.begun, true);
     } else if (!is_me(&ending.thread)) {
+        double last = kap_now() + PATIENCE * BOUND_SECONDS;
+        while (!atomic_load(&ending.over) && kap_now() < last)
+            nap(0.001);
         nap(BOUND_SECONDS + PAUSE_SECONDS);
         return;
     }
-    double until = ending.since + BOUND_SECONDS;
-    if (!empty_until(until))
+    if (!atomic_load(&ending.late) && !empty(ending.since, BOUND_SECONDS))
         atomic_store(&ending.late, true);
+    double until = ending.since + BOUND_SECONDS;
     /* glibc can't do with a fork in the middle of what comes */
     while (atomic_load(&ending.forks) > 0 && kap_now() < until)
         nap(0.001);
+    atomic_store(&ending.over, true);
 }
 
 /*
@@ -125,7 +189,7 @@ static void before_fork(void)
         kap_ending_pause();
     atomic_fetch_add(&ending.fork, 1);
     atomic_fetch_add(&ending.forks, 1);
-    empty_until(kap_now() + FORK_SECONDS);
+    empty(kap_now(), FORK_SECONDS);
 }
 
 static void after_fork_in_parent(void)
@@ -144,7 +208,7 @@ static void after_fork_in_child(void)
     atomic_store(&ending.forks, 0);
     atomic_store(&ending.opening, false);
     atomic_store(&ending.taken, kap_ending_begun());
-    atomic_store(&ending.thread, pthread_self());
+    set_me(&ending.thread);
 }
 
 /*
@@ -176,7 +240,7 @@ __attribute__((constructor)) static void at_load(void)
 
 bool kap_ending_open(void)
 {
-    atomic_store(&ending.opener, pthread_self());
+    set_me(&ending.opener);
     atomic_store(&ending.opening, true);
     bool ok = !kap_ending_begun() &&
               pthread_atfork(before_fork, after_fork_in_parent,
@@ -237,7 +301,7 @@ bool kap_ending_claim(kap_ending_entry *e)
     while (kap_ending_lock()) {
         /* in the lock, in which before_fork looks whether it is claimed */
         if (atomic_load(&ending.forks) == 0 || kap_now() >= until) {
-            atomic_store(&e->claimer, pthread_self());
+            set_me(&e->claimer);
             e->claimed = true;
         }
         kap_ending_unlock();
@@ -267,7 +331,7 @@ bool kap_ending_enter(kap_ending_entry *e)
         unsigned fork = atomic_load(&ending.fork);
         /* Whoever calls everybody out says so and then looks at `inside`; here it
          * is the other way round, so one of the two sees the other. */
-        atomic_store(&e->driver, pthread_self());
+        set_me(&e->driver);
         atomic_store(&e->inside, true);
         if (!kap_ending_calls() || (e->passed == fork && !kap_ending_begun()))
             return true;

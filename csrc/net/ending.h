@@ -10,7 +10,11 @@
  * the latest. So everybody is out while a thread forks, and comes back then.
  *
  * Each wait here has a bound: a thread may be stuck in a system call, and exit or
- * fork be called by somebody who has a lock that others need to come out.
+ * fork be called by somebody who has a lock that others need to come out. A thread
+ * that is only slow is not stuck: as long as it computes, it is waited for. With one
+ * that is stuck, exit goes on as ever. To leave by _exit would save it from the thread
+ * that comes back at the very moment when the TLS library is freed, at the price of
+ * what the host's own exit handlers do, each time.
  *
  * Once the end has begun, engines stay as they are: nothing of theirs is freed, since what
  * frees it is libcurl. Calls that were under way end with the kind `closed`, and
@@ -25,15 +29,22 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <time.h>
+
+typedef struct kap_ending_thread {
+    _Atomic(pthread_t) id;
+    _Atomic(clockid_t) clock;
+    atomic_bool has_clock;
+} kap_ending_thread;
 
 /* What has to be known here of an engine, which has one of these. */
 typedef struct kap_ending_entry {
     kap_link link;
     CURLM **multi; /* changes between kap_ending_lock and unlock only */
     bool claimed;  /* somebody frees it: */
-    _Atomic(pthread_t) claimer;
+    kap_ending_thread claimer;
     atomic_bool inside; /* somebody is in libcurl for it: */
-    _Atomic(pthread_t) driver;
+    kap_ending_thread driver;
     unsigned passed; /* the fork that it has waited for long enough */
 } kap_ending_entry;
 

@@ -11,6 +11,7 @@
 #include "host.h"
 
 #include <dlfcn.h>
+#include <math.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
@@ -308,14 +309,19 @@ static void *block(void *arg)
     return arg;
 }
 
+static int at_the_end_of_run(void)
+{
+    while (now() < end_of_run())
+        nap(end_of_run() - now());
+    exit(STATUS);
+}
+
 static int with_blocking(void)
 {
     open_first();
     for (int i = 0; i < 2; i++)
         start_thread(block);
-    while (now() < end_of_run())
-        nap(end_of_run() - now());
-    exit(STATUS);
+    return at_the_end_of_run();
 }
 
 static pthread_t blocked;
@@ -331,8 +337,9 @@ static int with_joined(void)
 {
     HOST_CHECK(atexit(join_blocked) == 0);
     open_first();
-    return pthread_create(&blocked, NULL, block, NULL) == 0 ? with_blocking()
-                                                            : 1;
+    start_thread(block);
+    HOST_CHECK(pthread_create(&blocked, NULL, block, NULL) == 0);
+    return at_the_end_of_run();
 }
 
 static lua_State *kept;
@@ -543,6 +550,41 @@ static int while_stuck(void)
     exit(STATUS);
 }
 
+/*
+ * A thread that is not stuck but slow: it computes, in the middle of a handshake, for
+ * longer than an exit waits for one that is stuck.
+ */
+static atomic_bool may_be_slow, is_slow;
+
+/* The record that goes with the client's last message in TLS 1.3. */
+static bool is_end_of_handshake(const void *data, size_t len)
+{
+    return len > 0 &&
+           *(const unsigned char *)data == 20; /* change_cipher_spec */
+}
+
+__attribute__((visibility("default"))) ssize_t send(int fd, const void *data,
+                                                    size_t len, int flags)
+{
+    if (atomic_load(&may_be_slow) && is_end_of_handshake(data, len)) {
+        atomic_store(&is_slow, true);
+        for (double until = now() + 2.5; now() < until;)
+            ;
+    }
+    return sendto(fd, data, len, flags, NULL, 0);
+}
+
+static int while_slow(void)
+{
+    HOST_CHECK(atexit(take_a_while) == 0);
+    lua_State *L = state();
+    atomic_store(&may_be_slow, true);
+    host_run(L, "slow = flood(1)", "");
+    while (!atomic_load(&is_slow))
+        nap(0.001);
+    exit(STATUS);
+}
+
 /* A name server that does not answer. */
 __attribute__((visibility("default"))) int
 getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
@@ -736,27 +778,17 @@ int main(int argc, char **argv)
         const char *name;
         int (*end)(void);
     } ways[] = {
-        {"exit", by_exit},
-        {"close", by_closing},
-        {"return", by_return},
-        {"several", with_several},
-        {"blocking", with_blocking},
-        {"joined", with_joined},
-        {"later", and_use_later},
-        {"first", and_close_first},
-        {"child", in_child},
-        {"unloaded", unloaded},
-        {"at-once", at_once},
-        {"signal", by_signal},
-        {"hook", in_hook},
-        {"finalizer", in_finalizer},
-        {"stuck", while_stuck},
-        {"names", with_slow_names},
-        {"handler", in_handler},
-        {"two", by_two_threads},
-        {"require", while_required},
-        {"forking", while_forking},
-        {"held", and_fork_with_lock},
+        {"exit", by_exit},           {"close", by_closing},
+        {"return", by_return},       {"several", with_several},
+        {"blocking", with_blocking}, {"joined", with_joined},
+        {"later", and_use_later},    {"first", and_close_first},
+        {"child", in_child},         {"unloaded", unloaded},
+        {"at-once", at_once},        {"signal", by_signal},
+        {"hook", in_hook},           {"finalizer", in_finalizer},
+        {"stuck", while_stuck},      {"slow", while_slow},
+        {"names", with_slow_names},  {"handler", in_handler},
+        {"two", by_two_threads},     {"require", while_required},
+        {"forking", while_forking},  {"held", and_fork_with_lock},
     };
     start = now();
     if (argc > 4 && strcmp(argv[1], "again") == 0)
