@@ -261,7 +261,7 @@ describe("the environment", function()
 
     it("names the CA file, unless an option does", function()
         local program = [[
-            local uv = require "luv"
+            local host = require "kapture_host"
             local kapture = require "kapture"
             local opts = { base_url = %q, token = %q, retries = 0 }
             local client = kapture.new(opts)
@@ -277,19 +277,19 @@ describe("the environment", function()
             end
             local right, other, none = %q, "/etc/hostname", "/nonexistent/ca.pem"
             try()
-            uv.os_setenv("KAPTURE_CA_FILE", right)
+            host.set("KAPTURE_CA_FILE", right)
             try() try()
             try(none)
-            uv.os_setenv("KAPTURE_CA_FILE", none)
+            host.set("KAPTURE_CA_FILE", none)
             try()
             try(right)
-            uv.os_setenv("KAPTURE_CA_FILE", right)
+            host.set("KAPTURE_CA_FILE", right)
             try()
-            uv.os_setenv("KAPTURE_CA_FILE", "")
+            host.set("KAPTURE_CA_FILE", "")
             try()
-            uv.os_setenv("KAPTURE_CA_FILE", "a\nb")
+            host.set("KAPTURE_CA_FILE", "a\nb")
             try()
-            uv.os_unsetenv("KAPTURE_CA_FILE")
+            host.unset("KAPTURE_CA_FILE")
             try()
             try(right)
         ]]

@@ -1,6 +1,7 @@
 -- kapture.cqueues, and the plain client as a pollable of cqueues.
 local there, cqueues = pcall(require, "cqueues")
-if not there and _VERSION >= "Lua 5.5" then return end -- nobody packages it for that yet
+-- Nobody packages it for 5.5 yet: Debian's, of 2020, is from before github.com/wahern/cqueues/pull/268.
+if not there and _VERSION >= "Lua 5.5" then return end
 assert(there, cqueues)
 local condition = require "cqueues.condition"
 local adapter = require "kapture.cqueues"

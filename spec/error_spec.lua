@@ -13,8 +13,11 @@ local function answer(body, status)
     return ("body,code=%d,text=%s"):format(status or 200, percent(body))
 end
 
+-- On a client of its own each: one that is told to slow down makes later calls wait.
+local function call(ids, opts) return kapture.new(opts):get_ticket(ids) end
+
 local function fails(kind, status, opts, ...)
-    local got = ask(SAMPLE, opts, ...)
+    local got = ask.on(call, SAMPLE, opts, ...)
     assert.are.equal(kind, got.err and got.err.kind or "none", got.message)
     assert.are.equal(status, got.err.status)
     assert.are.equal(got.message, got.err.message)

@@ -101,7 +101,7 @@ describe("examples/", function()
     end)
 
     for _, name in ipairs { "luv", "cqueues" } do
-        -- nobody packages them for 5.5 yet
+        -- nobody packages them for 5.5 yet: see luv_spec and cqueues_spec
         if _VERSION < "Lua 5.5" or pcall(require, name) then it(name .. ".lua", function()
             local text, code = run("lua examples/" .. name .. ".lua 713516551148 404000000001")
             assert.equal(0, code, text)

@@ -96,10 +96,11 @@ describe("a process that ends while calls are under way", function()
         assert.equal("fine\n", again(script .. "close"))
     end)
 
-    it("by an uncaught error in a luv loop", function()
+    -- nobody packages luv for 5.5 yet: see luv_spec
+    if _VERSION < "Lua 5.5" or pcall(require, "luv") then it("by an uncaught error in a luv loop", function()
         local quiet = "sh -c " .. quoted("exec " .. script .. "luv 2>/dev/null")
         assert.equal("fine\n", again(quiet, { status = 255, share = 0.5 }))
-    end)
+    end) end
 
     if abi == "luajit" then
         it("by Neovim's :qa!", function()

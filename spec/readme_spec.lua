@@ -44,7 +44,7 @@ local function snippets(path)
     return list
 end
 
--- Whether nobody packages for this Lua, 5.5, what it needs.
+-- Whether nobody packages for this Lua, 5.5, what it needs: see luv_spec and cqueues_spec.
 local function lacks_rock(text)
     for _, name in ipairs { "luv", "cqueues", "socket" } do
         if text:find('require[( ]"' .. name) and _VERSION >= "Lua 5.5" and not pcall(require, name) then

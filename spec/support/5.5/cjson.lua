@@ -1,4 +1,5 @@
--- Found by Lua 5.5 only, where nobody packages lua-cjson for it yet: what the
+-- Found by Lua 5.5 only, where nobody packages lua-cjson for it yet (see
+-- github.com/openresty/lua-cjson/pull/123; Debian's 2.1.0 is older): what the
 -- specs take of it, from dkjson, which comes with busted. spec/run puts this
 -- directory after all others.
 local dkjson = require "dkjson"
