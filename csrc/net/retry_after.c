@@ -8,7 +8,8 @@
 void kap_retry_after_clear(kap_retry_after *r)
 {
     r->seconds = -1;
-    r->until = r->date = -1;
+    r->until = -1;
+    r->date[0] = '\0';
 }
 
 /* An HTTP date begins with a weekday; -1: this is none. */
@@ -76,14 +77,19 @@ void kap_retry_after_read(kap_retry_after *r, const char *value, size_t len)
 
 void kap_retry_after_date(kap_retry_after *r, const char *value, size_t len)
 {
-    r->date = date_of(value, len);
+    /* a valid one has 29 characters, in its longest form 33 */
+    if (len >= sizeof r->date)
+        len = 0;
+    memcpy(r->date, value, len);
+    r->date[len] = '\0';
 }
 
 double kap_retry_after_seconds(const kap_retry_after *r, time_t now)
 {
     double seconds = r->seconds;
     if (r->until != -1) {
-        double left = difftime(r->until, r->date != -1 ? r->date : now);
+        time_t date = date_of(r->date, strlen(r->date));
+        double left = difftime(r->until, date != -1 ? date : now);
         if (left < 0)
             left = 0;
         if (left > seconds)

@@ -12,7 +12,7 @@
 typedef struct kap_retry_after {
     double seconds; /* the most of them, -1: none */
     time_t until;   /* the latest of them, -1: none */
-    time_t date;    /* the server's clock, -1: not known */
+    char date[40];  /* the server's clock as it was sent, "": not known */
 } kap_retry_after;
 
 void kap_retry_after_clear(kap_retry_after *r);
@@ -20,6 +20,7 @@ void kap_retry_after_clear(kap_retry_after *r);
  * forms; or, where a gateway has put several into one, a list of them. What is
  * none of these is passed over. */
 void kap_retry_after_read(kap_retry_after *r, const char *value, size_t len);
+/* Kept as it is: few answers have a date to be reckoned from it. */
 void kap_retry_after_date(kap_retry_after *r, const char *value, size_t len);
 /* Seconds to wait by all of them; `now` is for an answer without a Date. < 0:
  * there was none. */

@@ -71,7 +71,7 @@ static const char *header_value(const char *line, size_t n, const char *name,
                                 size_t *len)
 {
     size_t k = strlen(name);
-    if (n <= k || !curl_strnequal(line, name, k) || line[k] != ':')
+    if (n <= k || line[k] != ':' || !curl_strnequal(line, name, k))
         return NULL;
     const char *v = line + k + 1, *end = line + n;
     while (v < end && (*v == ' ' || *v == '\t'))
