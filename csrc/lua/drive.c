@@ -115,12 +115,14 @@ void kapL_drive_work(lua_State *L, int client, double until)
         kapL_hook_deliver(L, client);
         kap_client_check_fork(c); /* a finalizer may have done that */
         kap_client_check_ending(c);
+        collect_arrived(c);
+        if (c->arrived.n == 0)
+            return;
         kapL_room(L, 10);
         work w = {c, NULL, NULL, until};
         lua_pushcfunction(L, work_protected);
         lua_pushvalue(L, client);
         lua_pushlightuserdata(L, &w);
-        collect_arrived(c);
         w.batch = kap_client_next_arrived(c);
         if (w.batch == NULL) {
             lua_pop(L, 3);
@@ -134,7 +136,7 @@ void kapL_drive_work(lua_State *L, int client, double until)
         run(L, &w);
         if (kap_now() >= until)
             break;
-        if (c->engine != NULL)
+        if (c->engine != NULL && kap_engine_needs_turns(c->engine))
             kap_engine_turn(c->engine, c->arrived.n > 0);
     }
     kapL_hook_deliver(L, client);

@@ -271,8 +271,8 @@ void kap_engine_turn(kap_engine *e, bool busy)
 
 bool kap_engine_needs_turns(const kap_engine *e)
 {
-    return !e->threaded &&
-           (e->scheduler.active.n > 0 || e->scheduler.lanes.n > 0);
+    return !e->threaded && (e->inbox.n > 0 || e->scheduler.active.n > 0 ||
+                            e->scheduler.lanes.n > 0);
 }
 
 void kap_engine_wait(kap_engine *e, double seconds)
