@@ -40,13 +40,16 @@ static bool is_unreadable_proxy(const kap_transfer *t)
  * own for a read or a write that failed; those that it has for OpenSSL and its kin
  * where these know of an end or a failed call only; OpenSSL's code for an end
  * that was not announced; and GnuTLS's for the same. An end within a record
- * GnuTLS calls a wrong one, so that has to be the last that came.
+ * GnuTLS calls a wrong one, so that has to be the last that came. And where the
+ * connection was reset right behind being made, libcurl's first words, which it
+ * keeps, are that it has no peer.
  */
 static bool is_broken_handshake(const kap_transfer *t)
 {
     static const char *const gone[] = {
         "Recv failure: ",
         "Send failure: ",
+        "getpeername() failed",
         ":0A000126:",
         "unexpected eof",
         "non-properly terminated",
