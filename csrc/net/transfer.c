@@ -192,9 +192,9 @@ bool kap_transfer_names_refusal(const kap_transfer *t)
     } names[] = {{"Auth Key", 'K', 5},
                  {"AuthKey", 'K', 4},
                  {"APIExpired", 'x', 4}};
-    const char *end = t->body + t->len;
     if (t->outcome != KAP_OUTCOME_RESPONSE || t->len == 0)
         return false;
+    const char *end = t->body + t->len;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t n = strlen(names[i].words), at = names[i].at;
         const char *p = t->body;
