@@ -107,7 +107,7 @@ static inline bool kap_same(const char *a, const char *b, size_t n,
 
 #define KAP_BLOCK ((ptrdiff_t)8)
 #define KAP_MARK_STEP 8
-#define KAP_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+#define KAP_EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 typedef uint64_t kap_mask;
 typedef uint64_t kap_block;
 typedef uint64_t kap_marks;
@@ -135,22 +135,23 @@ static inline kap_marks kap_either(kap_marks a, kap_marks b)
 /* The bytes that are zero: adding to the low seven bits carries nowhere. */
 static inline kap_marks kap_zero(kap_block b)
 {
-    return ~(((b & KAP_EACH(0x7fu)) + KAP_EACH(0x7fu)) | b | KAP_EACH(0x7fu));
+    return ~(((b & KAP_EACH_BYTE(0x7fu)) + KAP_EACH_BYTE(0x7fu)) | b |
+             KAP_EACH_BYTE(0x7fu));
 }
 
 static inline kap_marks kap_equal(kap_block b, char c)
 {
-    return kap_zero(b ^ KAP_EACH((unsigned char)c));
+    return kap_zero(b ^ KAP_EACH_BYTE((unsigned char)c));
 }
 
 static inline kap_marks kap_control(kap_block b)
 {
-    return kap_zero(b & KAP_EACH(0xe0u));
+    return kap_zero(b & KAP_EACH_BYTE(0xe0u));
 }
 
 static inline kap_block kap_fold_case(kap_block b)
 {
-    return b | KAP_EACH(0x20u);
+    return b | KAP_EACH_BYTE(0x20u);
 }
 
 static inline unsigned kap_same_mask(size_t n)
