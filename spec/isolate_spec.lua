@@ -494,6 +494,9 @@ describe("isolate", function()
     end)
 
     it("gives up as early with requests of other sizes, and with more retries", function()
+        -- An outage costs the batches' own attempts, and what is then asked for in
+        -- parts: with the defaults 12 of the 60 are the batches' own.
+        local parts = 60 - 12
         for _, extra in ipairs {
             { batch_size = 200 }, { batch_size = 100 }, { batch_size = 20 }, { retries = 4 }, { concurrency = 1 },
             { retries = 0, batch_size = 10 },
@@ -502,8 +505,9 @@ describe("isolate", function()
             local client = kapture.new(o)
             local _, _, err = client:get_ticket(sandbox.ids(200))
             assert.same(sandbox.ids(200), calls.failed_ids(err.failed))
+            local own = 200 / (extra.batch_size or 50) * (1 + (extra.retries or 2))
             local requests = sandbox.stats(key).requests
-            assert.is_true(requests <= 60, requests)
+            assert.is_true(requests <= own + parts, requests)
             client:close()
         end
     end)
