@@ -77,7 +77,7 @@ return function(T)
         info[4] = { task_details = {}, history = { a = { b = (" "):rep(4000000) .. "x\n" } } }
         for i, ticket in ipairs(info) do
             local best = math.huge
-            for _ = 1, 4 do
+            for _ = 1, 6 do
                 collectgarbage()
                 best = math.min(best, (render_stop(ticket)))
                 if best < 20 then break end
