@@ -2,27 +2,29 @@
 local sandbox = require "spec.support.sandbox"
 
 local function sh(script)
-    local pipe = assert(io.popen("timeout 30 bash -c '" .. script:gsub("'", "'\\''") .. "' 2>&1", "r"))
+    local pipe = assert(io.popen("timeout 120 bash -c '" .. script:gsub("'", "'\\''") .. "' 2>&1", "r"))
     local text = pipe:read "*a"
     pipe:close()
     return text
 end
 
 -- A shell in which `start` starts one, with $! its process, and waits until it
--- is ready; `gone` waits until process, nginx, directory and ready file are.
+-- is ready; `gone` waits until process, nginx, directory and ready file are. What a
+-- shell has started goes with it, or whoever reads its output would wait for that.
 local PRELUDE = [[
+trap 'kill ${run:-} $(jobs -p) 2>/dev/null' EXIT
 ready=$(mktemp -u)
 start() {
     "$@" <&0 &
     run=$!
-    for i in $(seq 100); do [ -f $ready ] && break; sleep 0.05; done
-    [ -f $ready ] || echo "not ready"
+    for i in $(seq 600); do [ -f $ready ] && break; sleep 0.05; done
+    [ -f $ready ] || { echo "not ready"; exit; }
     . $ready
     nginx=$(cat $dir/nginx.pid)
 }
 alive() { ps -o stat= -p "$1" 2>/dev/null | grep -qv Z; } # zombies are gone
 gone() {
-    for i in $(seq 100); do
+    for i in $(seq 600); do
         if ! alive $pid && ! alive $nginx && [ ! -e $dir ]; then
             [ ! -e $ready ] || echo "ready file left"
             echo gone
@@ -125,7 +127,7 @@ END
         local out = sh [[
             log=$(mktemp)
             sandbox/run </dev/null >$log 2>&1 & run=$!
-            for i in $(seq 100); do grep -q Ctrl-C $log && break; sleep 0.05; done
+            for i in $(seq 600); do grep -q Ctrl-C $log && break; sleep 0.05; done
             eval "$(grep ^export $log)"
             eval "$(sed -n '/^curl/,/v.2.0$/p' $log | sed 's/^curl/curl -sS/')"
             kill $run; wait $run; rm $log]]
