@@ -13,8 +13,8 @@ describe("examples/scale-out/slurm", function()
 
     setup(function()
         dir = system.output "mktemp -d":match "%S+"
-        local port = 20000 + tonumber(system.output "echo $$") % 20000
-        local ok = os.execute(("spec/support/slurm.sh %s start %d %d"):format(dir, port, port + 1))
+        local ok = os.execute(("spec/support/slurm.sh %s start %d %d"):format(dir,
+            system.free_port(), system.free_port()))
         assert.is_true(ok == true or ok == 0)
         system.write(dir .. "/kapture", "#!/bin/sh\nexec lua5.4 " .. root .. '/bin/kapture "$@"\n')
         os.execute("chmod +x " .. dir .. "/kapture")

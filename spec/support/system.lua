@@ -29,12 +29,21 @@ function system.quoted(s)
     return "'" .. tostring(s):gsub("'", "'\\''") .. "'"
 end
 
--- A port that nobody listens on, a moment ago.
+-- A port that nobody listened on a moment ago, below those that outgoing
+-- connections are given: none of those takes it before its server does.
 function system.free_port(host)
-    local probe = assert(require("socket").bind(host or "127.0.0.1", 0))
-    local _, port = probe:getsockname()
-    probe:close()
-    return tonumber(port)
+    local random = assert(io.open("/dev/urandom", "rb"))
+    for _ = 1, 100 do
+        local high, low = random:read(2):byte(1, 2)
+        local port = 10240 + (high * 256 + low) % 20000
+        local probe = require("socket").bind(host or "127.0.0.1", port)
+        if probe then
+            probe:close()
+            random:close()
+            return port
+        end
+    end
+    error "no free port from 10240 to 30239"
 end
 
 -- Whether valgrind or ThreadSanitizer is at work: milliseconds are not ours then.
