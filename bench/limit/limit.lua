@@ -46,6 +46,8 @@ set grid y lc rgb "#dddddd"
 set key right bottom reverse Left
 plot (x < 0 ? 1/0 : %d * 50 * x) title "the limit, used to the full" with lines dt 2 lc rgb "#b0b0b0", \
      $data using 1:2 notitle with steps lc rgb "#8ec1ea", \
-     $data using 1:(strcol(3) eq "taken" ? $2 : 1/0) title "a request that is answered" with points pt 7 ps 0.5 lc rgb "#1f6fb4", \
-     $data using 1:(strcol(3) eq "refused" ? $2 : 1/0) title "one that is refused (429)" with points pt 2 ps 0.9 lw 2 lc rgb "#c43c2e"
+     $data using 1:(strcol(3) eq "taken" ? $2 : 1/0) title "a request that is answered" \
+     with points pt 7 ps 0.5 lc rgb "#1f6fb4", \
+     $data using 1:(strcol(3) eq "refused" ? $2 : 1/0) title "one that is refused (429)" \
+     with points pt 2 ps 0.9 lw 2 lc rgb "#c43c2e"
 ]]):format(LIMIT, LIMIT))
