@@ -160,7 +160,7 @@ describe("README.md and doc/", function()
             if snippet.lang == "nginx" then parts[snippet.where] = snippet.text end
         end
         -- where make install puts them, which the checkout's stand in for
-        local paths = { 'cpath "/usr/local/lib/lua/5.1/?.so;;"', 'path "/usr/local/share/lua/5.1/?.lua;;"' }
+        local paths = { 'cpath "/opt/kapture/lib/lua/5.1/?.so;;"', 'path "/opt/kapture/share/lua/5.1/?.lua;;"' }
         for _, kind in ipairs(paths) do
             assert.is_truthy(parts[""]:find("lua_package_" .. kind, 1, true))
         end
@@ -175,11 +175,13 @@ describe("README.md and doc/", function()
             local log = server:log()
             local missing = select(2, server:get "/ticket?id=404000000001")
             local none = select(2, server:get "/ticket?id=no!id")
+            local nothing = select(2, server:get "/ticket")
             server:stop()
             assert.equal(200, status, log)
             assert.equal("TEST 1\n", body)
             assert.equal(404, missing)
-            assert.equal(502, none)
+            assert.equal(400, none)
+            assert.equal(400, nothing)
         end
     end)
 
