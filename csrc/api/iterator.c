@@ -11,6 +11,7 @@
 #include "lua/source.h"
 #include "lua/start.h"
 #include "lua/value.h"
+#include "policy/slots.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -195,7 +196,7 @@ static int give(lua_State *L, kap_iterator *it, int table)
     }
     it->given++;
     /* (of an id that failed after it had come, too) */
-    if (kap_call_release(c, number) && !lua_isnil(L, -1)) {
+    if (kap_slots_release(c, number) && !lua_isnil(L, -1)) {
         lua_pushnil(L);
         lua_rawseti(L, -3, key); /* it exists: nothing is allocated */
     }
@@ -257,7 +258,7 @@ static int one_round(lua_State *L, kap_iterator *it, int table)
     uint64_t number = it->order[it->given % it->room];
     if (number == KAP_NO_ID)
         return give_invalid(L, it, table);
-    if (kap_call_final(&it->request->call, number))
+    if (kap_slots_final(&it->request->call, number))
         give_turn(it); /* what is in flight goes on while the caller works */
     else
         drive(L, it, table, number);
@@ -347,7 +348,7 @@ static int iterator_pending(lua_State *L)
                           ? KAP_NO_ID
                           : it->order[it->given % it->room];
     lua_pushboolean(L, number != KAP_NO_ID &&
-                           !kap_call_final(&it->request->call, number));
+                           !kap_slots_final(&it->request->call, number));
     return 1;
 }
 

@@ -8,6 +8,7 @@
 #include "lua/request.h"
 #include "lua/result.h"
 #include "lua/start.h"
+#include "policy/slots.h"
 
 #include <string.h>
 
@@ -172,7 +173,7 @@ void kapL_drive_wait(lua_State *L, kap_client *c, double seconds)
 static bool has_ended(const kap_request *r, uint64_t number)
 {
     return r->call.done ||
-           (number != KAP_DRIVE_ALL && kap_call_final(&r->call, number));
+           (number != KAP_DRIVE_ALL && kap_slots_final(&r->call, number));
 }
 
 void kapL_drive_until(lua_State *L, int client, kap_request *r, uint64_t number,

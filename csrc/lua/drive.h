@@ -7,7 +7,7 @@
 
 #include "lua/state.h"
 
-/* Whatever kap_call_final says of an id, or (this) when the call is done. */
+/* Whatever kap_slots_final says of an id, or (this) when the call is done. */
 #define KAP_DRIVE_ALL UINT64_MAX
 
 /*

@@ -2,6 +2,7 @@
 #include "lua/source.h"
 
 #include "lua/error.h"
+#include "policy/slots.h"
 
 #include <string.h>
 
@@ -24,8 +25,8 @@ static bool feed(filling *f, const kap_id_item *item)
         lua_pushlstring(L, item->text, item->len);
         lua_rawseti(L, -2, (int)(it->taken % it->room) + 1);
         lua_pop(L, 1);
-    } else if (!kap_call_feed(&it->request->call, item->text, item->len,
-                              entry)) {
+    } else if (!kap_slots_feed(&it->request->call, item->text, item->len,
+                               entry)) {
         return false;
     }
     it->taken++;

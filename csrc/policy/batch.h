@@ -28,9 +28,6 @@ void kap_batch_drop_transfer(kap_batch *b);
 
 /* How many of its ids are pending. */
 uint32_t kap_batch_pending(const kap_call *c, const kap_batch *b);
-/* Those of the call's range that are pending, separated by commas, to be freed. */
-char *kap_batch_join_pending(const kap_call *c, uint32_t first, uint32_t count,
-                             size_t *len);
 
 /* Hands its ids that are pending to the engine; without any, it is dropped. */
 bool kap_batch_send(kap_call *c, kap_batch *b, kap_engine *e);
