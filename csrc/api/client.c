@@ -131,14 +131,14 @@ static int client_close(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     kap_client_close(c);
-    lua_settop(L, 1);
+    const int table = lua_gettop(L) + 1, functions = table + 1;
     kapL_getuservalue(L, 1);
-    if (!lua_istable(L, 2)) /* collected before it was whole */
+    if (!lua_istable(L, table)) /* collected before it was whole */
         return 0;
-    lua_rawgeti(L, 2, KAP_CLIENT_FUNCTIONS);
-    for (int i = 1; lua_istable(L, 3) && i <= 2; i++) {
+    lua_rawgeti(L, table, KAP_CLIENT_FUNCTIONS);
+    for (int i = 1; lua_istable(L, functions) && i <= 2; i++) {
         lua_pushnil(L);
-        lua_rawseti(L, 3, i);
+        lua_rawseti(L, functions, i);
     }
     return 0;
 }

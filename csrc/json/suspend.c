@@ -17,11 +17,12 @@ void kapL_suspend(lua_State *L, kap_decode *d, const kap_frame *fr, int top)
     const kap_frame *lowest = d->session->frames;
     unsigned levels = (unsigned)(fr - lowest);
     unsigned values = (unsigned)(lua_gettop(L) - top);
+    const int table = top + 1; /* below the values, which go into it */
     aside *a;
 
     kapL_room(L, 4);
     lua_createtable(L, (int)values + 1, 0);
-    lua_insert(L, top + 1);
+    lua_insert(L, table);
     a = lua_newuserdata(L, sizeof *a + levels * sizeof a->level[0]);
     a->values = values;
     for (unsigned i = 0; i < levels; i++) {
@@ -30,9 +31,9 @@ void kapL_suspend(lua_State *L, kap_decode *d, const kap_frame *fr, int top)
         a->level[i].mark = lowest[i + 1].mark;
         a->level[i].object = lowest[i + 1].object;
     }
-    lua_rawseti(L, top + 1, 1);
+    lua_rawseti(L, table, 1);
     for (unsigned i = values; i > 0; i--)
-        lua_rawseti(L, top + 1, (int)i + 1);
+        lua_rawseti(L, table, (int)i + 1);
     d->paused = levels;
 }
 

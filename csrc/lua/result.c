@@ -44,8 +44,8 @@ void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
 {
     const int ticket = lua_gettop(L);
     const struct {
-        int extras, places;
-    } stack = {ticket + 1, ticket + 2};
+        int extras, places, id;
+    } stack = {ticket + 1, ticket + 2, ticket + 3};
     int at = 0;
     subtable(L, table, KAP_REQUEST_EXTRAS);
     subtable(L, table, KAP_REQUEST_PLACES);
@@ -54,9 +54,9 @@ void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
     lua_rawget(L, stack.places);
     at = (int)lua_tointeger(L, -1);
     lua_rawgeti(L, stack.places, at);
-    if (len == 0 || at > (int)r->extras || !lua_rawequal(L, -1, ticket + 3))
+    if (len == 0 || at > (int)r->extras || !lua_rawequal(L, -1, stack.id))
         at = 0;
-    lua_settop(L, ticket + 3);
+    lua_settop(L, stack.id);
     if (at == 0) {
         at = (int)r->extras + 1;
         lua_pushvalue(L, -1);
