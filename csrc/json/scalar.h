@@ -1,7 +1,8 @@
 /*
  * Values without parts, text, numbers, true, false and null, as Lua values; and the
- * ids of tickets, which are such. What ends in _here is the quick way for the usual,
- * away from the end of the text.
+ * ids of tickets, which are such. What ends in _fast reads whole blocks of bytes
+ * ahead, so it is called away from the end of the text only, and leaves unusual
+ * values to the function of the same name without _fast.
  */
 #ifndef KAP_SCALAR_H
 #define KAP_SCALAR_H
@@ -27,8 +28,9 @@ static inline void kapL_scalar_integer(lua_State *L, int64_t value)
 #endif
 }
 
-/* As kapL_scalar, unmarked, with KAP_VALUE_ROOM bytes to read at p. */
-static inline char *kapL_scalar_here(lua_State *L, kap_decode *d, char *p)
+/* As kapL_scalar for a value without a mark. KAP_VALUE_ROOM bytes must be readable
+ * at p. */
+static inline char *kapL_scalar_fast(lua_State *L, kap_decode *d, char *p)
 {
     char *q;
 

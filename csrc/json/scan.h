@@ -1,9 +1,10 @@
 /*
- * A JSON text and the place in it: looking for the next byte that matters, skipping
- * values, undoing escapes, and what there is to say when it is no JSON. Lua-free.
+ * A JSON text and how far it has been read. Finds the next byte that matters, skips
+ * values, undoes escapes, and says what is wrong where the text is no JSON. Knows
+ * no Lua.
  *
- * Nothing here depends on what follows the text: a block of bytes is read only
- * where it ends before the text does, and the last bytes one by one.
+ * Bytes behind the text are never read: where less than a block is left, the text is
+ * read byte by byte.
  */
 #ifndef KAP_SCAN_H
 #define KAP_SCAN_H
@@ -51,12 +52,12 @@ char *kap_scan_skip_value(kap_scan *s, unsigned level, char *p);
  */
 char *kap_scan_unescape(kap_scan *s, char *text, char *q, size_t *len);
 
-/* The same where nothing is to be changed: the byte after the closing quote, or
+/* The same, but the text stays as it is: the byte after the closing quote, or
  * NULL. */
 char *kap_scan_check_escapes(kap_scan *s, char *q);
 
-/* How many members or elements has the object or array whose opening bracket
- * is at p? A lower bound, where it is long, broken, or has long parts. */
+/* How many members or elements the object or array has whose opening bracket is at
+ * p; fewer where it is long, is broken, or has long parts. */
 unsigned kap_scan_count(char *p, char *end);
 
 /* Where plain text from p on ends: at ", \, a control character, or `end`. */

@@ -37,7 +37,7 @@ void kapL_suspend(lua_State *L, kap_decode *d, const kap_frame *fr, int top)
     d->paused = levels;
 }
 
-kap_frame *kapL_suspend_resume(lua_State *L, kap_decode *d, kap_place *at)
+kap_frame *kapL_suspend_resume(lua_State *L, kap_decode *d, kap_shape *at)
 {
     kap_session *s = d->session;
     kap_frame *fr = s->frames;
@@ -50,14 +50,14 @@ kap_frame *kapL_suspend_resume(lua_State *L, kap_decode *d, kap_place *at)
     a = lua_touserdata(L, -1);
     kapL_room(L, (int)a->values + KAP_STACK_SLOTS);
     for (unsigned i = 0; i < levels; i++) {
-        kap_place *inner = kap_session_place(s);
+        kap_shape *inner = kap_session_shape(s);
 
         fr++;
         fr->count = a->level[i].count;
         kap_session_field(s, fr, a->level[i].field);
         fr->mark = a->level[i].mark;
         fr->object = a->level[i].object;
-        fr->place = at;
+        fr->shape = at;
         fr->link = at != NULL ? &at->first : &s->none;
         if (at != NULL && !fr->object)
             at->element = inner;
