@@ -148,8 +148,8 @@ bool kap_batch_tell(kap_call *c, const kap_batch *b, kap_event_type type,
     return true;
 }
 
-/* libcurl itself sends again what a stale connection swallowed: each of these is
- * an event, too. */
+/* libcurl sends a request again by itself where it lost it on a stale connection:
+ * each of these is an event, too. */
 bool kap_batch_announce(kap_call *c, kap_batch *b)
 {
     const kap_transfer *t = b->transfer;
@@ -199,7 +199,6 @@ bool kap_batch_send(kap_call *c, kap_batch *b, kap_engine *e)
     return true;
 }
 
-/* Takes it off the engine before it has gone out: it was no attempt. */
 void kap_batch_withdraw(kap_call *c, kap_batch *b, kap_engine *e)
 {
     c->in_flight--;
@@ -226,7 +225,8 @@ void kap_batch_again(kap_batch *b, double delay)
     b->state = KAP_BATCH_READY;
 }
 
-/* What is found out about a single id in doubt is not worth a retry yet. */
+/* As long as nothing says that the service is up, retries of parts would only add to
+ * an outage. */
 bool kap_batch_retry_waits(const kap_call *c, const kap_batch *b)
 {
     return b->part && (!c->answered || c->breaker.state != KAP_BREAKER_CLOSED);
