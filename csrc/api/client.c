@@ -90,7 +90,7 @@ static int client_fd(lua_State *L)
 static void push_ended(lua_State *L, int idx, kap_client *c)
 {
     int n = 0;
-    kapL_value_list(L, 0);
+    kapL_value_list(L);
     kap_request *r;
     while ((r = KAP_ITEM(c->ended.first, kap_request, ended)) != NULL) {
         if (kapL_client_request(L, idx, r))
@@ -120,7 +120,7 @@ static int client_step(lua_State *L)
     }
     lua_pushinteger(L, (lua_Integer)c->pending);
     if (c->working) /* called by a finalizer: nobody else is to be robbed */
-        kapL_value_list(L, 0);
+        kapL_value_list(L);
     else
         push_ended(L, 1, c);
     kap_client_settle_mark(c);

@@ -91,16 +91,11 @@ static int version(lua_State *L)
 {
     const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
     lua_createtable(L, 0, 6);
-    lua_pushliteral(L, KAPTURE_VERSION);
-    lua_setfield(L, -2, "kapture");
-    lua_pushstring(L, v->version);
-    lua_setfield(L, -2, "libcurl");
-    lua_pushstring(L, v->ssl_version);
-    lua_setfield(L, -2, "tls");
-    lua_pushstring(L, resolver(v));
-    lua_setfield(L, -2, "resolver");
-    lua_pushboolean(L, (v->features & CURL_VERSION_HTTP2) != 0);
-    lua_setfield(L, -2, "http2");
+    kapL_value_set_string(L, "kapture", KAPTURE_VERSION);
+    kapL_value_set_string(L, "libcurl", v->version);
+    kapL_value_set_string(L, "tls", v->ssl_version);
+    kapL_value_set_string(L, "resolver", resolver(v));
+    kapL_value_set_flag(L, "http2", (v->features & CURL_VERSION_HTTP2) != 0);
 #ifdef LUAJIT_VERSION_NUM
     lua_pushliteral(L, "luajit");
 #else

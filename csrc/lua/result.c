@@ -16,7 +16,7 @@ static void push_id(lua_State *L, const kap_call *c, uint32_t i)
 static void push_ids(lua_State *L, const kap_call *c, kap_id_state state)
 {
     int n = 0;
-    kapL_value_list(L, 0);
+    kapL_value_list(L);
     for (uint32_t i = 0; i < c->ids.n; i++) {
         if (c->slots[i].state != state)
             continue;
@@ -82,14 +82,14 @@ void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
 static void push_failed(lua_State *L, const kap_call *c)
 {
     int n = 0, list;
-    kapL_value_list(L, 0);
+    kapL_value_list(L);
     list = lua_gettop(L);
     KAP_EACH(kap_fault, f, &c->faults, link) {
         if (kap_refs_count(&f->refs) ==
             1) /* the call's own: all of its ids have come */
             continue;
         kapL_error_push(L, &f->failure);
-        kapL_value_list(L, 0);
+        kapL_value_list(L);
         for (uint32_t i = 0, k = 0; k + 1 < kap_refs_count(&f->refs); i++) {
             if (c->slots[i].fault != f)
                 continue;
@@ -146,7 +146,7 @@ static void push_tickets(lua_State *L, const kap_request *r, int table)
     lua_rawgeti(L, table, KAP_REQUEST_TICKETS);
     from = to = lua_gettop(L);
     if (!lua_istable(L, from)) {
-        kapL_value_list(L, 0);
+        kapL_value_list(L);
         lua_replace(L, from);
         return;
     }
@@ -175,22 +175,15 @@ static void push_tickets(lua_State *L, const kap_request *r, int table)
         lua_remove(L, from);
 }
 
-static void set_integer(lua_State *L, const char *key, double value)
-{
-    lua_pushinteger(L, (lua_Integer)value);
-    lua_setfield(L, -2, key);
-}
-
 static void push_info(lua_State *L, const kap_call *c)
 {
     lua_createtable(L, 0, 6);
     push_ids(L, c, KAP_ID_MISSING);
     lua_setfield(L, -2, "missing");
-    set_integer(L, "requests", c->requests);
-    set_integer(L, "retries", c->retries);
-    set_integer(L, "bytes", c->bytes);
-    lua_pushnumber(L, c->ended - c->started);
-    lua_setfield(L, -2, "elapsed");
+    kapL_value_set_integer(L, "requests", c->requests);
+    kapL_value_set_integer(L, "retries", c->retries);
+    kapL_value_set_integer(L, "bytes", c->bytes);
+    kapL_value_set_number(L, "elapsed", c->ended - c->started);
     if (c->partial) {
         push_failed(L, c);
         lua_setfield(L, -2, "failed");
@@ -202,7 +195,7 @@ static void push_failed_ids(lua_State *L, const kap_request *r)
 {
     const kap_call *c = &r->call;
     int n = 0;
-    kapL_value_list(L, 0);
+    kapL_value_list(L);
     for (uint32_t i = 0; i < c->ids.n; i++) {
         if (c->slots[i].state != KAP_ID_FAILED &&
             c->slots[i].state != KAP_ID_PENDING)
@@ -244,7 +237,7 @@ void kapL_result_error(lua_State *L, const kap_failure *f, const char *ids,
     kapL_value_id_list(L, ids, ids_len);
     lua_setfield(L, -2, "ids");
     for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
-        kapL_value_list(L, 0);
+        kapL_value_list(L);
         lua_setfield(L, -2, empty[i]);
     }
 }
