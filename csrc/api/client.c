@@ -151,7 +151,8 @@ static int client_tostring(lua_State *L)
     return 1;
 }
 
-/* what event loops ask for: cqueues' convention, and LuaSocket's -------------- */
+/* what event loops ask for: cqueues' convention, and LuaSocket's
+ * -------------- */
 
 static int client_events(lua_State *L)
 {

@@ -118,7 +118,8 @@ static void close_here(lua_State *L, kap_iterator *it)
     lua_pop(L, 1);
 }
 
-/* one round --------------------------------------------------------------------- */
+/* one round
+ * --------------------------------------------------------------------- */
 
 static int give_invalid(lua_State *L, kap_iterator *it, int table)
 {
@@ -342,7 +343,8 @@ static int iterator_call(lua_State *L)
     return n;
 }
 
-/* For resty.kapture, whose rounds wait by yielding ------------------------------ */
+/* For resty.kapture, whose rounds wait by yielding
+ * ------------------------------ */
 
 /* Whether the next round, as things stand, would have to wait. */
 static int iterator_pending(lua_State *L)

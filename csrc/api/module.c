@@ -106,9 +106,9 @@ static int version(lua_State *L)
 }
 
 /*
- * Nothing else may be called before this. Most pairs of Luas already part at the
- * linker, for want of a function that the other does not have; 5.4 and 5.5 have
- * the same names, and another idea of where a state keeps its registry.
+ * Nothing else may be called before this. Most pairs of Luas already part at
+ * the linker, for want of a function that the other does not have; 5.4 and 5.5
+ * have the same names, and another idea of where a state keeps its registry.
  */
 static void check_lua(lua_State *L)
 {
@@ -130,8 +130,8 @@ static void check_lua(lua_State *L)
 }
 
 /*
- * In Neovim, and nowhere else: people and plugin managers look for the `setup` of
- * a plugin in the module that has its name.
+ * In Neovim, and nowhere else: people and plugin managers look for the `setup`
+ * of a plugin in the module that has its name.
  */
 static void add_setup(lua_State *L, int module)
 {

@@ -46,8 +46,8 @@ static int client_place(int n)
 }
 
 /* Makes these the first entry. Those before the n-th move back by one; what was
- * the n-th gives way. Where memory runs out, a key without its client may be left
- * behind the last entry, which does no harm. */
+ * the n-th gives way. Where memory runs out, a key without its client may be
+ * left behind the last entry, which does no harm. */
 static void put_first(lua_State *L, int cache, int n, int key, int client)
 {
     for (; n > 1; n--) {

@@ -3,12 +3,13 @@
  * construction, and the keys that they wait under, are on the Lua stack; the
  * rest of the state is in kap_frames.
  *
- * What makes it fast is an inline cache. The tickets of a response are alike, so
- * each path in the document has a kap_shape, which remembers what stood there
- * last: which member came next (all bytes from the comma up to the value are then
- * compared at once, and the name is on the Lua stack already, so Lua needs not
- * hash it again), and how large the table became (the next one is made that
- * large). Short texts that came before are found on the Lua stack, too.
+ * What makes it fast is an inline cache. The tickets of a response are alike,
+ * so each path in the document has a kap_shape, which remembers what stood
+ * there last: which member came next (all bytes from the comma up to the value
+ * are then compared at once, and the name is on the Lua stack already, so Lua
+ * needs not hash it again), and how large the table became (the next one is
+ * made that large). Short texts that came before are found on the Lua stack,
+ * too.
  */
 #include "json/decode.h"
 
@@ -30,8 +31,8 @@ void kap_decode_init(kap_decode *d, char *text, size_t len)
     d->stride = KAP_DECODE_STRIDE;
 }
 
-/* As kap_member_name, and fast for names without escapes. KAP_VALUE_ROOM bytes must
- * be readable at p. */
+/* As kap_member_name, and fast for names without escapes. KAP_VALUE_ROOM bytes
+ * must be readable at p. */
 static inline char *read_name_fast(kap_decode *d, char *p, char **name,
                                    size_t *len, bool *plain)
 {

@@ -14,15 +14,15 @@ typedef struct kap_member {
     unsigned mark;
 } kap_member;
 
-/* Reads the member name at p, unescaped; *plain: it had no escapes. The byte where
- * its value starts, or NULL. */
+/* Reads the member name at p, unescaped; *plain: it had no escapes. The byte
+ * where its value starts, or NULL. */
 char *kap_member_name(kap_decode *d, char *p, char **name, size_t *len,
                       bool *plain);
 /* Skips the value at p, below `level` others, but not an id in it. */
 char *kap_member_skip(kap_decode *d, unsigned level, unsigned mark, char *p);
 
-/* The value of a member with that mark begins at p. Whatever an earlier member of
- * the same name said no longer counts. */
+/* The value of a member with that mark begins at p. Whatever an earlier member
+ * of the same name said no longer counts. */
 static inline void kap_member_enter(kap_decode *d, unsigned mark, const char *p)
 {
     d->id_len = 0;

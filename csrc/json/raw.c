@@ -13,9 +13,9 @@
 /* So many bytes may stand for n: an escape takes six at most. */
 #define ESCAPED(n) (6 * (n))
 
-/* The unescaped text of the literal from `p` (at its quote) to `q`, in `copy`, which
- * has room for ESCAPED(most) bytes and two quotes; false: it has more than `most`
- * bytes. */
+/* The unescaped text of the literal from `p` (at its quote) to `q`, in `copy`,
+ * which has room for ESCAPED(most) bytes and two quotes; false: it has more
+ * than `most` bytes. */
 static bool unescaped(const char *p, const char *q, char *copy, size_t most,
                       size_t *len)
 {
@@ -29,7 +29,8 @@ static bool unescaped(const char *p, const char *q, char *copy, size_t most,
     return kap_scan_read_text(&s, copy, len) != NULL;
 }
 
-/* What the member whose name is the literal from p to q, with escapes, leads to. */
+/* What the member whose name is the literal from p to q, with escapes, leads
+ * to. */
 static unsigned mark_of(unsigned mark, const char *p, const char *q)
 {
     enum { MOST = 16 };

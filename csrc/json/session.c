@@ -1,7 +1,7 @@
 #include "json/session.h"
 
-/* Shapes that may be added in an answer of so few bytes; a large one may take all
- * there are. A slot of the Lua stack is cleared for each. */
+/* Shapes that may be added in an answer of so few bytes; a large one may take
+ * all there are. A slot of the Lua stack is cleared for each. */
 #define SMALL_BYTES 2048
 #define SMALL_SHAPES 48
 

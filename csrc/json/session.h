@@ -1,13 +1,13 @@
 /*
- * What the decoder has learned from the texts it has read, and where it is in the
- * text that it reads.
+ * What the decoder has learned from the texts it has read, and where it is in
+ * the text that it reads.
  *
- * A session is a userdata. A client has one, which remembers the names of members,
- * and which of them follow each other, from one answer to the next. It is "open"
- * while one C function decodes with it. Only then does it keep values on the Lua
- * stack, so that between two slices of a large answer nothing of it is in any
- * lua_State. A Lua error may leave it open; when it is opened again, it has
- * forgotten all.
+ * A session is a userdata. A client has one, which remembers the names of
+ * members, and which of them follow each other, from one answer to the next. It
+ * is "open" while one C function decodes with it. Only then does it keep values
+ * on the Lua stack, so that between two slices of a large answer nothing of it
+ * is in any lua_State. A Lua error may leave it open; when it is opened again,
+ * it has forgotten all.
  */
 #ifndef KAP_SESSION_H
 #define KAP_SESSION_H
@@ -24,8 +24,8 @@
 /* The cache is asked only while this much text is left, so that comparing needs
  * no other bound. */
 #define KAP_CACHE_ROOM 128
-/* So much of it is left behind a name that the cache has: its value can be read a
- * block ahead. */
+/* So much of it is left behind a name that the cache has: its value can be read
+ * a block ahead. */
 #define KAP_VALUE_ROOM 32
 #define KAP_CACHED_NAME_MAX (KAP_CACHE_ROOM - KAP_VALUE_ROOM)
 /* Longer texts are not looked up: Lua has no table of them to save. */
@@ -38,8 +38,8 @@ enum { KAP_SHAPE_VALUE, KAP_SHAPE_TICKET, KAP_SHAPE_FREE };
 enum { KAP_MARK_NONE, KAP_MARK_TICKET, KAP_MARK_DETAILS, KAP_MARK_ID };
 
 /*
- * The shape of what stands at one path in the document; all elements of an array
- * share a path. It is what stood there last, which mostly comes again.
+ * The shape of what stands at one path in the document; all elements of an
+ * array share a path. It is what stood there last, which mostly comes again.
  */
 typedef struct kap_shape {
     const char *name;          /* a member's, as it stands in the text: all from
@@ -131,15 +131,15 @@ typedef struct kap_decode {
 
 /* Pushes a new session, which knows nothing yet. */
 void kapL_session_new(lua_State *L);
-/* Opens the session at stack index `idx` in this C function, for what is left of
- * the text: its slots are then on top of the stack. May raise. */
+/* Opens the session at stack index `idx` in this C function, for what is left
+ * of the text: its slots are then on top of the stack. May raise. */
 void kapL_session_open(lua_State *L, kap_decode *d, int idx, int array_mt);
 /* Closes it and drops its slots, whatever was pushed above them included. May
  * raise: what is new is noted for the next time. */
 void kapL_session_close(lua_State *L, kap_decode *d);
 
-/* From now on only the fields `f` are wanted of tickets (NULL: all). Forgets what was
- * learned below `shape`, for it was learned for other fields. */
+/* From now on only the fields `f` are wanted of tickets (NULL: all). Forgets
+ * what was learned below `shape`, for it was learned for other fields. */
 void kap_session_fields(kap_session *s, kap_shape *shape, kap_fields *f);
 
 /* A new shape, or NULL where there is no room. */
@@ -157,7 +157,8 @@ static inline kap_shape *kap_session_shape(kap_session *s)
     return at;
 }
 
-/* A new shape for the member whose name takes `len` bytes from p on, or NULL. */
+/* A new shape for the member whose name takes `len` bytes from p on, or
+ * NULL. */
 static inline kap_shape *kap_session_member(kap_session *s, const char *p,
                                             size_t len)
 {
@@ -187,8 +188,8 @@ static inline void kap_session_field(const kap_session *s, kap_frame *fr,
 
 /*
  * Pushes a text of at most KAP_TEXT_MAX bytes; KAP_VALUE_ROOM must be readable.
- * The first time it is only noted, the second time its string is kept: what comes
- * once does not cost much.
+ * The first time it is only noted, the second time its string is kept: what
+ * comes once does not cost much.
  */
 static inline void kapL_session_text(lua_State *L, kap_session *s,
                                      const char *text, size_t len)

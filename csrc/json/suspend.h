@@ -1,6 +1,6 @@
 /*
- * A ticket whose decoding takes too long is put aside: what has been built of it
- * goes into a Lua table, from which another session goes on.
+ * A ticket whose decoding takes too long is put aside: what has been built of
+ * it goes into a Lua table, from which another session goes on.
  */
 #ifndef KAP_SUSPEND_H
 #define KAP_SUSPEND_H

@@ -11,24 +11,24 @@
 /* Pushes a new request. */
 kap_request *kapL_request_new(lua_State *L);
 
-/* Ends it with this kind: at once or, called by a finalizer in the middle of the
- * client's work, when that is done. Safe at any time, cannot fail. */
+/* Ends it with this kind: at once or, called by a finalizer in the middle of
+ * the client's work, when that is done. Safe at any time, cannot fail. */
 void kap_request_end(kap_request *r, kap_kind kind, const char *words);
 /* The same where the client is known not to work. */
 void kap_request_end_now(kap_request *r, kap_kind kind, const char *words);
 /* Ends it because memory ran out; whoever waits for it raises that. */
 void kap_request_end_nomem(kap_request *r);
-/* It has ended: takes it out of its client's lists, but not out of the client's Lua
- * table. */
+/* It has ended: takes it out of its client's lists, but not out of the client's
+ * Lua table. */
 void kap_request_detach(kap_request *r);
-/* After anything has changed for it: sends what can be sent, or detaches it where
- * nothing is left to happen. */
+/* After anything has changed for it: sends what can be sent, or detaches it
+ * where nothing is left to happen. */
 void kap_request_settle(kap_request *r);
 /*
- * Drops the tickets, or the result, of the request at stack index `idx`, of which
- * nothing more will be asked. The collector frees a userdata with a finalizer, and all
- * that it refers to, a whole cycle later than other values: with tickets that would
- * take several times the memory. Cannot fail.
+ * Drops the tickets, or the result, of the request at stack index `idx`, of
+ * which nothing more will be asked. The collector frees a userdata with a
+ * finalizer, and all that it refers to, a whole cycle later than other values:
+ * with tickets that would take several times the memory. Cannot fail.
  */
 void kapL_request_empty(lua_State *L, int idx);
 

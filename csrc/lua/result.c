@@ -71,7 +71,8 @@ void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
     lua_settop(L, ticket - 1);
 }
 
-/* failures ------------------------------------------------------------------ */
+/* failures
+ * ------------------------------------------------------------------ */
 
 /*
  * Pushes the list of failures, one for each request that failed for good, in
@@ -120,8 +121,8 @@ static bool has_failed(const kap_call *c)
     return false;
 }
 
-/* The failure that stands for the call: the first, or the first of its kind that
- * was sent, should it not have been. */
+/* The failure that stands for the call: the first, or the first of its kind
+ * that was sent, should it not have been. */
 static kap_failure first_failure(const kap_call *c)
 {
     const kap_fault *first = NULL;
@@ -136,7 +137,8 @@ static kap_failure first_failure(const kap_call *c)
     return first != NULL ? first->failure : kap_failure_unsent(&c->stop);
 }
 
-/* tickets -------------------------------------------------------------------- */
+/* tickets
+ * -------------------------------------------------------------------- */
 
 /* Pushes them, in the order they were asked for, the others behind. */
 static void push_tickets(lua_State *L, const kap_request *r, int table)

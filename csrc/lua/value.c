@@ -33,9 +33,10 @@ static int require_cjson(lua_State *L)
 }
 
 /*
- * Loads the module cjson, so that a program may require it before or after this one:
- * lua-cjson makes its array_mt when it is loaded, and takes no other. It does not
- * matter if the host has no `require` or no such module, or if it can't be loaded.
+ * Loads the module cjson, so that a program may require it before or after this
+ * one: lua-cjson makes its array_mt when it is loaded, and takes no other. It
+ * does not matter if the host has no `require` or no such module, or if it
+ * can't be loaded.
  */
 static void load_cjson(lua_State *L, int loaded)
 {
@@ -52,8 +53,8 @@ static void load_cjson(lua_State *L, int loaded)
     lua_pushnil(L);
     kapL_rawsetp(L, LUA_REGISTRYINDEX, &loading_key);
     if (status != 0) {
-        /* 5.1 keeps a mark of the attempt; without the mark, whoever requires cjson
-         * next is told why it can't be loaded */
+        /* 5.1 keeps a mark of the attempt; without the mark, whoever requires
+         * cjson next is told why it can't be loaded */
         lua_pushnil(L);
         lua_setfield(L, loaded, "cjson");
     }

@@ -8,8 +8,8 @@
 
 /* Pushes the metatable for JSON arrays. */
 void kapL_value_array_mt(lua_State *L);
-/* Makes it, once a lua_State, and pushes it: lua-cjson's, where there is one, so that
- * lua-cjson encodes an empty array as it was decoded; else our own. */
+/* Makes it, once a lua_State, and pushes it: lua-cjson's, where there is one,
+ * so that lua-cjson encodes an empty array as it was decoded; else our own. */
 void kapL_value_make_array_mt(lua_State *L);
 
 /* Pushes an empty list that stays a list when encoded as JSON. */

@@ -13,8 +13,9 @@
 #define HTTP2_CONNECTIONS 4L
 /* How late libcurl may be with a time-out. */
 #define GRACE_SECONDS 0.5
-/* Between two starts of a long queue, at most: about twice what an answer of 50
- * tickets costs the caller. And at least: libcurl waits for whole milliseconds. */
+/* Between two starts of a long queue, at most: about twice what an answer of
+ * 50 tickets costs the caller. And at least: libcurl waits for whole
+ * milliseconds. */
 #define PACED_SECONDS 0.0015
 #define PACED_LEAST 0.0005
 /* Nobody drove the engine for so long: the caller was busy elsewhere. */
@@ -71,9 +72,9 @@ static void leave_multi(kap_engine *e, kap_transfer *t)
     kap_handles_return(&e->handles, t, ok);
 }
 
-/* Ends a transfer that was cancelled. Over HTTP/2, libcurl 7.88 resets the stream
- * only with whatever it sends next on the connection. A connection that carries no
- * other stream is closed instead. */
+/* Ends a transfer that was cancelled. Over HTTP/2, libcurl 7.88 resets the
+ * stream only with whatever it sends next on the connection. A connection that
+ * carries no other stream is closed instead. */
 static void cut(kap_engine *e, kap_transfer *t)
 {
     curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L);
@@ -83,10 +84,10 @@ static void cut(kap_engine *e, kap_transfer *t)
 }
 
 /*
- * Makes libcurl send the resets where a connection carries other streams: pausing and
- * resuming one of these sends all that is queued. libcurl does not say which
- * transfers share a connection while they run, so all are paused and resumed; where
- * nothing is queued this has no effect.
+ * Makes libcurl send the resets where a connection carries other streams:
+ * pausing and resuming one of these sends all that is queued. libcurl does not
+ * say which transfers share a connection while they run, so all are paused and
+ * resumed; where nothing is queued this has no effect.
  */
 static void flush(kap_engine *e)
 {
@@ -169,12 +170,13 @@ static void start(kap_engine *e, kap_transfer *t)
 }
 
 /*
- * When the next of a long queue may start. libcurl reads answers that come close
- * together on one connection in one go, and reports none before it has read all.
- * Inline they are then dealt with one after the other, and requests that started in a
- * bunch would be answered in a bunch ever after. So over HTTP/2 starts are spaced,
- * over no more than half of the time that an answer takes, so that as many as allowed
- * are in flight all the same. It does not help where few wait.
+ * When the next of a long queue may start. libcurl reads answers that come
+ * close together on one connection in one go, and reports none before it has
+ * read all. Inline they are then dealt with one after the other, and requests
+ * that started in a bunch would be answered in a bunch ever after. So over
+ * HTTP/2 starts are spaced, over no more than half of the time that an answer
+ * takes, so that as many as allowed are in flight all the same. It does not
+ * help where few wait.
  */
 static double next_paced_start(const kap_engine *e)
 {
@@ -237,8 +239,8 @@ void kap_driver_absorb(kap_engine *e)
         flush(e);
 }
 
-/* Starts a transfer again whose connection was not fit to be used. Nothing went out,
- * so nobody else is told. */
+/* Starts a transfer again whose connection was not fit to be used. Nothing went
+ * out, so nobody else is told. */
 static void relaunch(kap_engine *e, kap_transfer *t)
 {
     leave_multi(e, t);
@@ -247,7 +249,8 @@ static void relaunch(kap_engine *e, kap_transfer *t)
     launch(e, t);
 }
 
-/* Tells the pace of the answer, and notes in the transfer what follows for it. */
+/* Tells the pace of the answer, and notes in the transfer what follows for
+ * it. */
 static void update_pace(kap_engine *e, kap_transfer *t)
 {
     kap_pace *p = &e->scheduler.pace;
@@ -269,11 +272,12 @@ static void update_pace(kap_engine *e, kap_transfer *t)
 }
 
 /*
- * libcurl lets transfers wait for the handshake of another, in order to share its
- * connection if that turns out to be HTTP/2. Where it does not, libcurl 8.14 and 8.23
- * leave them waiting until the other has its answer, which may take long. So as soon
- * as a request goes out on a new connection, whose protocol is then known, transfers
- * that have not begun are taken out of the multi handle and put in again.
+ * libcurl lets transfers wait for the handshake of another, in order to share
+ * its connection if that turns out to be HTTP/2. Where it does not, libcurl
+ * 8.14 and 8.23 leave them waiting until the other has its answer, which may
+ * take long. So as soon as a request goes out on a new connection, whose
+ * protocol is then known, transfers that have not begun are taken out of the
+ * multi handle and put in again.
  */
 static void restart_waiting(kap_engine *e, kap_transfer *first)
 {
@@ -323,7 +327,8 @@ static void reap(kap_engine *e)
         update_pace(e, t);
         if (t->outcome == KAP_OUTCOME_RESPONSE)
             e->latency = t->elapsed;
-        /* lists of tickets are searched only where something waits to be sent */
+        /* lists of tickets are searched only where something waits to be
+         * sent */
         if (kap_transfer_may_refuse(t) ||
             (t->lane->waiting.n > 0 && kap_transfer_names_refusal(t)))
             kap_lane_await_verdict(t);
@@ -352,8 +357,8 @@ static void fail_all(kap_engine *e, CURLMcode rc)
     }
 }
 
-/* An iterator's caller may take its time between two tickets. Inline, nobody drives
- * the engine meanwhile, so that time must not count as the server's. */
+/* An iterator's caller may take its time between two tickets. Inline, nobody
+ * drives the engine meanwhile, so that time must not count as the server's. */
 static void extend_caller_paced(kap_engine *e)
 {
     double now = kap_now(), pause = now - e->last_turn;
@@ -370,8 +375,9 @@ static void extend_caller_paced(kap_engine *e)
                     pause < now - t->submitted ? pause : now - t->submitted;
 }
 
-/* When the engine itself ends the transfer. libcurl keeps the time limits, but for
- * those that were extended; and it loses a transfer's timers when memory runs out. */
+/* When the engine itself ends the transfer. libcurl keeps the time limits, but
+ * for those that were extended; and it loses a transfer's timers when memory
+ * runs out. */
 static double last_moment(const kap_transfer *t)
 {
     return t->extended > 0 ? t->expires : t->expires + GRACE_SECONDS;

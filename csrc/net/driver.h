@@ -1,6 +1,6 @@
 /*
- * What an engine consists of, and the turns in which its transfers make progress,
- * on whichever thread. For engine.c alone.
+ * What an engine consists of, and the turns in which its transfers make
+ * progress, on whichever thread. For engine.c alone.
  */
 #ifndef KAP_DRIVER_H
 #define KAP_DRIVER_H
@@ -12,7 +12,8 @@
 
 #include <pthread.h>
 
-/* How long the driver sleeps when nothing is due; it is woken when that changes. */
+/* How long the driver sleeps when nothing is due; it is woken when that
+ * changes. */
 #define KAP_IDLE_SECONDS 60.0
 
 typedef struct kap_engine {
@@ -46,15 +47,15 @@ typedef struct kap_engine {
  * Does all that can be done without waiting; returns the time at which there is
  * more to do.
  *
- * Inline, libcurl reads answers that came together in one go, and the caller then
- * deals with one after the other. If the next requests were sent together as well,
- * their answers would come together again, and the server and this thread would
- * work only in turns. So requests start one by one as long as the caller has
- * answers to deal with (`busy`).
+ * Inline, libcurl reads answers that came together in one go, and the caller
+ * then deals with one after the other. If the next requests were sent together
+ * as well, their answers would come together again, and the server and this
+ * thread would work only in turns. So requests start one by one as long as the
+ * caller has answers to deal with (`busy`).
  */
 double kap_driver_turn(kap_engine *e, bool busy);
-/* Waits at most `seconds` for the sockets, or to be woken. False: libcurl could not
- * wait, and all transfers in flight have failed. */
+/* Waits at most `seconds` for the sockets, or to be woken. False: libcurl could
+ * not wait, and all transfers in flight have failed. */
 bool kap_driver_poll(kap_engine *e, double seconds);
 /* Takes in what was submitted and throws out what was cancelled. */
 void kap_driver_absorb(kap_engine *e);

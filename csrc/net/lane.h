@@ -11,12 +11,12 @@
 
 typedef struct kap_lane {
     kap_refs refs;
-    bool caller_paced; /* an iterator's: neither the time in which nobody drives
-                          * the engine counts against its deadlines, nor the time
-                          * before the first start */
+    /* An iterator's: neither the time in which nobody drives the engine counts
+     * against its deadlines, nor the time before the first start. */
+    bool caller_paced;
     bool reports_starts; /* a hook is to be told of each start */
-    /* So many answers may say that the token is refused. Until whoever reads them
-     * has given the verdict, nothing of the lane is sent. */
+    /* So many answers may say that the token is refused. Until whoever reads
+     * them has given the verdict, nothing of the lane is sent. */
     atomic_int awaiting_verdict;
     /* the scheduler's */
     kap_link link;    /* among the lanes with something waiting */

@@ -1,9 +1,10 @@
 /*
- * Decides which transfer is sent next, and does no I/O. Transfers wait in lanes, one
- * for each call. The engine's driver owns it, and nobody else touches it.
+ * Decides which transfer is sent next, and does no I/O. Transfers wait in
+ * lanes, one for each call. The engine's driver owns it, and nobody else
+ * touches it.
  *
- * Lanes are served in turn, one start each, so that a call of two requests does not
- * wait for a call of a thousand. The limits hold for all lanes together.
+ * Lanes are served in turn, one start each, so that a call of two requests does
+ * not wait for a call of a thousand. The limits hold for all lanes together.
  */
 #ifndef KAP_SCHEDULER_H
 #define KAP_SCHEDULER_H
@@ -30,8 +31,8 @@ void kap_scheduler_remove(kap_scheduler *s, kap_transfer *t);
 
 /*
  * Takes out the next transfer that may start now, or NULL; then *due says when
- * one may. Those whose deadline has passed, or will before the service's pause is
- * over, go to `expired` instead, with the outcome set.
+ * one may. Those whose deadline has passed, or will before the service's pause
+ * is over, go to `expired` instead, with the outcome set.
  */
 kap_transfer *kap_scheduler_next(kap_scheduler *s, double now, double *due,
                                  kap_list *expired);

@@ -1,7 +1,7 @@
 /*
- * One HTTP request and its response, on a libcurl easy handle. transfer_setup.c sets
- * it up, transfer_failure.c says what a failure was. Knows no Lua, and nothing of
- * batches; when a transfer runs is for engine.h to say.
+ * One HTTP request and its response, on a libcurl easy handle. transfer_setup.c
+ * sets it up, transfer_failure.c says what a failure was. Knows no Lua, and
+ * nothing of batches; when a transfer runs is for engine.h to say.
  */
 #ifndef KAP_TRANSFER_H
 #define KAP_TRANSFER_H
@@ -48,8 +48,8 @@ typedef struct kap_transfer {
     kap_settings *settings;
     char *post;
     size_t post_len;
-    /* on kap_now's clock; in a lane paced by its caller, one without a deadline gets its
-     * settings' when it starts */
+    /* on kap_now's clock; in a lane paced by its caller, one without a deadline
+     * gets its settings' when it starts */
     double not_before, deadline;
     bool fresh; /* on a new connection: those that were kept may be dead */
     bool http1; /* on a new connection, without HTTP/2 */
@@ -138,15 +138,16 @@ void kap_transfer_extend(kap_transfer *t, double seconds);
 /* Reads the result off t->easy after libcurl said it is done. */
 void kap_transfer_finish(kap_transfer *t, CURLcode code);
 
-/* Whether the response, which is not yet decoded, may say that the token is refused.
- * Any may, but a list that begins and ends with a ticket. */
+/* Whether the response, which is not yet decoded, may say that the token is
+ * refused. Any may, but a list that begins and ends with a ticket. */
 bool kap_transfer_may_refuse(const kap_transfer *t);
-/* Whether the service's words for a refused token stand anywhere in the body. It may
- * be in the text of a ticket: response.c finds out what they mean. */
+/* Whether the service's words for a refused token stand anywhere in the body.
+ * It may be in the text of a ticket: response.c finds out what they mean. */
 bool kap_transfer_names_refusal(const kap_transfer *t);
 
 /* Whether a failure of this status passes, so that another attempt may succeed:
- * HTTP's own of that kind, and those of gateways that did not reach the service. */
+ * HTTP's own of that kind, and those of gateways that did not reach the
+ * service. */
 bool kap_transfer_passes(long status);
 
 /* The failure that an outcome other than a response stands for. */

@@ -1,12 +1,12 @@
 /*
- * The wake-up: a mark that one thread sets and another thread's event loop sees,
- * for a descriptor is readable while the mark is set. Plain POSIX; knows nothing of
- * engines. Callers hold the engine's lock.
+ * The wake-up: a mark that one thread sets and another thread's event loop
+ * sees, for a descriptor is readable while the mark is set. Plain POSIX; knows
+ * nothing of engines. Callers hold the engine's lock.
  *
- * Some loops can't watch a descriptor but can connect to an address (nginx with its
- * cosockets). For these the reading end is a peer, a socket that this same process
- * has connected: we can't take back what it has yet to read, so it says with
- * kap_wakeup_acknowledge that it has read.
+ * Some loops can't watch a descriptor but can connect to an address (nginx with
+ * its cosockets). For these the reading end is a peer, a socket that this same
+ * process has connected: we can't take back what it has yet to read, so it says
+ * with kap_wakeup_acknowledge that it has read.
  */
 #ifndef KAP_WAKEUP_H
 #define KAP_WAKEUP_H
@@ -34,14 +34,16 @@ void kap_wakeup_clear(kap_wakeup *w);
 
 /* Listens at w->path. False: errno says why. */
 bool kap_wakeup_listen(kap_wakeup *w);
-/* Accepts the peer that has connected, if it is of this process, and removes the
- * path in any case. False: nobody has connected, or only other processes. */
+/* Accepts the peer that has connected, if it is of this process, and removes
+ * the path in any case. False: nobody has connected, or only other
+ * processes. */
 bool kap_wakeup_accept(kap_wakeup *w);
 /* The peer has read what it was sent: the next mark is sent again. */
 void kap_wakeup_acknowledge(kap_wakeup *w);
 /* Closes the connection to the peer. */
 void kap_wakeup_hang_up(kap_wakeup *w);
-/* In a forked child: as close, but the listener's path is the parent's and stays. */
+/* In a forked child: as close, but the listener's path is the parent's and
+ * stays. */
 void kap_wakeup_abandon(kap_wakeup *w);
 
 #endif

@@ -148,8 +148,8 @@ bool kap_batch_tell(kap_call *c, const kap_batch *b, kap_event_type type,
     return true;
 }
 
-/* libcurl sends a request again by itself where it lost it on a stale connection:
- * each of these is an event, too. */
+/* libcurl sends a request again by itself where it lost it on a stale
+ * connection: each of these is an event, too. */
 bool kap_batch_announce(kap_call *c, kap_batch *b)
 {
     const kap_transfer *t = b->transfer;
@@ -225,8 +225,8 @@ void kap_batch_again(kap_batch *b, double delay)
     b->state = KAP_BATCH_READY;
 }
 
-/* As long as nothing says that the service is up, retries of parts would only add to
- * an outage. */
+/* As long as nothing says that the service is up, retries of parts would only
+ * add to an outage. */
 bool kap_batch_retry_waits(const kap_call *c, const kap_batch *b)
 {
     return b->part && (!c->answered || c->breaker.state != KAP_BREAKER_CLOSED);

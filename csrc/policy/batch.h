@@ -1,7 +1,7 @@
 /*
- * What can be done with one batch of a call: it is made, sent, tried again, given up,
- * and the hook is told of it. Which of these is done is for call.h and isolate.h to
- * decide.
+ * What can be done with one batch of a call: it is made, sent, tried again,
+ * given up, and the hook is told of it. Which of these is done is for call.h
+ * and isolate.h to decide.
  *
  * Functions that return bool or a pointer say false or NULL when there is no
  * memory; the call is then fit for kap_call_end only.
@@ -32,7 +32,8 @@ uint32_t kap_batch_pending(const kap_call *c, const kap_batch *b);
 
 /* Hands its ids that are pending to the engine; without any, it is dropped. */
 bool kap_batch_send(kap_call *c, kap_batch *b, kap_engine *e);
-/* Takes it back from the engine before it has gone out, which then was no attempt. */
+/* Takes it back from the engine before it has gone out, which then was no
+ * attempt. */
 void kap_batch_withdraw(kap_call *c, kap_batch *b, kap_engine *e);
 /* Makes it ready to be sent again, after so many seconds. */
 void kap_batch_again(kap_batch *b, double delay);
@@ -42,7 +43,8 @@ bool kap_batch_may_retry(kap_call *c, kap_batch *b, double least,
                          double *delay);
 /* Whether a retry of it has to wait for what becomes of others. */
 bool kap_batch_retry_waits(const kap_call *c, const kap_batch *b);
-/* It has failed for good: its pending ids fail, the hook is told, it is dropped. */
+/* It has failed for good: its pending ids fail, the hook is told, it is
+ * dropped. */
 bool kap_batch_give_up(kap_call *c, kap_batch *b, kap_engine *e);
 
 /* Records an event for the call's hook, if there is one. */

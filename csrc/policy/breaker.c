@@ -2,10 +2,10 @@
 
 /* After so many failures in a row the service may be down. */
 #define DOUBT 16
-/* With so many, an outage from the start costs 200 ids at most 60 requests with the
- * defaults: 3 attempts of 4 batches, 12 parts until the breaker is in doubt, some more
- * that are in flight by then, and the probes. Where one id in five is good, all probes
- * meet bad ids once in 60 times. */
+/* With so many, an outage from the start costs 200 ids at most 60 requests with
+ * the defaults: 3 attempts of 4 batches, 12 parts until the breaker is in
+ * doubt, some more that are in flight by then, and the probes. Where one id in
+ * five is good, all probes meet bad ids once in 60 times. */
 #define PROBES 18
 /* More than one, for a request may get lost. */
 #define CANARY_PROBES 3

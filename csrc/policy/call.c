@@ -7,7 +7,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* a call's beginning and end -------------------------------------------------- */
+/* a call's beginning and end
+ * -------------------------------------------------- */
 
 bool kap_call_begin(kap_call *c)
 {
@@ -79,7 +80,8 @@ void kap_call_extend(kap_call *c, double seconds)
         b->deadline += seconds;
 }
 
-/* events -------------------------------------------------------------------- */
+/* events
+ * -------------------------------------------------------------------- */
 
 bool kap_call_announce(kap_call *c)
 {
@@ -91,7 +93,8 @@ bool kap_call_announce(kap_call *c)
     return c->canary == NULL || kap_batch_announce(c, c->canary);
 }
 
-/* Tells the hook of the ids that were never sent, as of one batch that failed. */
+/* Tells the hook of the ids that were never sent, as of one batch that
+ * failed. */
 static bool tell_unsent(kap_call *c)
 {
     kap_batch b = {0};
@@ -111,10 +114,11 @@ static bool tell_unsent(kap_call *c)
     return ok;
 }
 
-/* sending ------------------------------------------------------------------- */
+/* sending
+ * ------------------------------------------------------------------- */
 
-/* Drops the canary where something has succeeded before it came back: what it was
- * to find out is known. */
+/* Drops the canary where something has succeeded before it came back: what it
+ * was to find out is known. */
 static bool drop_canary(kap_call *c, kap_engine *e)
 {
     kap_batch *b = c->canary;

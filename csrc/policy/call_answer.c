@@ -1,4 +1,5 @@
-/* What follows from the end of a batch's transfer, for the batch and its call. */
+/* What follows from the end of a batch's transfer, for the batch and its
+ * call. */
 #include "base/clock.h"
 #include "policy/call.h"
 #include "policy/resend.h"
@@ -44,8 +45,8 @@ static bool note_answer(kap_call *c, kap_batch *b)
     return true;
 }
 
-/* The service has answered for some of the batch's ids: the breaker is told, and
- * one of the ids becomes the canary, best one that has a ticket. */
+/* The service has answered for some of the batch's ids: the breaker is told,
+ * and one of the ids becomes the canary, best one that has a ticket. */
 static void note_success(kap_call *c, const kap_batch *b)
 {
     for (uint32_t i = b->first; i < b->first + b->count; i++) {
@@ -79,8 +80,8 @@ bool kap_call_succeed(kap_call *c, kap_batch *b, kap_engine *e)
 
 /*
  * The service told the client to slow down (429, or 503 with Retry-After) while
- * others of the client's requests succeed: the batch waits for its turn. That is
- * no failure, and costs neither an attempt nor the retry budget.
+ * others of the client's requests succeed: the batch waits for its turn. That
+ * is no failure, and costs neither an attempt nor the retry budget.
  */
 static bool waits_for_turn(kap_call *c, kap_batch *b)
 {
@@ -140,8 +141,8 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
         return false;
     if (kap_resend_failed(c, b) || waits_for_turn(c, b))
         return true;
-    /* The answer broke off behind its last ticket. Nothing smaller is left to ask
-     * for, so all are asked for again. */
+    /* The answer broke off behind its last ticket. Nothing smaller is left to
+     * ask for, so all are asked for again. */
     if (has_all(c, b) && b->brought_own && !b->failure.alone)
         kap_slots_reset(c, b->first, b->count);
     if (has_all(c, b) && !kap_failure_ends_call(b->failure.kind)) {

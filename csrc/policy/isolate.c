@@ -20,7 +20,8 @@ static bool split(kap_call *c, kap_batch *b, kap_engine *e)
     return true;
 }
 
-/* The service answers: the parked batch goes on, in parts, again, or not at all. */
+/* The service answers: the parked batch goes on, in parts, again, or not at
+ * all. */
 static bool resume(kap_call *c, kap_batch *b, kap_engine *e)
 {
     double delay;
@@ -46,9 +47,9 @@ static bool is_alone(const kap_batch *b)
     return b->asked == 1 && !b->untried;
 }
 
-/* Counts through the parked ids that were not asked for alone: the batch that has the
- * id behind *skip others; *skip becomes how many of these are in that batch. NULL:
- * there are not so many. */
+/* Counts through the parked ids that were not asked for alone: the batch that
+ * has the id behind *skip others; *skip becomes how many of these are in that
+ * batch. NULL: there are not so many. */
 static kap_batch *parked_at(const kap_call *c, uint32_t *skip)
 {
     KAP_EACH(kap_batch, b, &c->batches, link) {
@@ -62,9 +63,10 @@ static kap_batch *parked_at(const kap_call *c, uint32_t *skip)
     return NULL;
 }
 
-/* Sends the breaker's next probe: an id that was not asked for alone. Bad ids often
- * stand together, so probes are taken from all over the call: multiples of the golden
- * ratio spread any number of them evenly. *sent: there was such an id. */
+/* Sends the breaker's next probe: an id that was not asked for alone. Bad ids
+ * often stand together, so probes are taken from all over the call: multiples
+ * of the golden ratio spread any number of them evenly. *sent: there was such
+ * an id. */
 static bool send_probe(kap_call *c, kap_engine *e, bool *sent)
 {
     uint32_t n = 0;
@@ -124,8 +126,8 @@ typedef struct overview {
     bool busy; /* some other batch has not ended, or is still to be sent */
 } overview;
 
-/* Looks at all batches. Unless the breaker is closed, parts that are still to be sent
- * are parked with the rest. */
+/* Looks at all batches. Unless the breaker is closed, parts that are still to
+ * be sent are parked with the rest. */
 static overview survey(kap_call *c)
 {
     bool closed = c->breaker.state == KAP_BREAKER_CLOSED;
@@ -146,8 +148,9 @@ static overview survey(kap_call *c)
     return v;
 }
 
-/* All parked batches go on if the service is up, and are given up if it is not. As
- * long as nothing has worked, single ids stay parked: all may be like them. */
+/* All parked batches go on if the service is up, and are given up if it is
+ * not. As long as nothing has worked, single ids stay parked: all may be
+ * like them. */
 static bool settle_parked(kap_call *c, kap_engine *e, bool up)
 {
     KAP_EACH(kap_batch, b, &c->batches, link) {

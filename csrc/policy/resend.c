@@ -2,8 +2,8 @@
 
 #include <curl/curl.h>
 
-/* A batch is sent again for its connection so often, the last time on a new one:
- * a whole pool of kept connections may have died. */
+/* A batch is sent again for its connection so often, the last time on a new
+ * one: a whole pool of kept connections may have died. */
 #define STALE_MAX 2
 
 /* The response came on a kept connection of HTTP/1, where nothing but the order
@@ -14,9 +14,9 @@ static bool is_unsure(const kap_transfer *t)
            !t->http2;
 }
 
-/* A server sends a 408 before it closes a connection at rest. libcurl takes that
- * as the response to the request that went out at the same moment. Over HTTP/2 a
- * 408 belongs to its stream. */
+/* A server sends a 408 before it closes a connection at rest. libcurl takes
+ * that as the response to the request that went out at the same moment. Over
+ * HTTP/2 a 408 belongs to its stream. */
 static bool is_parting_408(const kap_transfer *t)
 {
     return is_unsure(t) && t->status == 408;
@@ -34,9 +34,9 @@ static bool is_noise(const kap_transfer *t)
 
 /* The server closed a kept connection while the request was on its way, and
  * nothing of a response has come. For HTTP/2, libcurl 7.88 reports this as a
- * partial file. And where one stream can't be written to, libcurl 8.14 reads none
- * of the connection's other streams to their end, though their responses are
- * there. */
+ * partial file. And where one stream can't be written to, libcurl 8.14 reads
+ * none of the connection's other streams to their end, though their responses
+ * are there. */
 static bool is_stale(const kap_batch *b)
 {
     const kap_transfer *t = b->transfer;

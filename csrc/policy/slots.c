@@ -39,7 +39,8 @@ void kap_slots_free(kap_call *c)
     }
 }
 
-/* an iterator's ---------------------------------------------------------------- */
+/* an iterator's
+ * ---------------------------------------------------------------- */
 
 /* The first id that a batch still refers to, or that is in no batch yet. */
 static uint32_t first_open(const kap_call *c)
@@ -48,9 +49,9 @@ static uint32_t first_open(const kap_call *c)
     return b != NULL ? b->first : c->next;
 }
 
-/* Gives up the ids before that one that were handed out for the last time, up to
- * the first that was not. It waits until these are half of all, so that an id is
- * moved about once. */
+/* Gives up the ids before that one that were handed out for the last time, up
+ * to the first that was not. It waits until these are half of all, so that an
+ * id is moved about once. */
 static void drop_finished(kap_call *c)
 {
     uint32_t open = first_open(c), n = 0;
@@ -101,7 +102,8 @@ bool kap_slots_release(kap_call *c, uint64_t number)
     return --c->slots[number - c->dropped].wanted == 0;
 }
 
-/* what has become of ids --------------------------------------------------------- */
+/* what has become of ids
+ * --------------------------------------------------------- */
 
 uint32_t kap_slots_pending(const kap_call *c, uint32_t first, uint32_t count)
 {

@@ -1,7 +1,7 @@
 /*
- * What a call and its batches consist of. Nothing in policy/ knows Lua, or what a
- * ticket is: whoever reads an answer says which ids came, and whether the answer was
- * a success or a failure.
+ * What a call and its batches consist of. Nothing in policy/ knows Lua, or what
+ * a ticket is: whoever reads an answer says which ids came, and whether the
+ * answer was a success or a failure.
  *
  * The states of a batch, and what moves it between them:
  *
@@ -55,16 +55,15 @@ typedef enum {
 
 struct kap_call;
 
-/* Ids that go on the wire together, in one attempt after the other: those of a range
- * of the call's ids that are still pending. */
+/* Ids that go on the wire together, in one attempt after the other: those of a
+ * range of the call's ids that are still pending. */
 typedef struct kap_batch {
     kap_link link;         /* in its call, in order of their ids */
     kap_link arrived;      /* in the client's list of those to be read */
     struct kap_call *call; /* NULL: the call is over */
     kap_batch_state state;
     uint32_t first, count;
-    char *
-        sent_ids; /* what was sent, where it was not the whole range; else NULL */
+    char *sent_ids; /* what was sent; NULL: the whole range */
     size_t sent_ids_len;
     uint32_t asked;  /* ids in its last request */
     unsigned number; /* for events */
@@ -100,13 +99,11 @@ typedef struct kap_call {
     bool answered; /* the service has answered for some of the ids */
     char canary_id[KAP_ID_LENGTH_MAX + 1]; /* one of these ids; "": none yet */
     unsigned in_flight;
-    bool open; /* an iterator's: more ids may be fed */
-    bool hook,
-        partial; /* from its settings, which are gone once it has ended */
-    bool
-        verdict_given; /* on an answer for which its lane waited: the engine is to
-                         * be woken */
-    bool unsent_told; /* the hook was told of ids that were never sent */
+    bool open;          /* an iterator's: more ids may be fed */
+    bool hook, partial; /* from its settings, which it gives up at its end */
+    bool verdict_given; /* on an answer for which its lane waited: the engine is
+                         * to be woken */
+    bool unsent_told;   /* the hook was told of ids that were never sent */
     double started, ended, deadline;
     unsigned requests, retries, successes;
     double bytes;
