@@ -18,9 +18,10 @@
 
 #define ITERATOR_TYPE "kapture.iterator"
 
-/* How often what is in flight gets a turn while tickets are handed out. */
+/* So often requests in flight make progress while tickets are handed out. */
 #define TURN_SECONDS 0.001
-/* Away for so long: that is the caller's time, not the service's. */
+/* If the caller was away for so long, the time is its own, not the
+ * service's. */
 #define AWAY_SECONDS 0.05
 
 #define AT_WORK \
@@ -90,8 +91,9 @@ int kapL_iterator_new(lua_State *L, int client, int source, int opts,
 #endif
 }
 
-/* Where a round goes on up the C stack, what it works with stays until it is
- * over: it was closed by a hook, a source, a token function, or a finalizer. */
+/* Also called by a hook, a source, a token function or a finalizer in the
+ * middle of a round. What the round works with then stays until the round is
+ * over. */
 static void close_iterator(lua_State *L, kap_iterator *it, int table)
 {
     it->closed = true;
@@ -227,8 +229,8 @@ static void give_turn(kap_iterator *it)
 static void drive(lua_State *L, kap_iterator *it, int table, uint64_t number)
 {
     double now = kap_now();
-    /* the caller's own time, in the loop or in the source, counts against no
-     * deadline */
+    /* The caller's time, in the loop or in the source, counts against no
+     * deadline. */
     if (it->seen > 0 && now - it->seen >= AWAY_SECONDS)
         kap_call_extend(&it->request->call, now - it->seen);
     lua_rawgeti(L, table, KAP_ITERATOR_CLIENT);
@@ -239,8 +241,8 @@ static void drive(lua_State *L, kap_iterator *it, int table, uint64_t number)
         kapL_error_nomem(L);
 }
 
-/* Asks for as much as may be under way. After what ends a call nothing more is
- * sent, and nothing asked of the source. */
+/* Reads ids and sends requests, as many as may be under way. Once the call is
+ * stopped, nothing more is sent, and the source is not asked for more. */
 static void read_ahead(lua_State *L, kap_iterator *it, int table)
 {
     kap_call *c = &it->request->call;
@@ -274,7 +276,8 @@ static int one_round(lua_State *L, kap_iterator *it, int table)
     return it->closed ? 0 : give(L, it, table);
 }
 
-/* On the first round: the token function, the url. */
+/* On the first round, calls the token function and makes what goes on the
+ * wire. */
 static void prepare(lua_State *L, kap_iterator *it, int table)
 {
     kap_request *r = it->request;
@@ -309,8 +312,8 @@ static int advance_protected(lua_State *L)
     return 0;
 }
 
-/* Calls f(iterator), and closes the iterator where that fails. The number of
- * results, which are on the stack. */
+/* Calls f(iterator) in protected mode, and closes the iterator where that
+ * fails. Leaves the results on the stack and returns their number. */
 static int run_protected(lua_State *L, kap_iterator *it, lua_CFunction f,
                          int results)
 {
@@ -358,7 +361,8 @@ static int iterator_pending(lua_State *L)
     return 1;
 }
 
-/* All of a round but the waiting and the giving; then as pending. */
+/* Does all of a round but waiting and handing out; returns what pending
+ * does. */
 static int iterator_advance(lua_State *L)
 {
     kap_iterator *it = check(L);
@@ -367,7 +371,7 @@ static int iterator_advance(lua_State *L)
     return iterator_pending(L);
 }
 
-/* What is left comes out as `closed`, with these words. */
+/* Ids that are still open fail with `closed` and these words. */
 static int iterator_shut(lua_State *L)
 {
     kap_iterator *it = check(L);

@@ -36,7 +36,7 @@ static int request_result(lua_State *L)
     return kapL_result(L, SELF);
 }
 
-/* What wait returns is not reported by step again. */
+/* A request whose end wait has returned is not reported by step as well. */
 static void unreport(lua_State *L, kap_request *r, int client)
 {
     kap_client *c = lua_touserdata(L, client);
@@ -50,7 +50,7 @@ static void unreport(lua_State *L, kap_request *r, int client)
     lua_pop(L, 1);
 }
 
-/* For adapters, which drop what they have taken. */
+/* As result, but drops it: for adapters, which ask once. */
 static int request_take(lua_State *L)
 {
     bool done = check(L)->call.done;
@@ -88,7 +88,8 @@ static int request_cancel(lua_State *L)
     return 0;
 }
 
-/* As cancel, but `closed`: for resty.kapture, whose clients are shared. */
+/* As cancel, but the kind is `closed`: for resty.kapture, which shares
+ * clients. */
 static int request_shut(lua_State *L)
 {
     kap_request *r = check(L);
