@@ -1,19 +1,18 @@
 /*
- * What this project's own Lua files drive a client with, and nobody else. It
- * stands in the registry as "kapture.adapter", for lua/kapture/adapter.lua alone:
- * it is no part of the module's interface and may change at any time.
+ * Functions for this project's own adapters to event loops. They are in the
+ * registry as "kapture.adapter", for lua/kapture/adapter.lua alone: they are no
+ * part of the module's interface and may change at any time.
  *
- *   take(request)          as request:result(); what is done is emptied, so that
- *                          the collector finds its tickets a cycle earlier
+ *   take(request)          as request:result(), and drops the result of a request
+ *                          that is done: the collector then frees it sooner
  *   shut_request(request, why), shut_iterator(iterator, why)
  *                          as cancel and close, but what has not come yet fails
  *                          with kind `closed` and these words
  *   pending(iterator)      whether the next round, as things stand, has to wait
- *   advance(iterator)      all of a round but the waiting and the giving; then as
- *                          pending
+ *   advance(iterator)      does all of a round but waiting and handing out; then
+ *                          returns what pending does
  *
- * nginx gives Lua no way to wait for a descriptor, but one to connect to a unix
- * socket:
+ * In nginx, Lua can't wait for a descriptor, but can connect to a unix socket:
  *
  *   listen(client)         a path to connect to; or nil, why
  *   accept(client)         true: what connected is told from now on, a byte for
@@ -25,7 +24,8 @@
 
 #include "compat.h"
 
-/* Creates the table, with what concerns clients; once a lua_State, and first. */
+/* Creates the table with the functions for clients; once a lua_State, before
+ * the others are added. */
 void kapL_adapter_register(lua_State *L);
 
 /* Adds functions to it. */

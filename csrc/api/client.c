@@ -90,7 +90,7 @@ static int client_fd(lua_State *L)
 static void push_ended(lua_State *L, int idx, kap_client *c)
 {
     int n = 0;
-    kapL_value_list(L, 0);
+    kapL_value_list(L);
     kap_request *r;
     while ((r = KAP_ITEM(c->ended.first, kap_request, ended)) != NULL) {
         if (kapL_client_request(L, idx, r))
@@ -120,7 +120,7 @@ static int client_step(lua_State *L)
     }
     lua_pushinteger(L, (lua_Integer)c->pending);
     if (c->working) /* called by a finalizer: nobody else is to be robbed */
-        kapL_value_list(L, 0);
+        kapL_value_list(L);
     else
         push_ended(L, 1, c);
     kap_client_settle_mark(c);
@@ -131,14 +131,14 @@ static int client_close(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     kap_client_close(c);
-    lua_settop(L, 1);
+    const int table = lua_gettop(L) + 1, functions = table + 1;
     kapL_getuservalue(L, 1);
-    if (!lua_istable(L, 2)) /* collected before it was whole */
+    if (!lua_istable(L, table)) /* collected before it was whole */
         return 0;
-    lua_rawgeti(L, 2, KAP_CLIENT_FUNCTIONS);
-    for (int i = 1; lua_istable(L, 3) && i <= 2; i++) {
+    lua_rawgeti(L, table, KAP_CLIENT_FUNCTIONS);
+    for (int i = 1; lua_istable(L, functions) && i <= 2; i++) {
         lua_pushnil(L);
-        lua_rawseti(L, 3, i);
+        lua_rawseti(L, functions, i);
     }
     return 0;
 }
@@ -151,7 +151,8 @@ static int client_tostring(lua_State *L)
     return 1;
 }
 
-/* what event loops ask for: cqueues' convention, and LuaSocket's -------------- */
+/* what event loops ask for: cqueues' convention, and LuaSocket's
+ * -------------- */
 
 static int client_events(lua_State *L)
 {

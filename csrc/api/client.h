@@ -1,4 +1,5 @@
-/* The methods of the client userdata. */
+/* The methods of the client userdata: they check arguments and hand on to
+ * lua/. */
 #ifndef KAP_API_CLIENT_H
 #define KAP_API_CLIENT_H
 

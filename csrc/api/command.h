@@ -1,7 +1,7 @@
 /*
- * What bin/kapture needs of the system and Lua's own libraries lack. It stands
- * in the registry as "kapture.command", for lua/kapture/cli/system.lua alone: it
- * is no part of the module's interface and may change at any time.
+ * Functions of the system that bin/kapture needs and Lua's own libraries lack.
+ * They are in the registry as "kapture.command", for lua/kapture/cli/system.lua
+ * alone: they are no part of the module's interface and may change at any time.
  */
 #ifndef KAP_COMMAND_H
 #define KAP_COMMAND_H

@@ -11,23 +11,29 @@
 #include "lua/source.h"
 #include "lua/start.h"
 #include "lua/value.h"
+#include "policy/slots.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define ITERATOR_TYPE "kapture.iterator"
 
-/* How often what is in flight gets a turn while tickets are handed out. */
+/* So often requests in flight make progress while tickets are handed out. */
 #define TURN_SECONDS 0.001
-/* Away for so long: that is the caller's time, not the service's. */
+/* If the caller was away for so long, the time is its own, not the
+ * service's. */
 #define AWAY_SECONDS 0.05
 
 #define AT_WORK \
     "kapture: the iterator is at work: its source and its hook can't call it"
 
+/* Stack indexes of a method: the iterator, and its table (its user value) where
+ * the method has pushed it. */
+enum { SELF = 1, TABLE };
+
 static kap_iterator *check(lua_State *L)
 {
-    kap_iterator *it = luaL_checkudata(L, 1, ITERATOR_TYPE);
+    kap_iterator *it = luaL_checkudata(L, SELF, ITERATOR_TYPE);
     if (it->client != NULL)
         kap_client_check_fork(it->client);
     return it;
@@ -85,8 +91,9 @@ int kapL_iterator_new(lua_State *L, int client, int source, int opts,
 #endif
 }
 
-/* Where a round goes on up the C stack, what it works with stays until it is
- * over: it was closed by a hook, a source, a token function, or a finalizer. */
+/* Also called by a hook, a source, a token function or a finalizer in the
+ * middle of a round. What the round works with then stays until the round is
+ * over. */
 static void close_iterator(lua_State *L, kap_iterator *it, int table)
 {
     it->closed = true;
@@ -108,32 +115,34 @@ static void close_iterator(lua_State *L, kap_iterator *it, int table)
 
 static void close_here(lua_State *L, kap_iterator *it)
 {
-    kapL_getuservalue(L, 1);
+    kapL_getuservalue(L, SELF);
     close_iterator(L, it, lua_gettop(L));
     lua_pop(L, 1);
 }
 
-/* one round --------------------------------------------------------------------- */
+/* one round
+ * --------------------------------------------------------------------- */
 
 static int give_invalid(lua_State *L, kap_iterator *it, int table)
 {
     kap_failure f;
     size_t len;
     int slot = (int)(it->given++ % it->room) + 1;
+    const int invalid = lua_gettop(L) + 1, id = invalid + 1;
     lua_rawgeti(L, table, KAP_ITERATOR_INVALID);
-    lua_rawgeti(L, -1, slot);
+    lua_rawgeti(L, invalid, slot);
     lua_pushnil(L);
-    lua_rawseti(L, -3, slot);
+    lua_rawseti(L, invalid, slot);
     kap_failure_clear(&f);
-    const char *text = lua_tolstring(L, -1, &len);
+    const char *text = lua_tolstring(L, id, &len);
     kap_ids_complain(&f, text, 0);
     lua_pushnil(L);
     kapL_result_error(L, &f, text, 0);
     lua_getfield(L, -1, "ids");
-    lua_pushvalue(L, -4); /* as it is, commas and all */
+    lua_pushvalue(L, id); /* as it is, commas and all */
     lua_rawseti(L, -2, 1);
     lua_pop(L, 1);
-    return 3;
+    return 3; /* id, nil, error */
 }
 
 /* Pushes the error table of an id, where its batch, or the whole call, failed:
@@ -141,10 +150,11 @@ static int give_invalid(lua_State *L, kap_iterator *it, int table)
 static void push_failure(lua_State *L, const kap_failure *f, const char *ids,
                          size_t len)
 {
+    const int error = lua_gettop(L) + 1;
     kapL_result_error(L, f, ids, len);
-    lua_getfield(L, -1, "failed");
+    lua_getfield(L, error, "failed");
     kapL_error_push(L, f);
-    lua_getfield(L, -3, "ids");
+    lua_getfield(L, error, "ids");
     lua_setfield(L, -2, "ids");
     lua_rawseti(L, -2, 1);
     lua_pop(L, 1);
@@ -177,29 +187,31 @@ static int give(lua_State *L, kap_iterator *it, int table)
     int key = kapL_request_key(number);
     size_t len;
     const char *id = kap_idset_get(&c->ids, i, &len);
-    lua_pushlstring(L, id, len);
-    int top = lua_gettop(L);
+    const int ticket = lua_gettop(L) + 2; /* the id is below, an error above */
     bool got = c->slots[i].state == KAP_ID_GOT;
+    const int last = got ? ticket : ticket + 1; /* of the results */
+    lua_pushlstring(L, id, len);
     lua_pushnil(L);
     if (!got)
         push_error(L, c, &c->slots[i], id, len);
     lua_rawgeti(L, table, KAP_ITERATOR_REQUEST);
     kapL_getuservalue(L, -1);
     lua_rawgeti(L, -1, KAP_REQUEST_TICKETS);
-    if (!lua_istable(L, -1)) /* closed and emptied meanwhile */
+    const int tickets = lua_gettop(L);
+    if (!lua_istable(L, tickets)) /* closed and emptied meanwhile */
         return 0;
-    lua_rawgeti(L, -1, key);
+    lua_rawgeti(L, tickets, key);
     if (got) {
         lua_pushvalue(L, -1);
-        lua_replace(L, top + 1);
+        lua_replace(L, ticket);
     }
     it->given++;
-    /* (of an id that failed after it had come, too) */
-    if (kap_call_release(c, number) && !lua_isnil(L, -1)) {
+    /* A ticket is there also where the id failed after it had come. */
+    if (kap_slots_release(c, number) && !lua_isnil(L, -1)) {
         lua_pushnil(L);
-        lua_rawseti(L, -3, key); /* it exists: nothing is allocated */
+        lua_rawseti(L, tickets, key); /* the key exists: nothing is allocated */
     }
-    lua_settop(L, got ? top + 1 : top + 2);
+    lua_settop(L, last);
     return got ? 2 : 3;
 }
 
@@ -217,8 +229,8 @@ static void give_turn(kap_iterator *it)
 static void drive(lua_State *L, kap_iterator *it, int table, uint64_t number)
 {
     double now = kap_now();
-    /* the caller's own time, in the loop or in the source, counts against no
-     * deadline */
+    /* The caller's time, in the loop or in the source, counts against no
+     * deadline. */
     if (it->seen > 0 && now - it->seen >= AWAY_SECONDS)
         kap_call_extend(&it->request->call, now - it->seen);
     lua_rawgeti(L, table, KAP_ITERATOR_CLIENT);
@@ -229,8 +241,8 @@ static void drive(lua_State *L, kap_iterator *it, int table, uint64_t number)
         kapL_error_nomem(L);
 }
 
-/* Asks for as much as may be under way. After what ends a call nothing more is
- * sent, and nothing asked of the source. */
+/* Reads ids and sends requests, as many as may be under way. Once the call is
+ * stopped, nothing more is sent, and the source is not asked for more. */
 static void read_ahead(lua_State *L, kap_iterator *it, int table)
 {
     kap_call *c = &it->request->call;
@@ -257,14 +269,15 @@ static int one_round(lua_State *L, kap_iterator *it, int table)
     uint64_t number = it->order[it->given % it->room];
     if (number == KAP_NO_ID)
         return give_invalid(L, it, table);
-    if (kap_call_final(&it->request->call, number))
+    if (kap_slots_final(&it->request->call, number))
         give_turn(it); /* what is in flight goes on while the caller works */
     else
         drive(L, it, table, number);
     return it->closed ? 0 : give(L, it, table);
 }
 
-/* On the first round: the token function, the url. */
+/* On the first round, calls the token function and makes what goes on the
+ * wire. */
 static void prepare(lua_State *L, kap_iterator *it, int table)
 {
     kap_request *r = it->request;
@@ -284,38 +297,34 @@ static void prepare(lua_State *L, kap_iterator *it, int table)
 
 static int round_protected(lua_State *L)
 {
-    kap_iterator *it = lua_touserdata(L, 1);
-    lua_settop(L, 1);
-    kapL_getuservalue(L, 1);
-    prepare(L, it, 2);
-    return one_round(L, it, 2);
+    kap_iterator *it = lua_touserdata(L, SELF);
+    kapL_getuservalue(L, SELF);
+    prepare(L, it, TABLE);
+    return one_round(L, it, TABLE);
 }
 
 static int advance_protected(lua_State *L)
 {
-    kap_iterator *it = lua_touserdata(L, 1);
-    lua_settop(L, 1);
-    kapL_getuservalue(L, 1);
-    prepare(L, it, 2);
-    read_ahead(L, it, 2);
+    kap_iterator *it = lua_touserdata(L, SELF);
+    kapL_getuservalue(L, SELF);
+    prepare(L, it, TABLE);
+    read_ahead(L, it, TABLE);
     return 0;
 }
 
-/* Calls f(iterator), and closes the iterator where that fails. The number of
- * results, which are on the stack. */
+/* Calls f(iterator) in protected mode, and closes the iterator where that
+ * fails. Leaves the results on the stack and returns their number. */
 static int run_protected(lua_State *L, kap_iterator *it, lua_CFunction f,
                          int results)
 {
     /* a finalizer in the middle of the client's work can't have it wait */
     if (it->busy || (it->client->working && !it->request->call.done))
         return luaL_error(L, AT_WORK);
-    lua_settop(L, 1);
+    lua_settop(L, SELF);
     lua_pushcfunction(L, f);
-    lua_pushvalue(L, 1);
-    if (it->closed) { /* just now: on 5.1 a C function is an allocation */
-        lua_settop(L, 1);
+    lua_pushvalue(L, SELF);
+    if (it->closed) /* just now: on 5.1 a C function is an allocation */
         return 0;
-    }
     it->busy = true;
     int status = lua_pcall(L, 1, results, 0);
     it->busy = false;
@@ -323,7 +332,7 @@ static int run_protected(lua_State *L, kap_iterator *it, lua_CFunction f,
         close_here(L, it);
     if (status != 0)
         return lua_error(L);
-    return lua_gettop(L) - 1;
+    return lua_gettop(L) - SELF;
 }
 
 static int iterator_call(lua_State *L)
@@ -337,7 +346,8 @@ static int iterator_call(lua_State *L)
     return n;
 }
 
-/* For resty.kapture, whose rounds wait by yielding ------------------------------ */
+/* For resty.kapture, whose rounds wait by yielding
+ * ------------------------------ */
 
 /* Whether the next round, as things stand, would have to wait. */
 static int iterator_pending(lua_State *L)
@@ -347,11 +357,12 @@ static int iterator_pending(lua_State *L)
                           ? KAP_NO_ID
                           : it->order[it->given % it->room];
     lua_pushboolean(L, number != KAP_NO_ID &&
-                           !kap_call_final(&it->request->call, number));
+                           !kap_slots_final(&it->request->call, number));
     return 1;
 }
 
-/* All of a round but the waiting and the giving; then as pending. */
+/* Does all of a round but waiting and handing out; returns what pending
+ * does. */
 static int iterator_advance(lua_State *L)
 {
     kap_iterator *it = check(L);
@@ -360,7 +371,7 @@ static int iterator_advance(lua_State *L)
     return iterator_pending(L);
 }
 
-/* What is left comes out as `closed`, with these words. */
+/* Ids that are still open fail with `closed` and these words. */
 static int iterator_shut(lua_State *L)
 {
     kap_iterator *it = check(L);
@@ -373,7 +384,7 @@ static int iterator_shut(lua_State *L)
 static int iterator_close(lua_State *L)
 {
     kap_iterator *it = check(L);
-    lua_settop(L, 1);
+    lua_settop(L, SELF);
     if (!it->closed)
         close_here(L, it);
     return 0;
@@ -383,7 +394,6 @@ static int iterator_gc(lua_State *L)
 {
     kap_iterator *it = check(L);
     it->busy = false; /* its coroutine is gone, and the round with it */
-    lua_settop(L, 1);
     if (it->order != NULL && it->request != NULL)
         close_here(L, it);
     free(it->order); /* where it was never whole */

@@ -91,16 +91,11 @@ static int version(lua_State *L)
 {
     const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
     lua_createtable(L, 0, 6);
-    lua_pushliteral(L, KAPTURE_VERSION);
-    lua_setfield(L, -2, "kapture");
-    lua_pushstring(L, v->version);
-    lua_setfield(L, -2, "libcurl");
-    lua_pushstring(L, v->ssl_version);
-    lua_setfield(L, -2, "tls");
-    lua_pushstring(L, resolver(v));
-    lua_setfield(L, -2, "resolver");
-    lua_pushboolean(L, (v->features & CURL_VERSION_HTTP2) != 0);
-    lua_setfield(L, -2, "http2");
+    kapL_value_set_string(L, "kapture", KAPTURE_VERSION);
+    kapL_value_set_string(L, "libcurl", v->version);
+    kapL_value_set_string(L, "tls", v->ssl_version);
+    kapL_value_set_string(L, "resolver", resolver(v));
+    kapL_value_set_flag(L, "http2", (v->features & CURL_VERSION_HTTP2) != 0);
 #ifdef LUAJIT_VERSION_NUM
     lua_pushliteral(L, "luajit");
 #else
@@ -111,9 +106,9 @@ static int version(lua_State *L)
 }
 
 /*
- * Nothing else may be called before this. Most pairs of Luas already part at the
- * linker, for want of a function that the other does not have; 5.4 and 5.5 have
- * the same names, and another idea of where a state keeps its registry.
+ * Nothing else may be called before this. Most pairs of Luas already part at
+ * the linker, for want of a function that the other does not have; 5.4 and 5.5
+ * have the same names, and another idea of where a state keeps its registry.
  */
 static void check_lua(lua_State *L)
 {
@@ -135,8 +130,8 @@ static void check_lua(lua_State *L)
 }
 
 /*
- * In Neovim, and nowhere else: people and plugin managers look for the `setup` of
- * a plugin in the module that has its name.
+ * In Neovim, and nowhere else: people and plugin managers look for the `setup`
+ * of a plugin in the module that has its name.
  */
 static void add_setup(lua_State *L, int module)
 {

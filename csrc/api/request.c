@@ -8,9 +8,12 @@
 #include "lua/request.h"
 #include "lua/result.h"
 
+/* Stack indexes of a method: the request, and what wait pushes behind it. */
+enum { SELF = 1, TABLE, CLIENT };
+
 static kap_request *check(lua_State *L)
 {
-    kap_request *r = luaL_checkudata(L, 1, KAP_REQUEST_TYPE);
+    kap_request *r = luaL_checkudata(L, SELF, KAP_REQUEST_TYPE);
     if (r->client != NULL)
         kap_client_check_fork(r->client);
     return r;
@@ -30,10 +33,10 @@ static int request_result(lua_State *L)
         lua_pushliteral(L, "pending");
         return 2;
     }
-    return kapL_result(L, 1);
+    return kapL_result(L, SELF);
 }
 
-/* What wait returns is not reported by step again. */
+/* A request whose end wait has returned is not reported by step as well. */
 static void unreport(lua_State *L, kap_request *r, int client)
 {
     kap_client *c = lua_touserdata(L, client);
@@ -47,13 +50,13 @@ static void unreport(lua_State *L, kap_request *r, int client)
     lua_pop(L, 1);
 }
 
-/* For adapters, which drop what they have taken. */
+/* As result, but drops it: for adapters, which ask once. */
 static int request_take(lua_State *L)
 {
     bool done = check(L)->call.done;
     int n = request_result(L);
     if (done)
-        kapL_request_empty(L, 1);
+        kapL_request_empty(L, SELF);
     return n;
 }
 
@@ -61,19 +64,17 @@ static int request_wait(lua_State *L)
 {
     kap_request *r = check(L);
     double seconds = luaL_optnumber(L, 2, HUGE_VAL);
-    lua_settop(L, 1);
-    kapL_getuservalue(L, 1);
-    lua_rawgeti(L, 2, KAP_REQUEST_CLIENT);
-    if (!lua_isuserdata(L, 3)) {
-        lua_settop(L, 1);
-        return request_result(L);
+    lua_settop(L, SELF);
+    kapL_getuservalue(L, SELF);
+    lua_rawgeti(L, TABLE, KAP_REQUEST_CLIENT);
+    if (lua_isuserdata(L, CLIENT)) {
+        kapL_drive_until(L, CLIENT, r, KAP_DRIVE_ALL,
+                         kap_now() + (seconds > 0 ? seconds : 0));
+        if (r->call.done)
+            unreport(L, r, CLIENT);
+        kap_client_settle_mark(lua_touserdata(L, CLIENT));
     }
-    kapL_drive_until(L, 3, r, KAP_DRIVE_ALL,
-                     kap_now() + (seconds > 0 ? seconds : 0));
-    if (r->call.done)
-        unreport(L, r, 3);
-    kap_client_settle_mark(lua_touserdata(L, 3));
-    lua_settop(L, 1);
+    lua_settop(L, SELF);
     return request_result(L);
 }
 
@@ -87,7 +88,8 @@ static int request_cancel(lua_State *L)
     return 0;
 }
 
-/* As cancel, but `closed`: for resty.kapture, whose clients are shared. */
+/* As cancel, but the kind is `closed`: for resty.kapture, which shares
+ * clients. */
 static int request_shut(lua_State *L)
 {
     kap_request *r = check(L);
@@ -108,7 +110,7 @@ static int request_gc(lua_State *L)
     r->ending = false;
     kap_request_end_now(r, KAP_KIND_CANCELLED, "the request was collected");
     if (r->call.hook) { /* whose address may be another request's next */
-        kapL_getuservalue(L, 1);
+        kapL_getuservalue(L, SELF);
         lua_rawgeti(L, -1, KAP_REQUEST_CLIENT);
         kap_client *c = lua_touserdata(L, -1);
         if (c != NULL)

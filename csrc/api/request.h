@@ -1,4 +1,5 @@
-/* The methods of the request userdata. */
+/* The methods of the request userdata: they check arguments and hand on to
+ * lua/. */
 #ifndef KAP_API_REQUEST_H
 #define KAP_API_REQUEST_H
 

@@ -33,30 +33,39 @@ static void push_key(lua_State *L, const kap_settings *s)
     lua_concat(L, 2);
 }
 
-/* Moves entry `at` (key, client) to the front; the table is a flat list of
- * both, the most recently used first. */
-static void to_front(lua_State *L, int cache, int at)
+/* The cache is a Lua list of keys and clients in turn, the most recently used
+ * first: where the n-th of each stands, from 1. */
+static int key_place(int n)
 {
-    int top = lua_gettop(L);
-    lua_rawgeti(L, cache, at);
-    lua_rawgeti(L, cache, at + 1);
-    for (int i = at - 2; i >= 1; i -= 2) {
-        lua_rawgeti(L, cache, i);
-        lua_rawseti(L, cache, i + 2);
-        lua_rawgeti(L, cache, i + 1);
-        lua_rawseti(L, cache, i + 3);
+    return 2 * n - 1;
+}
+
+static int client_place(int n)
+{
+    return 2 * n;
+}
+
+/* Makes these the first entry. Those before the n-th move back by one; what was
+ * the n-th gives way. Where memory runs out, a key without its client may be
+ * left behind the last entry, which does no harm. */
+static void put_first(lua_State *L, int cache, int n, int key, int client)
+{
+    for (; n > 1; n--) {
+        lua_rawgeti(L, cache, key_place(n - 1));
+        lua_rawseti(L, cache, key_place(n));
+        lua_rawgeti(L, cache, client_place(n - 1));
+        lua_rawseti(L, cache, client_place(n));
     }
-    lua_pushvalue(L, top + 1);
-    lua_rawseti(L, cache, 1);
-    lua_pushvalue(L, top + 2);
-    lua_rawseti(L, cache, 2);
-    lua_settop(L, top);
+    lua_pushvalue(L, key);
+    lua_rawseti(L, cache, key_place(1));
+    lua_pushvalue(L, client);
+    lua_rawseti(L, cache, client_place(1));
 }
 
 /* The most recently used client, if it is at work for the same; pushed. */
 static kap_client *push_same(lua_State *L, int cache, kap_settings **settings)
 {
-    lua_rawgeti(L, cache, 2);
+    lua_rawgeti(L, cache, client_place(1));
     kap_client *c = lua_touserdata(L, -1);
     if (c != NULL && c->message != NULL &&
         kap_settings_same(c->message->settings, *settings)) {
@@ -74,37 +83,31 @@ kap_client *kapL_shared_client(lua_State *L, int cache, kap_settings **settings)
     kap_client *last = push_same(L, cache, settings);
     if (last != NULL)
         return last;
-    int n = (int)lua_rawlen(L, cache);
+    const int entries = (int)lua_rawlen(L, cache) / 2;
+    const int key = lua_gettop(L) + 1, client = key + 1;
     push_key(L, *settings);
-    int key = lua_gettop(L);
-    for (int i = 1; i < n; i += 2) {
-        lua_rawgeti(L, cache, i);
+    for (int n = 1; n <= entries; n++) {
+        lua_rawgeti(L, cache, key_place(n));
         bool same = lua_rawequal(L, -1, key) != 0;
         lua_pop(L, 1);
         if (!same)
             continue;
-        if (i > 1)
-            to_front(L, cache, i);
-        lua_rawgeti(L, cache, 2);
+        lua_rawgeti(L, cache, client_place(n));
+        put_first(L, cache, n, key, client);
         lua_remove(L, key);
         return lua_touserdata(L, -1);
     }
     kap_client *c = kapL_client_new(L);
     kap_client_limit(c, *settings);
-    if (n >= 2 * KEPT) {
+    if (entries == KEPT) {
         /* the least recently used: closed, unless an iterator still uses it */
-        lua_rawgeti(L, cache, n);
+        lua_rawgeti(L, cache, client_place(KEPT));
         kap_client *old = lua_touserdata(L, -1);
         lua_pop(L, 1);
         if (old->requests.n == 0)
             kap_client_close(old);
-        n -= 2;
     }
-    lua_pushvalue(L, key);
-    lua_rawseti(L, cache, n + 1);
-    lua_pushvalue(L, key + 1);
-    lua_rawseti(L, cache, n + 2);
-    to_front(L, cache, n + 1);
+    put_first(L, cache, entries < KEPT ? entries + 1 : KEPT, key, client);
     lua_remove(L, key);
     return c;
 }

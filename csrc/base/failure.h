@@ -41,8 +41,8 @@ typedef struct kap_failure {
     double retry_after; /* seconds, < 0: none given */
     bool retryable;
     bool deadline; /* no time is left for more */
-    bool alone;    /* it is about some of the request's ids: each is worth being
-                    * asked for alone, whatever the kind */
+    bool alone;    /* it is a failure of some of the request's ids, which are to
+                    * be asked for again without the others, whatever the kind */
     size_t body_len;
     char message[KAP_MESSAGE_MAX];
     char body[KAP_BODY_MAX]; /* how the response began */

@@ -1,7 +1,7 @@
 /*
- * Lists of things that carry their own links, so that joining and leaving one
- * allocates nothing and takes the same time wherever it stands. A thing has a
- * kap_link for each list that it may be in at once.
+ * Doubly linked lists of items that carry their own links, so that adding and
+ * removing allocates nothing and takes constant time. An item has a kap_link
+ * for each list that it may be in at once.
  *
  * A link that is in no list is zeroed; so is an empty list.
  */
@@ -68,7 +68,7 @@ static inline void *kap_list_item(const kap_link *link, size_t offset)
     return link != NULL ? (char *)link - offset : NULL;
 }
 
-/* The thing of that type whose `member` the link is; NULL for NULL. */
+/* The item of that type whose `member` the link is; NULL for NULL. */
 #define KAP_ITEM(link, type, member) \
     ((type *)kap_list_item((link), offsetof(type, member)))
 

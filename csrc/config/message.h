@@ -1,6 +1,7 @@
 /*
- * What goes on the wire: the URL, the headers and the POST body of a call.
- * Lua-free; shared by the call's transfers by reference count.
+ * What goes on the wire: the URL, the headers and the POST body of a call. It
+ * never changes once made, and the call's transfers share it by reference
+ * count. Knows no Lua.
  *
  * Source of the facts: the vendor's Get Ticket page. The body field is
  * `ticket_ids` (the page's table says `ticket_id`, its examples and its error
@@ -33,8 +34,9 @@ typedef struct kap_message {
 
 /*
  * From the settings and, where they leave something open, the environment
- * (KAPTURE_BASE_URL, KAPTURE_SUBDOMAIN, KAPTURE_TOKEN, KAPTURE_CA_FILE). `token`: what the
- * token function gave, or NULL. NULL: *why says what (config, or nomem).
+ * (KAPTURE_BASE_URL, KAPTURE_SUBDOMAIN, KAPTURE_TOKEN, KAPTURE_CA_FILE).
+ * `token`: what the token function gave, or NULL. NULL: *why says what (config,
+ * or nomem).
  */
 kap_message *kap_message_new(kap_settings *s, const char *token,
                              size_t token_len, kap_failure *why);
@@ -46,8 +48,8 @@ bool kap_message_fits(const kap_message *m, const kap_settings *s);
 kap_message *kap_message_ref(kap_message *m);
 void kap_message_unref(kap_message *m);
 
-/* The body for so many bytes of ids, with commas between them, to be freed; `len`
- * becomes its length. NULL: no memory. */
+/* The body for so many bytes of ids, with commas between them, to be freed;
+ * `len` becomes its length. NULL: no memory. */
 char *kap_message_body(const kap_message *m, const char *ids, size_t *len);
 
 #endif

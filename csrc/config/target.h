@@ -1,4 +1,4 @@
-/* Where requests go: base_url and subdomain, checked. Lua-free. */
+/* Where requests go: checks base_url and subdomain. Knows no Lua. */
 #ifndef KAP_TARGET_H
 #define KAP_TARGET_H
 

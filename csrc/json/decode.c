@@ -3,12 +3,13 @@
  * construction, and the keys that they wait under, are on the Lua stack; the
  * rest of the state is in kap_frames.
  *
- * What makes it fast is guessing. The tickets of a response are alike, so each
- * place in the document remembers what it saw last: which member follows which
- * (all bytes from the comma to the value are then compared at once, and the
- * name is on the Lua stack already, not to be hashed again), and how large the
- * table was (the next one is made that large). Short texts that came before are
- * found on the Lua stack too.
+ * What makes it fast is an inline cache. The tickets of a response are alike,
+ * so each path in the document has a kap_shape, which remembers what stood
+ * there last: which member came next (all bytes from the comma up to the value
+ * are then compared at once, and the name is on the Lua stack already, so Lua
+ * needs not hash it again), and how large the table became (the next one is
+ * made that large). Short texts that came before are found on the Lua stack,
+ * too.
  */
 #include "json/decode.h"
 
@@ -19,8 +20,8 @@
 
 #include <math.h>
 
-/* Members looked at, where the one expected is not there. */
-#define GUESSES 8
+/* So many of the members remembered are compared before one is read as new. */
+#define CACHE_TRIES 8
 
 void kap_decode_init(kap_decode *d, char *text, size_t len)
 {
@@ -30,8 +31,9 @@ void kap_decode_init(kap_decode *d, char *text, size_t len)
     d->stride = KAP_DECODE_STRIDE;
 }
 
-/* As kap_member_name, with KAP_VALUE_ROOM bytes to read at p, quick for the usual. */
-static inline char *read_name_here(kap_decode *d, char *p, char **name,
+/* As kap_member_name, and fast for names without escapes. KAP_VALUE_ROOM bytes
+ * must be readable at p. */
+static inline char *read_name_fast(kap_decode *d, char *p, char **name,
                                    size_t *len, bool *plain)
 {
     if (*p == '"') {
@@ -51,23 +53,23 @@ static inline char *read_name_here(kap_decode *d, char *p, char **name,
 /*
  * Reads the member name after the bracket or comma at p, and pushes it unless
  * its field is not wanted. From the second object on, and for objects and
- * arrays at once, it gets a place. The byte where its value starts, or NULL.
+ * arrays at once, it gets a shape. The byte where its value starts, or NULL.
  */
 static char *new_member(lua_State *L, kap_decode *d, kap_frame *fr, char *p,
                         kap_member *m)
 {
     kap_session *s = d->session;
-    kap_place *at;
+    kap_shape *at;
     char *name;
     size_t len;
     bool plain;
     char *q = d->scan.end - p > KAP_VALUE_ROOM
-                  ? read_name_here(d, p + 1, &name, &len, &plain)
+                  ? read_name_fast(d, p + 1, &name, &len, &plain)
                   : kap_member_name(d, p + 1, &name, &len, &plain);
 
     if (q == NULL)
         return NULL;
-    m->place = NULL;
+    m->shape = NULL;
     m->mark = kap_member_mark(fr->mark, name, len);
     m->field = fr->field;
     if (m->field != KAP_FIELDS_ALL)
@@ -76,12 +78,14 @@ static char *new_member(lua_State *L, kap_decode *d, kap_frame *fr, char *p,
                        : KAP_FIELDS_NONE;
     if (m->field != KAP_FIELDS_NONE)
         lua_pushlstring(L, name, len);
-    /* Unescaped in place, a name is no longer what comes next time; and where no
-     * guess is made, near the end, one that is known would be noted again. */
-    if (fr->place == NULL || !plain || d->scan.end - p <= KAP_GUESS_ROOM ||
-        q - p > KAP_GUESS_MAX || (!fr->place->seen && *q != '{' && *q != '['))
+    /* No shape for a name that was unescaped in place: its bytes are no longer
+     * those that come next time. And none near the end of the text, where the
+     * cache is not asked: the member may have a shape already. */
+    if (fr->shape == NULL || !plain || d->scan.end - p <= KAP_CACHE_ROOM ||
+        q - p > KAP_CACHED_NAME_MAX ||
+        (!fr->shape->seen && *q != '{' && *q != '['))
         return q;
-    at = m->place = kap_session_member(s, p, (size_t)(q - p));
+    at = m->shape = kap_session_member(s, p, (size_t)(q - p));
     if (at == NULL)
         return q;
     at->field = m->field;
@@ -103,7 +107,7 @@ static bool open_container(lua_State *L, kap_decode *d, kap_frame *fr,
                            const kap_member *m, char *p, bool empty)
 {
     kap_session *s = d->session;
-    kap_place *at = m->place;
+    kap_shape *at = m->shape;
     size_t level = (size_t)(fr - s->frames);
     unsigned size = 0;
 
@@ -115,7 +119,7 @@ static bool open_container(lua_State *L, kap_decode *d, kap_frame *fr,
         kapL_room(L, KAP_STACK_SLOTS);
     fr->count = 0;
     kap_session_field(s, fr, m->field);
-    fr->place = at;
+    fr->shape = at;
     fr->mark = (unsigned char)m->mark;
     fr->object = *p == '{';
     fr->link = at != NULL ? &at->first : &s->none;
@@ -134,7 +138,7 @@ static bool open_container(lua_State *L, kap_decode *d, kap_frame *fr,
     if (at != NULL && !empty) {
         size = at->elements;
         if (at->element == NULL) {
-            at->element = kap_session_place(s);
+            at->element = kap_session_shape(s);
             if (m->field == KAP_FIELDS_ALL)
                 size = kap_scan_count(p, d->scan.end);
         }
@@ -156,7 +160,7 @@ static bool open_container(lua_State *L, kap_decode *d, kap_frame *fr,
  *                           look at the clock; or there again, later
  *     after_member          after a member that is in its table, or skipped
  *     member                at the bracket or comma before a member
- *     guessed               there too, and `at` is what follows
+ *     hit                   there too, and the cache has the member: `at`
  *     named                 where the member m starts; its key, if its field
  *                           is wanted or leads on, is on top of the stack
  *     after_element         as after_member, in an array
@@ -166,10 +170,10 @@ static bool decode(lua_State *L, kap_decode *d, kap_member m)
 {
     kap_session *const s = d->session;
     kap_frame *fr = s->frames; /* the lowest is nobody's */
-    kap_place *at;
+    kap_shape *at;
     char *const end = d->scan.end;
     char *p = kap_skip_blanks(d->scan.p, end);
-    char *const guess_end = end - p > KAP_GUESS_ROOM ? end - KAP_GUESS_ROOM : p;
+    char *const cache_end = end - p > KAP_CACHE_ROOM ? end - KAP_CACHE_ROOM : p;
     char *q;
     bool empty;
     const int top = lua_gettop(L) - (d->paused > 0);
@@ -189,7 +193,7 @@ value:
     if (m.mark == KAP_MARK_ID || end - p < KAP_VALUE_ROOM)
         p = kapL_scalar(L, d, m.mark, p);
     else
-        p = kapL_scalar_here(L, d, p);
+        p = kapL_scalar_fast(L, d, p);
     if (p == NULL)
         goto failed;
 
@@ -214,7 +218,7 @@ late:
     /* Both ways through here, so that the loop has no further entry: that costs
      * the others registers. */
     if (d->paused > 0) {
-        fr = kapL_suspend_resume(L, d, m.place);
+        fr = kapL_suspend_resume(L, d, m.shape);
         if (fr == NULL)
             goto failed;
     } else if (kap_now() >= d->until) {
@@ -245,10 +249,10 @@ container:
 after_member:
     /* only after a comma: what came first in another object came after its
      * bracket */
-    if (p < guess_end && *p == ',') {
+    if (p < cache_end && *p == ',') {
         at = *fr->link;
         if (at != NULL && kap_same(p, at->name, at->name_len, at->name_mask))
-            goto guessed;
+            goto hit;
         goto member;
     }
     p = kap_skip_blanks(p, end);
@@ -258,20 +262,20 @@ after_member:
         kap_scan_fail_at(&d->scan, p, "expected ',' or '}'");
         goto failed;
     }
-    if (fr->place != NULL) {
-        fr->place->members = fr->count;
-        fr->place->seen = true;
+    if (fr->shape != NULL) {
+        fr->shape->members = fr->count;
+        fr->shape->seen = true;
     }
     fr--;
     p++;
     goto built;
 
 member:
-    if (p < guess_end) {
+    if (p < cache_end) {
         at = *fr->link;
-        for (int i = 0; i < GUESSES && at != NULL; i++) {
+        for (int i = 0; i < CACHE_TRIES && at != NULL; i++) {
             if (kap_same(p, at->name, at->name_len, at->name_mask))
-                goto guessed;
+                goto hit;
             at = at->next;
         }
     }
@@ -280,10 +284,10 @@ member:
         goto failed;
     goto named;
 
-guessed:
+hit:
     p += at->name_len;
     fr->link = &at->next;
-    m.place = at;
+    m.shape = at;
     m.field = at->field;
     m.mark = at->mark;
     if ((unsigned char)*p <= ' ') {
@@ -293,14 +297,14 @@ guessed:
         lua_pushvalue(L, at->slot);
         if (*p == '{' || *p == '[')
             goto container;
-        p = kapL_scalar_here(L, d, p);
+        p = kapL_scalar_fast(L, d, p);
         if (p == NULL)
             goto failed;
         lua_rawset(L, -3);
         fr->count++;
         goto after_member;
     } else if (at->skipped) {
-        p = kap_member_skip_here(d, (unsigned)(fr - s->frames), p);
+        p = kap_member_skip_fast(d, (unsigned)(fr - s->frames), p);
         if (p == NULL)
             goto failed;
         goto after_member;
@@ -319,7 +323,7 @@ named:
         lua_rawset(L, -3);
     }
     if (m.mark == KAP_MARK_NONE && end - p >= KAP_VALUE_ROOM)
-        p = kap_member_skip_here(d, (unsigned)(fr - s->frames), p);
+        p = kap_member_skip_fast(d, (unsigned)(fr - s->frames), p);
     else
         p = kap_member_skip(d, (unsigned)(fr - s->frames), m.mark, p);
     if (p == NULL)
@@ -336,14 +340,14 @@ after_element:
         kap_scan_fail_at(&d->scan, p, "expected ',' or ']'");
         goto failed;
     }
-    if (fr->place != NULL)
-        fr->place->elements = fr->count;
+    if (fr->shape != NULL)
+        fr->shape->elements = fr->count;
     fr--;
     p++;
     goto built;
 
 element:
-    m.place = fr->place != NULL ? fr->place->element : NULL;
+    m.shape = fr->shape != NULL ? fr->shape->element : NULL;
     m.field = fr->field;
     m.mark = KAP_MARK_NONE;
     if (m.field == KAP_FIELDS_ALL || p == end || *p == '{' || *p == '[')
@@ -364,7 +368,7 @@ bool kapL_decode_value(lua_State *L, kap_decode *d)
 
     d->until = INFINITY;
     ok = decode(L, d,
-                (kap_member){.place = &d->session->places[KAP_PLACE_VALUE],
+                (kap_member){.shape = &d->session->shapes[KAP_SHAPE_VALUE],
                              .field = KAP_FIELDS_ALL,
                              .mark = KAP_MARK_NONE});
     d->until = until;
@@ -374,24 +378,23 @@ bool kapL_decode_value(lua_State *L, kap_decode *d)
 bool kapL_decode_ticket(lua_State *L, kap_decode *d, kap_fields *f)
 {
     kap_session *s = d->session;
-    kap_place *place = &s->places[KAP_PLACE_TICKET];
+    kap_shape *shape = &s->shapes[KAP_SHAPE_TICKET];
     int field = KAP_FIELDS_ALL;
 
-    if (d->paused > 0) {
-    } else {
+    if (f != s->fields)
+        kap_session_fields(s, shape, f);
+    if (d->paused == 0) {
         d->id_len = 0;
         d->details = false;
-    }
-    if (f != s->fields)
-        kap_session_fields(s, place, f);
-    if (f != NULL && d->paused == 0) {
-        int c = kap_scan_peek(&d->scan);
+        if (f != NULL) {
+            int c = kap_scan_peek(&d->scan);
 
-        if (c == '{' || c == '[')
-            field = 0;
+            if (c == '{' || c == '[')
+                field = 0;
+        }
     }
     return decode(L, d,
-                  (kap_member){.place = place,
+                  (kap_member){.shape = shape,
                                .field = field,
                                .mark = KAP_MARK_TICKET});
 }

@@ -1,6 +1,6 @@
 /*
- * Members of objects: their names, which of them lead to a ticket's id, and the
- * skipping of those that are not wanted. Lua-free.
+ * Members of objects: reads their names, knows which of them lead to a ticket's
+ * id, and skips those that are not wanted. Knows no Lua.
  */
 #ifndef KAP_MEMBER_H
 #define KAP_MEMBER_H
@@ -9,20 +9,20 @@
 
 /* Where a value is, and what of it is wanted. */
 typedef struct kap_member {
-    kap_place *place; /* may be NULL */
+    kap_shape *shape; /* may be NULL */
     int field;
     unsigned mark;
 } kap_member;
 
-/* The member name at p, unescaped; *plain: nothing had to be. The byte where
- * its value starts, or NULL. */
+/* Reads the member name at p, unescaped; *plain: it had no escapes. The byte
+ * where its value starts, or NULL. */
 char *kap_member_name(kap_decode *d, char *p, char **name, size_t *len,
                       bool *plain);
 /* Skips the value at p, below `level` others, but not an id in it. */
 char *kap_member_skip(kap_decode *d, unsigned level, unsigned mark, char *p);
 
-/* A member so marked begins at p: whatever an earlier one of its name said no
- * longer counts. */
+/* The value of a member with that mark begins at p. Whatever an earlier member
+ * of the same name said no longer counts. */
 static inline void kap_member_enter(kap_decode *d, unsigned mark, const char *p)
 {
     d->id_len = 0;
@@ -36,7 +36,7 @@ static inline bool kap_member_is(const char *name, size_t len,
     return len == strlen(wanted) && memcmp(name, wanted, len) == 0;
 }
 
-/* The mark of the member `name` of an object that is marked so. */
+/* The mark of the member `name` in an object with the mark `mark`. */
 static inline unsigned kap_member_mark(unsigned mark, const char *name,
                                        size_t len)
 {
@@ -47,8 +47,8 @@ static inline unsigned kap_member_mark(unsigned mark, const char *name,
     return KAP_MARK_NONE;
 }
 
-/* As kap_skip_value, with KAP_VALUE_ROOM bytes to read at p. */
-static inline char *kap_member_skip_here(kap_decode *d, unsigned level, char *p)
+/* As kap_scan_skip_value. KAP_VALUE_ROOM bytes must be readable at p. */
+static inline char *kap_member_skip_fast(kap_decode *d, unsigned level, char *p)
 {
     if (*p == '"') {
         kap_mask m = kap_gather(kap_equal(kap_block_at(p + 1), '"'));

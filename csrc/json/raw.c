@@ -10,12 +10,12 @@
 #include "json/number.h"
 #include "json/scalar.h"
 
-/* An escape takes six bytes at most, for one. */
+/* So many bytes may stand for n: an escape takes six at most. */
 #define ESCAPED(n) (6 * (n))
 
-/* The unescaped text of the literal from `p` (at its quote) to `q`, in `copy`, which
- * has room for ESCAPED(most) bytes and two quotes; false: it has more than `most`
- * bytes. */
+/* The unescaped text of the literal from `p` (at its quote) to `q`, in `copy`,
+ * which has room for ESCAPED(most) bytes and two quotes; false: it has more
+ * than `most` bytes. */
 static bool unescaped(const char *p, const char *q, char *copy, size_t most,
                       size_t *len)
 {
@@ -29,7 +29,8 @@ static bool unescaped(const char *p, const char *q, char *copy, size_t most,
     return kap_scan_read_text(&s, copy, len) != NULL;
 }
 
-/* What the member whose name is the literal from p to q, with escapes, leads to. */
+/* What the member whose name is the literal from p to q, with escapes, leads
+ * to. */
 static unsigned mark_of(unsigned mark, const char *p, const char *q)
 {
     enum { MOST = 16 };
@@ -53,7 +54,7 @@ static void take_id(kap_decode *d, const char *p, const char *q)
         kap_scalar_text_id(d, copy + 1, len);
 }
 
-/* What has been read from `from` on is still to be moved to `out`. */
+/* Moves what has been read since `from` to `out`. */
 static void move(kap_raw *r, const char *p)
 {
     size_t n = (size_t)(p - r->from);
@@ -147,8 +148,8 @@ static void close_container(kap_raw *r)
             (r->curly[(r->depth - 1) / 64] >> (r->depth - 1) % 64 & 1) != 0;
 }
 
-/* That of the object that is open. */
-static inline unsigned mark_here(const kap_raw *r)
+/* The mark of the container that is open. */
+static inline unsigned open_mark(const kap_raw *r)
 {
     return r->depth == 1                 ? KAP_MARK_TICKET
            : r->depth == 2 && r->details ? KAP_MARK_DETAILS
@@ -156,7 +157,7 @@ static inline unsigned mark_here(const kap_raw *r)
 }
 
 /* At the labels, p is
- *     value           where a value that is marked so starts
+ *     value           where a value starts, whose mark is `mark`
  *     built           after a value
  *     member          where a member starts, after bracket or comma */
 bool kapL_raw_ticket(lua_State *L, kap_decode *d)
@@ -245,7 +246,7 @@ closed:
 member:
     if (p == end || *p != '"')
         return kap_scan_fail_at(s, p, "expected a member name");
-    mark = mark_here(r);
+    mark = open_mark(r);
     q = kap_scan_text(p + 1, end);
     if (q < end && *q == '"') {
         if (mark != KAP_MARK_NONE)

@@ -1,7 +1,8 @@
 /*
- * Values without parts, text, numbers, true, false and null, as Lua values; and the
- * ids of tickets, which are such. What ends in _here is the quick way for the usual,
- * away from the end of the text.
+ * Values without parts, text, numbers, true, false and null, as Lua values; and
+ * the ids of tickets, which are such. What ends in _fast reads whole blocks of
+ * bytes ahead, so it is called away from the end of the text only, and leaves
+ * unusual values to the function of the same name without _fast.
  */
 #ifndef KAP_SCALAR_H
 #define KAP_SCALAR_H
@@ -14,8 +15,8 @@ char *kapL_scalar(lua_State *L, kap_decode *d, unsigned mark, char *p);
 
 /* d->id, where it is one that is usable. */
 void kap_scalar_text_id(kap_decode *d, const char *text, size_t len);
-/* A number serves as id when it is an integer that is not negative, however it is
- * written: its digits. */
+/* A number serves as id when it is an integer that is not negative, however it
+ * is written: its digits. */
 void kap_scalar_number_id(kap_decode *d, const char *p, const char *end);
 
 static inline void kapL_scalar_integer(lua_State *L, int64_t value)
@@ -27,8 +28,9 @@ static inline void kapL_scalar_integer(lua_State *L, int64_t value)
 #endif
 }
 
-/* As kapL_scalar, unmarked, with KAP_VALUE_ROOM bytes to read at p. */
-static inline char *kapL_scalar_here(lua_State *L, kap_decode *d, char *p)
+/* As kapL_scalar for a value without a mark. KAP_VALUE_ROOM bytes must be
+ * readable at p. */
+static inline char *kapL_scalar_fast(lua_State *L, kap_decode *d, char *p)
 {
     char *q;
 

@@ -1,17 +1,17 @@
 #include "json/session.h"
 
-/* Places that may be added in an answer of so few bytes; a large one may take all
- * there are. A slot of the Lua stack is cleared for each. */
+/* Shapes that may be added in an answer of so few bytes; a large one may take
+ * all there are. A slot of the Lua stack is cleared for each. */
 #define SMALL_BYTES 2048
-#define SMALL_PLACES 48
+#define SMALL_SHAPES 48
 
 static void forget(kap_session *s)
 {
-    s->used = s->kept = KAP_PLACE_FREE;
+    s->used = s->kept = KAP_SHAPE_FREE;
     s->full = false;
     s->name_bytes = 0;
     s->none = NULL;
-    memset(s->places, 0, KAP_PLACE_FREE * sizeof s->places[0]);
+    memset(s->shapes, 0, KAP_SHAPE_FREE * sizeof s->shapes[0]);
 }
 
 static int session_gc(lua_State *L)
@@ -35,7 +35,7 @@ void kapL_session_new(lua_State *L)
         lua_setfield(L, -2, "__gc");
     }
     lua_setmetatable(L, -2);
-    lua_createtable(L, SMALL_PLACES, 0);
+    lua_createtable(L, SMALL_SHAPES, 0);
     kapL_setuservalue(L, -2);
 }
 
@@ -45,13 +45,13 @@ void kapL_session_open(lua_State *L, kap_decode *d, int idx, int array_mt)
     bool small = d->scan.end - d->scan.p < SMALL_BYTES;
     int texts;
 
-    /* A ticket that was put aside begins with none of the places it had. */
+    /* A ticket that was put aside goes on with none of the shapes it had. */
     if (s->open || s->full || d->paused > 0)
         forget(s);
     s->open = true;
-    s->room = KAP_SESSION_PLACES;
-    if (small && s->room - s->used > SMALL_PLACES)
-        s->room = s->used + SMALL_PLACES;
+    s->room = KAP_SESSION_SHAPES;
+    if (small && s->room - s->used > SMALL_SHAPES)
+        s->room = s->used + SMALL_SHAPES;
     s->text_shift = small ? 64 - 4 : 64 - 6;
     texts = 1 << (64 - s->text_shift);
     s->array_mt = kapL_absindex(L, array_mt);
@@ -61,7 +61,7 @@ void kapL_session_open(lua_State *L, kap_decode *d, int idx, int array_mt)
     s->empty = s->names + 1;
     if (s->keys != s->empty + 1)
         for (int i = 0; i < s->used; i++)
-            s->places[i].slot = s->empty + 1 + i;
+            s->shapes[i].slot = s->empty + 1 + i;
     s->keys = s->empty + 1;
     s->texts = s->keys + s->room;
     kapL_getuservalue(L, idx);
@@ -74,9 +74,9 @@ void kapL_session_open(lua_State *L, kap_decode *d, int idx, int array_mt)
     d->session = s;
 }
 
-void kap_session_fields(kap_session *s, kap_place *place, kap_fields *f)
+void kap_session_fields(kap_session *s, kap_shape *shape, kap_fields *f)
 {
-    memset(place, 0, sizeof *place);
+    memset(shape, 0, sizeof *shape);
     kap_fields_free(s->fields);
     s->fields = f != NULL ? kap_fields_ref(f) : NULL;
 }

@@ -1,6 +1,6 @@
 /*
- * A ticket whose decoding takes too long is put aside: as a table of what there is
- * of it, for another session to go on with.
+ * A ticket whose decoding takes too long is put aside: what has been built of
+ * it goes into a Lua table, from which another session goes on.
  */
 #ifndef KAP_SUSPEND_H
 #define KAP_SUSPEND_H
@@ -12,12 +12,13 @@
 #define KAP_STACK_LEVELS 16
 #define KAP_STACK_SLOTS (2 * KAP_STACK_LEVELS + 8)
 
-/* Replaces all above `top` by a table of it; `fr` is the innermost frame. */
+/* Replaces all values above `top` by one table that holds them. `fr` is the
+ * innermost frame. */
 __attribute__((cold)) void kapL_suspend(lua_State *L, kap_decode *d,
                                         const kap_frame *fr, int top);
-/* The reverse; the innermost frame, or NULL. What was guessed is forgotten: the
- * outermost container gets the place `at`, the others new ones. */
+/* The reverse; returns the innermost frame, or NULL. The frames' shapes are not
+ * kept: the outermost container gets the shape `at`, the others new ones. */
 __attribute__((cold)) kap_frame *
-kapL_suspend_resume(lua_State *L, kap_decode *d, kap_place *at);
+kapL_suspend_resume(lua_State *L, kap_decode *d, kap_shape *at);
 
 #endif

@@ -5,6 +5,8 @@
 #include "lua/error.h"
 #include "lua/result.h"
 #include "lua/value.h"
+#include "policy/resend.h"
+#include "policy/slots.h"
 
 #include <string.h>
 #include <time.h>
@@ -31,14 +33,14 @@ static void take_ticket(lua_State *L, void *arg, const char *id, size_t len)
      * twice, and the guess would find the one that was handed out. */
     if (own)
         reading->expected = i + 1;
-    if (b->canary || (c->open && !kap_call_wants(c, i))) {
+    if (b->canary || (c->open && !kap_slots_wants(c, i))) {
         lua_pop(L, 1); /* nobody waits for it */
     } else if (i != KAP_IDSET_NONE) {
         lua_rawgeti(L, to->at.aside, KAP_REQUEST_TICKETS);
         lua_insert(L, -2);
         lua_rawseti(L, -2, kapL_request_key(c->dropped + i));
         lua_pop(L, 1);
-        kap_call_got(c, i);
+        kap_slots_got(c, i);
     } else {
         kapL_result_extra(L, to->r, to->at.aside, id, len);
     }
@@ -109,7 +111,7 @@ bool kapL_answer_read(lua_State *L, int client, kap_request *r, kap_batch *b,
     /* from here on, only C */
     *owned = NULL;
     if (success && reading->others && !reading->own &&
-        kap_call_disown(&r->call, b)) {
+        kap_resend_disowned(&r->call, b)) {
         r->extras = reading->extras; /* the answer to somebody else */
     } else if (success) {
         *ok = kap_call_succeed(&r->call, b, engine);

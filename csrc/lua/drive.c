@@ -8,6 +8,7 @@
 #include "lua/request.h"
 #include "lua/result.h"
 #include "lua/start.h"
+#include "policy/slots.h"
 
 #include <string.h>
 
@@ -27,18 +28,12 @@ static void collect_arrived(kap_client *c)
     }
 }
 
-static void out_of_memory(kap_request *r)
-{
-    r->nomem = true;
-    kap_request_end_now(r, KAP_KIND_CANCELLED, "not enough memory");
-}
-
 /* Requests that went out since the last time. */
 static void announce(kap_client *c)
 {
     KAP_EACH(kap_request, r, &c->requests, link)
         if (!kap_call_announce(&r->call))
-            out_of_memory(r);
+            kap_request_end_nomem(r);
 }
 
 typedef struct work {
@@ -82,7 +77,7 @@ static void run(lua_State *L, work *w)
     c->working = false;
     bool memory = status != 0 && is_memory_error(L, status);
     if (memory)
-        out_of_memory(w->request);
+        kap_request_end_nomem(w->request);
     else if (status != 0)
         kap_request_end_now(w->request, KAP_KIND_CANCELLED,
                             "interrupted by an error");
@@ -128,7 +123,7 @@ void kapL_drive_work(lua_State *L, int client, double until)
             lua_pop(L, 3);
             return;
         }
-        w.request = (kap_request *)(void *)w.batch->call; /* its first member */
+        w.request = kap_request_of(w.batch->call);
         if (c->engine != NULL && kap_engine_needs_turns(c->engine)) {
             double slice = kap_now() + SLICE_SECONDS;
             w.until = slice < until ? slice : until;
@@ -172,7 +167,7 @@ void kapL_drive_wait(lua_State *L, kap_client *c, double seconds)
 static bool has_ended(const kap_request *r, uint64_t number)
 {
     return r->call.done ||
-           (number != KAP_DRIVE_ALL && kap_call_final(&r->call, number));
+           (number != KAP_DRIVE_ALL && kap_slots_final(&r->call, number));
 }
 
 void kapL_drive_until(lua_State *L, int client, kap_request *r, uint64_t number,

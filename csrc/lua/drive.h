@@ -1,21 +1,23 @@
 /*
- * How a client is driven: takes what its engine has brought, has it read, tells
- * the hooks, and waits for more.
+ * Drives a client: takes transfers that have ended from its engine, has their
+ * answers read, tells the hooks, and waits for more. Blocking calls, steps and
+ * rounds of an iterator all come through here.
  */
 #ifndef KAP_DRIVE_H
 #define KAP_DRIVE_H
 
 #include "lua/state.h"
 
-/* Whatever kap_call_final says of an id, or (this) when the call is done. */
+/* Instead of an id's number: the call is to be done. */
 #define KAP_DRIVE_ALL UINT64_MAX
 
 /*
  * Deals with what has arrived, until nothing is left or kap_now() reaches
- * `until`. The client is at stack index `client`. Called by a finalizer in the
- * middle of that, it returns at once. Raises what a debug hook raises (Ctrl-C),
- * which ends the call that was worked on; out of memory ends it as well, and is
- * for whoever waits for that call to raise (request.nomem).
+ * `until`. The client is at stack index `client`. Returns at once where a
+ * finalizer calls it in the middle of that work. Raises what a debug hook
+ * raises (Ctrl-C), which ends the call that was worked on. Running out of
+ * memory ends that call as well, and whoever waits for it raises
+ * (request.nomem).
  */
 void kapL_drive_work(lua_State *L, int client, double until);
 /* Whether there is more for kapL_drive_work. */
@@ -24,13 +26,14 @@ bool kap_drive_has_work(kap_client *c);
  * kap_now() reaches `until`. */
 void kapL_drive_until(lua_State *L, int client, kap_request *r, uint64_t number,
                       double until);
-/* Waits once, for at most `seconds`, after giving Lua's debug hook (Ctrl-C) a
- * chance to raise. */
+/* Waits once, for at most `seconds`. Before that it lets Lua's debug hook
+ * (Ctrl-C) raise. */
 void kapL_drive_wait(lua_State *L, kap_client *c, double seconds);
 
 /*
- * A blocking call, on the client at stack index `client`, of a prepared request
- * on top of the stack: pushes what get_ticket returns, and says how many.
+ * Makes a blocking call of the prepared request on top of the stack, on the
+ * client at stack index `client`. Pushes what get_ticket returns; the number of
+ * values.
  */
 int kapL_drive_call(lua_State *L, int client, kap_request *r);
 

@@ -1,6 +1,6 @@
 /*
- * What a JSON object around the tickets, or instead of them, says. One pass over
- * its members that changes nothing in the text. Lua-free.
+ * What a JSON object says that stands around the tickets, or instead of them.
+ * Reads its members once and changes nothing in the text. Knows no Lua.
  */
 #ifndef KAP_ENVELOPE_H
 #define KAP_ENVELOPE_H
@@ -17,8 +17,8 @@ typedef struct kap_envelope {
     char *end;            /* behind its closing brace */
 } kap_envelope;
 
-/* The first byte inside the array or object at `at`: its closing bracket where it
- * is empty. */
+/* The first byte inside the array or object at `at`, which is the closing
+ * bracket if it is empty. */
 char kap_envelope_first(const char *at, const char *end);
 
 /* s is at the "{"; false: not JSON, s->error says where. */

@@ -1,5 +1,7 @@
 #include "lua/error.h"
 
+#include "lua/value.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -53,22 +55,14 @@ void kapL_error_push(lua_State *L, const kap_failure *f)
 {
     lua_createtable(L, 0, 8);
     kapL_error_mark(L);
-    lua_pushstring(L, kap_failure_name(f->kind));
-    lua_setfield(L, -2, "kind");
-    lua_pushstring(L, f->message);
-    lua_setfield(L, -2, "message");
-    if (f->status != 0) {
-        lua_pushinteger(L, f->status);
-        lua_setfield(L, -2, "status");
-    }
-    lua_pushboolean(L, f->retryable);
-    lua_setfield(L, -2, "retryable");
-    lua_pushinteger(L, f->attempts);
-    lua_setfield(L, -2, "attempts");
-    if (f->retry_after >= 0) {
-        lua_pushnumber(L, f->retry_after);
-        lua_setfield(L, -2, "retry_after");
-    }
+    kapL_value_set_string(L, "kind", kap_failure_name(f->kind));
+    kapL_value_set_string(L, "message", f->message);
+    if (f->status != 0)
+        kapL_value_set_integer(L, "status", f->status);
+    kapL_value_set_flag(L, "retryable", f->retryable);
+    kapL_value_set_integer(L, "attempts", f->attempts);
+    if (f->retry_after >= 0)
+        kapL_value_set_number(L, "retry_after", f->retry_after);
     if (f->body_len > 0) {
         lua_pushlstring(L, f->body, f->body_len);
         lua_setfield(L, -2, "body");

@@ -1,15 +1,16 @@
-/* Failures as Lua sees them. */
+/* Errors: those that are raised, and failures as the tables that Lua gets. */
 #ifndef KAP_ERROR_H
 #define KAP_ERROR_H
 
 #include "compat.h"
 #include "base/failure.h"
 
-/* Raises Lua's own memory error: what malloc's and libcurl's become. */
+/* Raises what Lua itself raises when memory runs out, for malloc and
+ * libcurl. */
 _Noreturn void kapL_error_nomem(lua_State *L);
 
-/* `bad argument #arg to 'func' (words)`, as Lua itself says it, whatever way
- * the function was called. Pops nothing, does not return. */
+/* Raises `bad argument #arg to 'func' (words)`, as Lua itself says it; the same
+ * however the function was called. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 4, 5)))
 #endif
@@ -17,13 +18,13 @@ _Noreturn void
 kapL_error_argument(lua_State *L, int arg, const char *func, const char *fmt,
                     ...);
 
-/* Pushes {kind, message, status, retryable, attempts, retry_after, body}, marked;
- * `ids` is set by the caller. */
+/* Pushes {kind, message, status, retryable, attempts, retry_after, body},
+ * marked; `ids` is set by the caller. */
 void kapL_error_push(lua_State *L, const kap_failure *f);
 /* Gives the table on top of the stack the metatable of errors: tostring is its
  * message. */
 void kapL_error_mark(lua_State *L);
-/* Once a state, before the first of them. */
+/* Creates that metatable; once a lua_State, before the first error. */
 void kapL_error_register(lua_State *L);
 
 #endif

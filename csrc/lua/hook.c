@@ -12,44 +12,26 @@ static const char *const names[] = {
     [KAP_EVENT_FAILURE] = "failure", [KAP_EVENT_PAUSE] = "pause",
 };
 
-static void set_string(lua_State *L, const char *key, const char *value)
-{
-    lua_pushstring(L, value);
-    lua_setfield(L, -2, key);
-}
-
-static void set_number(lua_State *L, const char *key, double value)
-{
-    lua_pushnumber(L, value);
-    lua_setfield(L, -2, key);
-}
-
-static void set_integer(lua_State *L, const char *key, double value)
-{
-    lua_pushinteger(L, (lua_Integer)value);
-    lua_setfield(L, -2, key);
-}
-
 static void push_event(lua_State *L, const kap_event *e)
 {
     lua_createtable(L, 0, 10);
-    set_string(L, "event", names[e->type]);
-    set_integer(L, "request", e->number);
+    kapL_value_set_string(L, "event", names[e->type]);
+    kapL_value_set_integer(L, "request", e->number);
     kapL_value_id_list(L, e->ids, e->ids_len);
     lua_setfield(L, -2, "ids");
-    set_integer(L, "attempt", e->attempt);
+    kapL_value_set_integer(L, "attempt", e->attempt);
     if (e->status > 0)
-        set_integer(L, "status", e->status);
+        kapL_value_set_integer(L, "status", e->status);
     if (e->kind != KAP_KIND_NONE) {
-        set_string(L, "kind", kap_failure_name(e->kind));
-        set_string(L, "message", e->message);
+        kapL_value_set_string(L, "kind", kap_failure_name(e->kind));
+        kapL_value_set_string(L, "message", e->message);
     }
     if (e->answered) {
-        set_integer(L, "bytes", e->bytes);
-        set_number(L, "elapsed", e->elapsed);
+        kapL_value_set_integer(L, "bytes", e->bytes);
+        kapL_value_set_number(L, "elapsed", e->elapsed);
     }
     if (e->type == KAP_EVENT_RETRY || e->type == KAP_EVENT_PAUSE)
-        set_number(L, "delay", e->delay);
+        kapL_value_set_number(L, "delay", e->delay);
 }
 
 /* (client, event): calls the hook of the request, which is the event's. */

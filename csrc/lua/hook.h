@@ -1,7 +1,7 @@
 /*
- * Telling hooks what has happened. Events are recorded while the client works
- * (policy/event.h) and delivered here, in order, when it does not: so a hook may
- * do anything, and finds the client as the event says it is.
+ * Tells hooks what has happened. Events are recorded while the client works
+ * (policy/event.h) and delivered here, in order, when it does not. So a hook
+ * may do anything, and the client's state is what the events say.
  */
 #ifndef KAP_HOOK_H
 #define KAP_HOOK_H

@@ -1,4 +1,8 @@
-/* Ids from Lua: strings, integers (LuaJIT's 64-bit ones, too), arrays of them. */
+/*
+ * Reads ids from Lua values: strings, integers (LuaJIT's 64-bit ones, too),
+ * arrays of these. Says what is wrong with a value that is no id; what follows
+ * from that is the caller's to decide.
+ */
 #ifndef KAP_IDS_H
 #define KAP_IDS_H
 
@@ -8,7 +12,7 @@
 
 #define KAP_IDS_TEXT_MAX 80
 
-/* What a source gave: an id, or something that is none, made fit to show. */
+/* An id; or a value that is none, as text for a message. */
 typedef struct kap_id_item {
     bool valid;
     size_t len;
@@ -18,19 +22,20 @@ typedef struct kap_id_item {
 /* Called for each id in a value; false stops. */
 typedef bool (*kap_id_sink)(void *arg, const kap_id_item *item);
 
-/* One element: a string (commas separate ids) or a number. `blank_ok`: a blank
- * string holds no ids (else it is an invalid one). False: the sink stopped. */
+/* Reads one element: a number, or a string, in which commas separate ids.
+ * `blank_ok`: a blank string has no ids; otherwise it is an invalid id. False:
+ * the sink has stopped it. */
 bool kapL_ids_value(lua_State *L, int idx, bool blank_ok, kap_id_sink sink,
                     void *arg);
 
-/* Whether the value is one of LuaJIT's 64-bit integers, 12LL or 12ULL: not a number
- * to Lua's C API, but one to whoever wrote it. */
+/* Whether the value is one of LuaJIT's 64-bit integers, 12LL or 12ULL, which
+ * are no numbers to Lua's C API. */
 bool kapL_ids_int64(lua_State *L, int idx);
 
 /*
- * The ids argument at idx into `set`, in order. False: *f says why
- * (invalid_ids, nomem) and `text`, if not empty, is the offending value.
- * Raises an argument error for a value of another type.
+ * Adds the ids of the argument at idx to `set`, in order. False: *f says why
+ * (invalid_ids, nomem), and `text` is the value that is no id, or "". Raises an
+ * argument error for a value of another type.
  */
 bool kapL_ids(lua_State *L, int idx, kap_idset *set, kap_failure *f,
               char text[KAP_IDS_TEXT_MAX], int arg, const char *func);

@@ -1,12 +1,12 @@
-/* The metatables of this module's userdata. */
+/* Metatables of this module's userdata: client, request and iterator. */
 #ifndef KAP_OBJECT_H
 #define KAP_OBJECT_H
 
 #include "compat.h"
 
-/* Creates the metatable of that type, once a state: `methods` are what an object
- * is asked for by name, `meta` what goes into the metatable itself. What Lua's
- * getmetatable sees of it is its name. */
+/* Creates the metatable of that type; once a lua_State. `methods` become the
+ * table that __index refers to, `meta` members of the metatable itself. Lua's
+ * getmetatable returns the type's name. */
 void kapL_object_register(lua_State *L, const char *type,
                           const luaL_Reg *methods, const luaL_Reg *meta);
 

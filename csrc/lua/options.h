@@ -1,4 +1,5 @@
-/* The option table: Lua's opts to kap_settings. */
+/* Reads an opts table of Lua into kap_settings. Which options there are is in
+ * config/settings.c. */
 #ifndef KAP_OPTIONS_H
 #define KAP_OPTIONS_H
 
@@ -11,16 +12,16 @@
 #define KAP_FUNCTION_HOOK 2
 
 typedef enum {
-    KAP_OPTIONS_CLIENT, /* or of a call that finds its client by them */
-    KAP_OPTIONS_CALL    /* on a client that is there already */
+    KAP_OPTIONS_CLIENT, /* of a new client, or of a call that has none given */
+    KAP_OPTIONS_CALL    /* of a call on a given client */
 } kap_options_of;
 
 /*
- * Parses the table at `idx` (nil or none: nothing given) over `into`, whose
- * values are the defaults. Functions go into the table at stack index
- * `functions`. Limits are a client's: on a call they are errors, too. Raises
- * argument errors for argument `arg` of `func`; `into` is
- * then in a state fit for kap_settings_unref only.
+ * Overlays `into`, whose values are the defaults, with the table at `idx` (nil
+ * or none: nothing is given). Functions go into the table at stack index
+ * `functions`. Limits are a client's, so in a call's options they are errors.
+ * Raises argument errors for argument `arg` of `func`; `into` is then fit for
+ * kap_settings_unref only.
  */
 void kapL_options(lua_State *L, int idx, kap_settings *into, int functions,
                   kap_options_of of, int arg, const char *func);

@@ -1,7 +1,7 @@
 /*
- * What the options_*.c have in common, for them alone: options.c walks a caller's
- * table, options_plain.c takes the options that are one value, options_tables.c
- * those that are tables themselves.
+ * What options.c, options_plain.c and options_tables.c have in common, for
+ * these three alone: the first walks over an opts table, the second takes
+ * options that are one value, the third those that are tables.
  */
 #ifndef KAP_OPTIONS_PARTS_H
 #define KAP_OPTIONS_PARTS_H
@@ -9,7 +9,7 @@
 #include "lua/error.h"
 #include "config/settings.h"
 
-/* One caller's table on its way into `s`. */
+/* An opts table that is being read into `s`. */
 typedef struct parse {
     lua_State *L;
     kap_settings *s;
@@ -20,17 +20,18 @@ typedef struct parse {
 #define FAIL(p, ...) \
     kapL_error_argument((p)->L, (p)->arg, (p)->func, __VA_ARGS__)
 
-/* A value with control characters can't be sent. That is a `config` failure of
- * the call, but only if no nearer level replaces the value: until then this
- * stands in its place. */
+/* Stands in the place of a value with control characters, which can't be sent.
+ * It makes the call fail with `config`, unless the options of the call replace
+ * what the client's have. */
 #define UNUSABLE "\1"
 
 /* Raises that the value at `idx` is not what option `o` takes. */
 _Noreturn void kapL_options_wrong(parse *p, const kap_option *o, int idx,
                                   const char *expected);
 
-/* Writes the number at `idx`: as an integer if it is one, also where Lua has only
- * floats (3 as "3"); with a point, whatever the locale. The number of bytes. */
+/* Writes the number at `idx`: as an integer if it is one, also where Lua has
+ * only floats (3 as "3"); with a point, whatever the locale. The number of
+ * bytes. */
 size_t kapL_options_number_text(lua_State *L, int idx, char *out, size_t size);
 
 /* Each takes the value at `idx` for option `o`, or raises. */

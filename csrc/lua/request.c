@@ -60,15 +60,19 @@ void kap_request_end(kap_request *r, kap_kind kind, const char *words)
     r->ending = c->recorded = true;
 }
 
+void kap_request_end_nomem(kap_request *r)
+{
+    r->nomem = true;
+    kap_request_end_now(r, KAP_KIND_CANCELLED, "not enough memory");
+}
+
 void kap_request_settle(kap_request *r)
 {
     kap_client *c = r->client;
-    if (!kap_call_settle(&r->call, c->engine)) {
-        r->nomem = true;
-        kap_request_end_now(r, KAP_KIND_CANCELLED, "not enough memory");
-    } else if (r->call.done) {
+    if (!kap_call_settle(&r->call, c->engine))
+        kap_request_end_nomem(r);
+    else if (r->call.done)
         kap_request_detach(r);
-    }
 }
 
 void kapL_request_empty(lua_State *L, int idx)

@@ -1,7 +1,7 @@
 /*
- * The request's state: one call as Lua sees it, with what it takes from Lua and
- * what it gives back. Its methods are in api/request.c; an iterator has one as
- * well, which it feeds.
+ * The life of a request: one call as Lua sees it. This makes and ends it; its
+ * beginning is in lua/start.h, what it returns in lua/result.h, its methods in
+ * api/request.c. An iterator has one as well, which it feeds with ids.
  */
 #ifndef KAP_REQUEST_H
 #define KAP_REQUEST_H
@@ -11,21 +11,24 @@
 /* Pushes a new request. */
 kap_request *kapL_request_new(lua_State *L);
 
-/* Ends it with this kind: at once or, called by a finalizer in the middle of the
- * client's work, when that is done. Safe at any time, cannot fail. */
+/* Ends it with this kind: at once or, called by a finalizer in the middle of
+ * the client's work, when that is done. Safe at any time, cannot fail. */
 void kap_request_end(kap_request *r, kap_kind kind, const char *words);
 /* The same where the client is known not to work. */
 void kap_request_end_now(kap_request *r, kap_kind kind, const char *words);
-/* It has ended: takes it out of its client's lists (not out of the client's Lua
- * table). */
+/* Ends it because memory ran out; whoever waits for it raises that. */
+void kap_request_end_nomem(kap_request *r);
+/* It has ended: takes it out of its client's lists, but not out of the client's
+ * Lua table. */
 void kap_request_detach(kap_request *r);
-/* What follows from a change: more is sent, or it is over. */
+/* After anything has changed for it: sends what can be sent, or detaches it
+ * where nothing is left to happen. */
 void kap_request_settle(kap_request *r);
 /*
- * Lets go of its tickets, or of its result: the userdata at stack index `idx` is
- * of no more use. What has a finalizer, the collector frees a whole cycle after
- * all else, and with it what it holds: several times the memory, for tickets.
- * Cannot fail.
+ * Drops the tickets, or the result, of the request at stack index `idx`, of
+ * which nothing more will be asked. The collector frees a userdata with a
+ * finalizer, and all that it refers to, a whole cycle later than other values:
+ * with tickets that would take several times the memory. Cannot fail.
  */
 void kapL_request_empty(lua_State *L, int idx);
 

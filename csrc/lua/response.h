@@ -1,11 +1,12 @@
 /*
- * A response that arrived whole: status and body become tickets or a failure.
+ * What a response means: its status and body become tickets, a failure, or
+ * both. Knows nothing of calls and batches.
  *
- * Shapes the service is known to send (service's own page and its siblings):
- * a JSON array of tickets; {"status": "success", "message": [tickets]} and
- * variants of it; {"message": "words", "status": "failed"} under any HTTP
- * status, also with "Message", "Status" or no message key at all. In an array,
- * what is no ticket is read as if it were the whole response.
+ * The service is known to send these shapes (by its own page and related
+ * pages): a JSON array of tickets; {"status": "success", "message": [tickets]}
+ * and variants of it; {"message": "words", "status": "failed"} under any HTTP
+ * status, also with "Message", "Status" or no message key at all. An element of
+ * an array that is no ticket is read as if it were the whole response.
  */
 #ifndef KAP_RESPONSE_H
 #define KAP_RESPONSE_H
@@ -42,21 +43,23 @@ typedef enum {
     KAP_RESPONSE_FAILED   /* *f says why; tickets handed over do not count */
 } kap_response_result;
 
-/* Takes the ticket on top of the stack (pops it); id_len 0: it has none. */
+/* Takes the ticket that is on top of the stack, and pops it. id_len 0: it has
+ * no id. */
 typedef void (*kapL_ticket_sink)(lua_State *L, void *arg, const char *id,
                                  size_t id_len);
 
-/* Stack indexes of what it needs: the arrays' metatable, a session of the decoder
- * (json/session.h), and a table where it may keep, under r's address, a ticket that
- * it will go on with. */
+/* Stack indexes of what it needs: the metatable of arrays, a session of the
+ * decoder (json/session.h), and a table where it may keep a ticket that is half
+ * read, under r's address. */
 typedef struct kap_response_slots {
     int array_mt, session, aside;
 } kap_response_slots;
 
 /*
- * Decodes until all is done or kap_now() reaches `until`, at least one ticket
- * or KAP_DECODE_STRIDE bytes a call. `r` is zeroed before the first call; once one
- * has raised a Lua error, there is no other.
+ * Decodes until all is read or kap_now() reaches `until`, but at least one
+ * ticket or KAP_DECODE_STRIDE bytes. `r` is zeroed before it is called first
+ * for a response; once it has raised a Lua error, it is not called again for
+ * that response.
  */
 kap_response_result kapL_response(lua_State *L, kap_response *r,
                                   kap_transfer *t,

@@ -16,7 +16,7 @@ static void push_id(lua_State *L, const kap_call *c, uint32_t i)
 static void push_ids(lua_State *L, const kap_call *c, kap_id_state state)
 {
     int n = 0;
-    kapL_value_list(L, 0);
+    kapL_value_list(L);
     for (uint32_t i = 0; i < c->ids.n; i++) {
         if (c->slots[i].state != state)
             continue;
@@ -44,8 +44,8 @@ void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
 {
     const int ticket = lua_gettop(L);
     const struct {
-        int extras, places;
-    } stack = {ticket + 1, ticket + 2};
+        int extras, places, id;
+    } stack = {ticket + 1, ticket + 2, ticket + 3};
     int at = 0;
     subtable(L, table, KAP_REQUEST_EXTRAS);
     subtable(L, table, KAP_REQUEST_PLACES);
@@ -54,9 +54,9 @@ void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
     lua_rawget(L, stack.places);
     at = (int)lua_tointeger(L, -1);
     lua_rawgeti(L, stack.places, at);
-    if (len == 0 || at > (int)r->extras || !lua_rawequal(L, -1, ticket + 3))
+    if (len == 0 || at > (int)r->extras || !lua_rawequal(L, -1, stack.id))
         at = 0;
-    lua_settop(L, ticket + 3);
+    lua_settop(L, stack.id);
     if (at == 0) {
         at = (int)r->extras + 1;
         lua_pushvalue(L, -1);
@@ -71,7 +71,8 @@ void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
     lua_settop(L, ticket - 1);
 }
 
-/* failures ------------------------------------------------------------------ */
+/* failures
+ * ------------------------------------------------------------------ */
 
 /*
  * Pushes the list of failures, one for each request that failed for good, in
@@ -82,14 +83,14 @@ void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
 static void push_failed(lua_State *L, const kap_call *c)
 {
     int n = 0, list;
-    kapL_value_list(L, 0);
+    kapL_value_list(L);
     list = lua_gettop(L);
     KAP_EACH(kap_fault, f, &c->faults, link) {
         if (kap_refs_count(&f->refs) ==
             1) /* the call's own: all of its ids have come */
             continue;
         kapL_error_push(L, &f->failure);
-        kapL_value_list(L, 0);
+        kapL_value_list(L);
         for (uint32_t i = 0, k = 0; k + 1 < kap_refs_count(&f->refs); i++) {
             if (c->slots[i].fault != f)
                 continue;
@@ -120,8 +121,8 @@ static bool has_failed(const kap_call *c)
     return false;
 }
 
-/* The failure that stands for the call: the first, or the first of its kind that
- * was sent, should it not have been. */
+/* The failure that stands for the call: the first, or the first of its kind
+ * that was sent, should it not have been. */
 static kap_failure first_failure(const kap_call *c)
 {
     const kap_fault *first = NULL;
@@ -136,7 +137,8 @@ static kap_failure first_failure(const kap_call *c)
     return first != NULL ? first->failure : kap_failure_unsent(&c->stop);
 }
 
-/* tickets -------------------------------------------------------------------- */
+/* tickets
+ * -------------------------------------------------------------------- */
 
 /* Pushes them, in the order they were asked for, the others behind. */
 static void push_tickets(lua_State *L, const kap_request *r, int table)
@@ -146,7 +148,7 @@ static void push_tickets(lua_State *L, const kap_request *r, int table)
     lua_rawgeti(L, table, KAP_REQUEST_TICKETS);
     from = to = lua_gettop(L);
     if (!lua_istable(L, from)) {
-        kapL_value_list(L, 0);
+        kapL_value_list(L);
         lua_replace(L, from);
         return;
     }
@@ -175,22 +177,15 @@ static void push_tickets(lua_State *L, const kap_request *r, int table)
         lua_remove(L, from);
 }
 
-static void set_integer(lua_State *L, const char *key, double value)
-{
-    lua_pushinteger(L, (lua_Integer)value);
-    lua_setfield(L, -2, key);
-}
-
 static void push_info(lua_State *L, const kap_call *c)
 {
     lua_createtable(L, 0, 6);
     push_ids(L, c, KAP_ID_MISSING);
     lua_setfield(L, -2, "missing");
-    set_integer(L, "requests", c->requests);
-    set_integer(L, "retries", c->retries);
-    set_integer(L, "bytes", c->bytes);
-    lua_pushnumber(L, c->ended - c->started);
-    lua_setfield(L, -2, "elapsed");
+    kapL_value_set_integer(L, "requests", c->requests);
+    kapL_value_set_integer(L, "retries", c->retries);
+    kapL_value_set_integer(L, "bytes", c->bytes);
+    kapL_value_set_number(L, "elapsed", c->ended - c->started);
     if (c->partial) {
         push_failed(L, c);
         lua_setfield(L, -2, "failed");
@@ -202,7 +197,7 @@ static void push_failed_ids(lua_State *L, const kap_request *r)
 {
     const kap_call *c = &r->call;
     int n = 0;
-    kapL_value_list(L, 0);
+    kapL_value_list(L);
     for (uint32_t i = 0; i < c->ids.n; i++) {
         if (c->slots[i].state != KAP_ID_FAILED &&
             c->slots[i].state != KAP_ID_PENDING)
@@ -244,7 +239,7 @@ void kapL_result_error(lua_State *L, const kap_failure *f, const char *ids,
     kapL_value_id_list(L, ids, ids_len);
     lua_setfield(L, -2, "ids");
     for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
-        kapL_value_list(L, 0);
+        kapL_value_list(L);
         lua_setfield(L, -2, empty[i]);
     }
 }

@@ -2,6 +2,7 @@
 #include "lua/source.h"
 
 #include "lua/error.h"
+#include "policy/slots.h"
 
 #include <string.h>
 
@@ -24,8 +25,8 @@ static bool feed(filling *f, const kap_id_item *item)
         lua_pushlstring(L, item->text, item->len);
         lua_rawseti(L, -2, (int)(it->taken % it->room) + 1);
         lua_pop(L, 1);
-    } else if (!kap_call_feed(&it->request->call, item->text, item->len,
-                              entry)) {
+    } else if (!kap_slots_feed(&it->request->call, item->text, item->len,
+                               entry)) {
         return false;
     }
     it->taken++;
@@ -60,28 +61,28 @@ static bool take_item(void *arg, const kap_id_item *item)
 static bool take_left(filling *f)
 {
     lua_State *L = f->L;
-    int top = lua_gettop(L);
+    const int left = lua_gettop(L) + 1;
     lua_rawgeti(L, f->table, KAP_ITERATOR_LEFT);
-    if (!lua_istable(L, -1)) {
-        lua_settop(L, top);
+    if (!lua_istable(L, left)) {
+        lua_pop(L, 1);
         return false;
     }
-    lua_getfield(L, -1, "next");
+    lua_getfield(L, left, "next");
     int next = (int)lua_tointeger(L, -1);
-    lua_rawgeti(L, top + 1, next);
+    lua_rawgeti(L, left, next);
     size_t len;
     const char *s = lua_tolstring(L, -1, &len);
     kap_id_item item = {kap_idset_valid(s, len), len, ""};
     memcpy(item.text, s, len + 1);
     f->nomem = !feed(f, &item);
-    if (next == (int)lua_rawlen(L, top + 1)) {
+    if (next == (int)lua_rawlen(L, left)) {
         lua_pushnil(L);
         lua_rawseti(L, f->table, KAP_ITERATOR_LEFT);
     } else {
         lua_pushinteger(L, next + 1);
-        lua_setfield(L, top + 1, "next");
+        lua_setfield(L, left, "next");
     }
-    lua_settop(L, top);
+    lua_settop(L, left - 1);
     return true;
 }
 

@@ -1,19 +1,19 @@
 /*
- * The iterator userdata: a call that is fed with ids as room comes free, and
- * gives up what was handed out. This reads the ids, from whatever the caller
- * gave; the rounds are in api/iterator.c.
+ * What an iterator consists of, and how it reads ids from whatever its caller
+ * gave. An iterator has one call, which is fed with ids as room comes free and
+ * gives up those that were handed out. Its rounds are in api/iterator.c.
  */
 #ifndef KAP_SOURCE_H
 #define KAP_SOURCE_H
 
 #include "lua/state.h"
 
-/* In `order`: what the source gave is no id. */
+/* In `order`: a value that is no id. */
 #define KAP_NO_ID UINT64_MAX
 
 typedef struct kap_iterator {
     kap_request
-        *request; /* its call; the userdata is in the iterator's table */
+        *request; /* has its call; the iterator's table has the userdata */
     kap_client *client;
     uint64_t *order; /* a ring: numbers of ids in the call, or KAP_NO_ID */
     uint32_t room;   /* in the ring: how far is read ahead, at most */
@@ -36,10 +36,10 @@ enum {
 };
 
 /*
- * Reads up to `limit` ids into the ring, where there is room for as many, `table`
- * being the stack index of the iterator's table; fewer where the source ends. `rest`: no more is asked of the source, what it gave before is read to
- * its end. False: nothing was read. Errors of a source function come out of here
- * as they are.
+ * Reads up to `limit` ids into the ring, and nothing where the ring has not
+ * room for so many. `table` is the stack index of the iterator's table. `rest`:
+ * only what the source has already given is read to its end. False: nothing was
+ * read. Raises what a source function raises.
  */
 bool kapL_source_fill(lua_State *L, kap_iterator *it, int table, uint32_t limit,
                       bool rest);

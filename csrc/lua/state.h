@@ -9,8 +9,8 @@
  *      +--owns--> arrived: batches whose transfer has ended, still to be read
  *      +--owns--> events: what hooks are still to be told
  *
- * A request keeps its client alive through its own table. A batch is owned by its
- * call; once its call is over, one that has arrived is the client's list's.
+ * A request keeps its client alive through its own table. A batch is owned by
+ * its call; once its call is over, one that has arrived is the client's list's.
  */
 #ifndef KAP_LUA_STATE_H
 #define KAP_LUA_STATE_H
@@ -42,9 +42,10 @@ typedef struct kap_client {
     double rate;
     pid_t pid; /* whose engine it is: a forked child makes its own */
     bool closed;
-    /* While the client works on an answer, the only Lua that runs is finalizers
-     * (and debug hooks). They may cancel and close: that is recorded, and done
-     * when the work is. Nothing else changes what is worked on. */
+    /* `working`: the client reads an answer. The only Lua that runs meanwhile
+     * is finalizers and debug hooks. They may cancel and close, which is
+     * recorded and done after the work. So nothing changes under the work's
+     * hands. */
     bool working, closing, recorded;
     kap_retry_budget budget;
     uint64_t random;
@@ -74,8 +75,8 @@ typedef struct kap_request {
     bool submitted;     /* by client:submit: counted and reported by step */
     bool in_ended;
     bool collected;  /* its finalizer has run */
-    bool ending;     /* a finalizer has ended it in the middle of the client's
-                     * work: done when that is */
+    bool ending;     /* a finalizer has ended it while the client works: it ends
+                      * after the work */
     bool nomem;      /* it has ended because memory ran out */
     uint32_t extras; /* tickets that were not asked for */
     char invalid_id[KAP_IDS_TEXT_MAX]; /* the value that is no id */

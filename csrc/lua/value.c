@@ -1,6 +1,5 @@
 #include "lua/value.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 static const char array_mt_key = 0;
@@ -34,10 +33,10 @@ static int require_cjson(lua_State *L)
 }
 
 /*
- * Loads the module cjson, so that it does not matter which of the two a program
- * requires first: lua-cjson makes its array_mt when it is loaded, and takes no
- * other. A host without `require`, without such a module, or with one that can't be
- * loaded, is none the worse for it.
+ * Loads the module cjson, so that a program may require it before or after this
+ * one: lua-cjson makes its array_mt when it is loaded, and takes no other. It
+ * does not matter if the host has no `require` or no such module, or if it
+ * can't be loaded.
  */
 static void load_cjson(lua_State *L, int loaded)
 {
@@ -45,7 +44,7 @@ static void load_cjson(lua_State *L, int loaded)
     kapL_rawgetp(L, LUA_REGISTRYINDEX, &loading_key);
     bool pointless = !lua_isnil(L, -2) || lua_toboolean(L, -1);
     lua_settop(L, loaded);
-    if (pointless) /* it is there, or it is what requires us just now */
+    if (pointless) /* it is loaded, or it is being loaded and requires us */
         return;
     lua_pushboolean(L, 1);
     kapL_rawsetp(L, LUA_REGISTRYINDEX, &loading_key);
@@ -54,7 +53,8 @@ static void load_cjson(lua_State *L, int loaded)
     lua_pushnil(L);
     kapL_rawsetp(L, LUA_REGISTRYINDEX, &loading_key);
     if (status != 0) {
-        /* 5.1 notes that it tried; whoever wants it is to be told why not */
+        /* 5.1 keeps a mark of the attempt; without the mark, whoever requires
+         * cjson next is told why it can't be loaded */
         lua_pushnil(L);
         lua_setfield(L, loaded, "cjson");
     }
@@ -63,8 +63,6 @@ static void load_cjson(lua_State *L, int loaded)
     lua_settop(L, loaded);
 }
 
-/* Pushes the metatable of arrays: lua-cjson's, where there is one that has it, so
- * that what it encodes is what was decoded; else our own. */
 void kapL_value_make_array_mt(lua_State *L)
 {
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
@@ -84,9 +82,9 @@ void kapL_value_make_array_mt(lua_State *L)
     kapL_rawsetp(L, LUA_REGISTRYINDEX, &array_mt_key);
 }
 
-void kapL_value_list(lua_State *L, int size)
+void kapL_value_list(lua_State *L)
 {
-    lua_createtable(L, size, 0);
+    lua_newtable(L);
     kapL_value_array_mt(L);
     lua_setmetatable(L, -2);
 }
@@ -94,7 +92,7 @@ void kapL_value_list(lua_State *L, int size)
 void kapL_value_id_list(lua_State *L, const char *ids, size_t len)
 {
     int n = 0;
-    kapL_value_list(L, 0);
+    kapL_value_list(L);
     while (len > 0) {
         const char *comma = memchr(ids, ',', len);
         size_t one = comma != NULL ? (size_t)(comma - ids) : len;
@@ -105,4 +103,28 @@ void kapL_value_id_list(lua_State *L, const char *ids, size_t len)
         if (comma != NULL)
             ids++, len--;
     }
+}
+
+void kapL_value_set_string(lua_State *L, const char *key, const char *value)
+{
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, key);
+}
+
+void kapL_value_set_number(lua_State *L, const char *key, double value)
+{
+    lua_pushnumber(L, value);
+    lua_setfield(L, -2, key);
+}
+
+void kapL_value_set_integer(lua_State *L, const char *key, double value)
+{
+    lua_pushinteger(L, (lua_Integer)value);
+    lua_setfield(L, -2, key);
+}
+
+void kapL_value_set_flag(lua_State *L, const char *key, bool value)
+{
+    lua_pushboolean(L, value);
+    lua_setfield(L, -2, key);
 }

@@ -13,8 +13,9 @@
 #define HTTP2_CONNECTIONS 4L
 /* How late libcurl may be with a time-out. */
 #define GRACE_SECONDS 0.5
-/* Between two starts of a long queue, at most: about twice what an answer of 50
- * tickets costs the caller. And at least: libcurl waits for whole milliseconds. */
+/* Between two starts of a long queue, at most: about twice what an answer of
+ * 50 tickets costs the caller. And at least: libcurl waits for whole
+ * milliseconds. */
 #define PACED_SECONDS 0.0015
 #define PACED_LEAST 0.0005
 /* Nobody drove the engine for so long: the caller was busy elsewhere. */
@@ -71,9 +72,9 @@ static void leave_multi(kap_engine *e, kap_transfer *t)
     kap_handles_return(&e->handles, t, ok);
 }
 
-/* Ends a transfer that somebody cancelled. Over HTTP/2, libcurl (7.88) resets
- * the stream only with whatever it sends next on the connection: one that
- * carries nothing else is closed instead. */
+/* Ends a transfer that was cancelled. Over HTTP/2, libcurl 7.88 resets the
+ * stream only with whatever it sends next on the connection. A connection that
+ * carries no other stream is closed instead. */
 static void cut(kap_engine *e, kap_transfer *t)
 {
     curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L);
@@ -83,10 +84,10 @@ static void cut(kap_engine *e, kap_transfer *t)
 }
 
 /*
- * If the connection carries other streams: pausing and resuming one of them makes
- * libcurl send what is queued on it, the resets included. libcurl can't tell
- * which transfers share a connection while they run, so all are tried; on any
- * other connection this does nothing.
+ * Makes libcurl send the resets where a connection carries other streams:
+ * pausing and resuming one of these sends all that is queued. libcurl does not
+ * say which transfers share a connection while they run, so all are paused and
+ * resumed; where nothing is queued this has no effect.
  */
 static void flush(kap_engine *e)
 {
@@ -115,7 +116,7 @@ static CURLMcode tune(kap_engine *e)
     return rc;
 }
 
-/* The multi handle that could not be made with the engine. */
+/* Makes the multi handle where kap_engine_new could not. */
 static bool make_multi(kap_engine *e)
 {
     if (!kap_ending_lock())
@@ -125,7 +126,7 @@ static bool make_multi(kap_engine *e)
     return e->multi != NULL;
 }
 
-/* Gives it to libcurl; false: it has ended instead, and been delivered. */
+/* Gives the transfer to libcurl. False: it has failed, and was delivered. */
 static bool launch(kap_engine *e, kap_transfer *t)
 {
     if (e->multi == NULL && !make_multi(e)) {
@@ -169,12 +170,13 @@ static void start(kap_engine *e, kap_transfer *t)
 }
 
 /*
- * When the next of a long queue may start. Answers that come close together on
- * one connection libcurl reads in one go, and tells of none before it has read
- * all; inline they are then dealt with one after the other, and what starts in a
- * bunch is answered in one, for good. So over HTTP/2 the starts are spaced, over
- * half of the time that an answer takes at most: as many as may are in flight
- * all the same. Where little waits, that would come too late to help.
+ * When the next of a long queue may start. libcurl reads answers that come
+ * close together on one connection in one go, and reports none before it has
+ * read all. Inline they are then dealt with one after the other, and requests
+ * that started in a bunch would be answered in a bunch ever after. So over
+ * HTTP/2 starts are spaced, over no more than half of the time that an answer
+ * takes, so that as many as allowed are in flight all the same. It does not
+ * help where few wait.
  */
 static double next_paced_start(const kap_engine *e)
 {
@@ -237,8 +239,8 @@ void kap_driver_absorb(kap_engine *e)
         flush(e);
 }
 
-/* Its connection was not fit to be used, and nothing went out: to everyone else
- * it is still the request that it was. */
+/* Starts a transfer again whose connection was not fit to be used. Nothing went
+ * out, so nobody else is told. */
 static void relaunch(kap_engine *e, kap_transfer *t)
 {
     leave_multi(e, t);
@@ -247,8 +249,9 @@ static void relaunch(kap_engine *e, kap_transfer *t)
     launch(e, t);
 }
 
-/* Tells pace of an answer, and the transfer of what came of it. */
-static void heed(kap_engine *e, kap_transfer *t)
+/* Tells the pace of the answer, and notes in the transfer what follows for
+ * it. */
+static void update_pace(kap_engine *e, kap_transfer *t)
 {
     kap_pace *p = &e->scheduler.pace;
     const kap_settings *s = t->settings;
@@ -269,13 +272,14 @@ static void heed(kap_engine *e, kap_transfer *t)
 }
 
 /*
- * Transfers may wait for another's handshake, to share its connection if that is
- * HTTP/2. Where it is not, libcurl (8.14, 8.23) leaves them waiting until there
- * is an answer, and a service may take long over one. So those that have begun
- * nothing are put in once more as soon as a request goes out on a connection
- * that is new: by then it is known for what it is.
+ * libcurl lets transfers wait for the handshake of another, in order to share
+ * its connection if that turns out to be HTTP/2. Where it does not, libcurl
+ * 8.14 and 8.23 leave them waiting until the other has its answer, which may
+ * take long. So as soon as a request goes out on a new connection, whose
+ * protocol is then known, transfers that have not begun are taken out of the
+ * multi handle and put in again.
  */
-static void wake(kap_engine *e, kap_transfer *first)
+static void restart_waiting(kap_engine *e, kap_transfer *first)
 {
     first->leads = false;
     KAP_EACH(kap_transfer, t, &e->scheduler.active, link) {
@@ -294,11 +298,11 @@ static void wake(kap_engine *e, kap_transfer *first)
     }
 }
 
-static void wake_due(kap_engine *e)
+static void restart_due(kap_engine *e)
 {
     KAP_EACH(kap_transfer, t, &e->scheduler.active, link)
         if (t->leads) {
-            wake(e, t);
+            restart_waiting(e, t);
             return;
         }
 }
@@ -320,10 +324,11 @@ static void reap(kap_engine *e)
             continue;
         }
         kap_transfer_finish(t, code);
-        heed(e, t);
+        update_pace(e, t);
         if (t->outcome == KAP_OUTCOME_RESPONSE)
             e->latency = t->elapsed;
-        /* a list of tickets is searched only where something waits to be sent */
+        /* lists of tickets are searched only where something waits to be
+         * sent */
         if (kap_transfer_may_refuse(t) ||
             (t->lane->waiting.n > 0 && kap_transfer_names_refusal(t)))
             kap_lane_await_verdict(t);
@@ -352,9 +357,9 @@ static void fail_all(kap_engine *e, CURLMcode rc)
     }
 }
 
-/* An iterator's caller may take its time between two tickets, and inline nobody
- * drives the engine meanwhile: that must not count as the server's time. */
-static void forgive_pause(kap_engine *e)
+/* An iterator's caller may take its time between two tickets. Inline, nobody
+ * drives the engine meanwhile, so that time must not count as the server's. */
+static void extend_caller_paced(kap_engine *e)
 {
     double now = kap_now(), pause = now - e->last_turn;
     e->last_turn = now;
@@ -370,8 +375,9 @@ static void forgive_pause(kap_engine *e)
                     pause < now - t->submitted ? pause : now - t->submitted;
 }
 
-/* When the engine itself ends it. Limits are libcurl's to keep, unless they were
- * extended; but it has lost a transfer's timers when memory ran out. */
+/* When the engine itself ends the transfer. libcurl keeps the time limits, but
+ * for those that were extended; and it loses a transfer's timers when memory
+ * runs out. */
 static double last_moment(const kap_transfer *t)
 {
     return t->extended > 0 ? t->expires : t->expires + GRACE_SECONDS;
@@ -397,7 +403,7 @@ double kap_driver_turn(kap_engine *e, bool busy)
     double due;
     int running;
     kap_driver_absorb(e);
-    forgive_pause(e);
+    extend_caller_paced(e);
     for (;;) {
         due =
             start_due(e, kap_now(), !e->threaded && (busy || e->outbox.n > 0));
@@ -408,7 +414,7 @@ double kap_driver_turn(kap_engine *e, bool busy)
             fail_all(e, rc);
         else
             reap(e);
-        wake_due(e);
+        restart_due(e);
         expire(e, kap_now(), &due);
         if (e->scheduler.active.n == before || e->scheduler.lanes.n == 0 ||
             kap_ending_calls())

@@ -1,6 +1,6 @@
 /*
- * The engine's core, for engine.c alone: what an engine consists of, and the turns
- * that bring its transfers forward, whichever thread takes them.
+ * What an engine consists of, and the turns in which its transfers make
+ * progress, on whichever thread. For engine.c alone.
  */
 #ifndef KAP_DRIVER_H
 #define KAP_DRIVER_H
@@ -12,7 +12,8 @@
 
 #include <pthread.h>
 
-/* How long the driver sleeps when nothing is due: it is woken for all else. */
+/* How long the driver sleeps when nothing is due; it is woken when that
+ * changes. */
 #define KAP_IDLE_SECONDS 60.0
 
 typedef struct kap_engine {
@@ -43,21 +44,22 @@ typedef struct kap_engine {
 } kap_engine;
 
 /*
- * Does all that can be done without waiting; returns when more is due.
+ * Does all that can be done without waiting; returns the time at which there is
+ * more to do.
  *
- * Inline, answers that came together are read in one go, and the caller then
- * deals with one after the other. Were the next requests sent together as well,
- * so would be their answers: the server and this thread would only ever work in
- * turns. So as long as the caller has something to do (`busy`), they start one
- * by one.
+ * Inline, libcurl reads answers that came together in one go, and the caller
+ * then deals with one after the other. If the next requests were sent together
+ * as well, their answers would come together again, and the server and this
+ * thread would work only in turns. So requests start one by one as long as the
+ * caller has answers to deal with (`busy`).
  */
 double kap_driver_turn(kap_engine *e, bool busy);
-/* Waits for the sockets, or to be woken, at most `seconds`. False: it could not,
- * and what was under way has failed. */
+/* Waits at most `seconds` for the sockets, or to be woken. False: libcurl could
+ * not wait, and all transfers in flight have failed. */
 bool kap_driver_poll(kap_engine *e, double seconds);
 /* Takes in what was submitted and throws out what was cancelled. */
 void kap_driver_absorb(kap_engine *e);
-/* A transfer that nobody is to hear of any more. */
+/* Frees a transfer of which nobody is to be told any more. */
 void kap_driver_discard(kap_transfer *t);
 /* Ends and frees all transfers. */
 void kap_driver_clear(kap_engine *e);

@@ -1,10 +1,12 @@
 /*
- * The engine: transfers go in, and come out ended. It is a libcurl multi handle,
- * who drives it, and the scheduler before it. It never sees a lua_State.
+ * The engine: transfers are submitted, and are taken back once they have ended.
+ * It consists of a libcurl multi handle and the scheduler before it, and knows
+ * who drives these. It never sees a lua_State.
  *
- * Two drivers, one core. Inline: the caller's thread, inside kap_engine_wait.
- * Threaded: a private thread, started once by kap_engine_start and then for
- * good. Everything below may be called in both; only the caller's thread calls.
+ * An engine is driven in one of two ways. Inline: by the caller's thread,
+ * inside kap_engine_wait and kap_engine_turn. Threaded: by a thread of its own,
+ * once kap_engine_start has started it; it never goes back. All functions below
+ * work either way, and only the caller's thread calls them.
  *
  * A transfer belongs to the engine from submit until take or cancel.
  */
@@ -21,8 +23,8 @@ kap_engine *kap_engine_new(int concurrency, double rate);
 /* Ends and frees all it has; joins the thread. NULL is fine. While the process
  * ends, all stays as it is. */
 void kap_engine_free(kap_engine *e);
-/* In a forked child: forgets the parent's engine. Only the wake-up's
- * descriptors are closed; all else, libcurl's sockets included, stays as it is
+/* In a forked child: gives up the parent's engine. Only the wake-up's
+ * descriptors are closed. All else, libcurl's sockets included, stays as it is
  * and is never freed. */
 void kap_engine_abandon(kap_engine *e);
 
@@ -39,31 +41,32 @@ void kap_engine_cancel(kap_engine *e, kap_transfer *t);
  * detaches it and wakes the engine. */
 kap_transfer *kap_engine_take(kap_engine *e);
 void kap_engine_wake(kap_engine *e);
-/* Whether a transfer has started in a lane that reports it, since the last call. */
+/* Whether a transfer has started in a lane that reports it, since the last
+ * call. */
 bool kap_engine_started(kap_engine *e);
-/* Whether either has something to say. */
+/* Whether there is something to take, or a start to be told of. */
 bool kap_engine_ready(kap_engine *e);
 
 /*
- * Waits at most `seconds` for a transfer to end (or start, in a lane that reports it).
- * Inline, this is what drives the transfers. May return early.
+ * Waits at most `seconds` for a transfer to end (or start, in a lane that
+ * reports it). Inline, this is what drives the transfers. May return early.
  */
 void kap_engine_wait(kap_engine *e, double seconds);
 
-/* Inline: what can be done without waiting, so that the next requests are on
- * their way while the caller deals with the last answers; busy: it has more. */
+/* Inline: does what can be done without waiting, so that the next requests are
+ * on their way while the caller reads answers. `busy`: it has more answers to
+ * read. */
 void kap_engine_turn(kap_engine *e, bool busy);
 /* Whether a turn now and then may be of use: inline, with requests under way or
  * waiting to start. */
 bool kap_engine_needs_turns(const kap_engine *e);
 
 /* The descriptor that is readable while a mark stands: set when a transfer
- * ends, or starts in a lane that reports it, or kap_engine_mark is called. Made by the
- * first call. -1: no descriptor to be had (errno), or a peer has it. */
+ * ends, or starts in a lane that reports it, or kap_engine_mark is called. Made
+ * by the first call. -1: no descriptor to be had (errno), or a peer has it. */
 int kap_engine_fd(kap_engine *e);
 void kap_engine_mark(kap_engine *e);
-/* Takes the mark back, unless a transfer waits to be taken, or a start to be
- * asked for. */
+/* Takes the mark back, unless kap_engine_ready. */
 void kap_engine_clear_mark(kap_engine *e);
 
 /*

@@ -1,6 +1,7 @@
 /*
- * libcurl's easy handles, kept between transfers where that is safe, and the
- * TLS sessions they share. Lua-free; the engine's driver owns it.
+ * libcurl's easy handles, which are kept between transfers where that is safe,
+ * and the TLS sessions that they share. Knows no Lua. The engine's driver owns
+ * it.
  */
 #ifndef KAP_HANDLES_H
 #define KAP_HANDLES_H
@@ -30,7 +31,8 @@ void kap_handles_free(kap_handles *h);
 
 /* Sets t->easy, ready to go. False: t->outcome says why. */
 bool kap_handles_equip(kap_handles *h, kap_transfer *t);
-/* Takes t->easy back; it is in no multi handle. `whole`: and fit for more. */
+/* Takes t->easy back, which is in no multi handle any more. `whole`: it may
+ * serve another transfer. */
 void kap_handles_return(kap_handles *h, kap_transfer *t, bool whole);
 
 #endif

@@ -11,11 +11,12 @@
 
 typedef struct kap_lane {
     kap_refs refs;
-    bool caller_paced; /* an iterator's: time in which nobody drives the engine
-                          * does not count, nor does waiting for the first start */
-    bool reports_starts; /* a hook wants to hear of each */
-    /* Answers that may be a refused token, and wait for the host's verdict:
-     * until then nothing of the lane is sent. */
+    /* An iterator's: neither the time in which nobody drives the engine counts
+     * against its deadlines, nor the time before the first start. */
+    bool caller_paced;
+    bool reports_starts; /* a hook is to be told of each start */
+    /* So many answers may say that the token is refused. Until whoever reads
+     * them has given the verdict, nothing of the lane is sent. */
     atomic_int awaiting_verdict;
     /* the scheduler's */
     kap_link link;    /* among the lanes with something waiting */

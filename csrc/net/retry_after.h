@@ -1,6 +1,6 @@
 /*
- * How long an answer asks to be left alone: its Retry-After headers, reckoned
- * from its own Date. Lua-free, no I/O, no clock of its own.
+ * How long an answer asks the client to wait: its Retry-After headers, reckoned
+ * from its own Date. No Lua, no I/O, no clock of its own.
  */
 #ifndef KAP_RETRY_AFTER_H
 #define KAP_RETRY_AFTER_H
@@ -16,11 +16,12 @@ typedef struct kap_retry_after {
 } kap_retry_after;
 
 void kap_retry_after_clear(kap_retry_after *r);
-/* A Retry-After's value: a number of seconds, or an HTTP date in any of its three
- * forms; or, where a gateway has put several into one, a list of them. What is
- * none of these is passed over. */
+/* A Retry-After's value: a number of seconds, or an HTTP date in any of its
+ * three forms; or, where a gateway has put several into one, a list of them.
+ * What is none of these is passed over. */
 void kap_retry_after_read(kap_retry_after *r, const char *value, size_t len);
-/* Kept as it is: few answers have a date to be reckoned from it. */
+/* A Date's value, which is kept as text: few answers have a Retry-After that
+ * needs it. */
 void kap_retry_after_date(kap_retry_after *r, const char *value, size_t len);
 /* Seconds to wait by all of them; `now` is for an answer without a Date. < 0:
  * there was none. */

@@ -1,9 +1,10 @@
 /*
- * Whose turn it is to be sent: transfers wait in lanes, one for each call.
- * Decides, and does no I/O; the engine's driver owns it, without a lock.
+ * Decides which transfer is sent next, and does no I/O. Transfers wait in
+ * lanes, one for each call. The engine's driver owns it, and nobody else
+ * touches it.
  *
- * Lanes are served in turn, a start each, so that a call of a thousand requests
- * does not starve one of two. Limits are for all lanes together.
+ * Lanes are served in turn, one start each, so that a call of two requests does
+ * not wait for a call of a thousand. The limits hold for all lanes together.
  */
 #ifndef KAP_SCHEDULER_H
 #define KAP_SCHEDULER_H
@@ -18,8 +19,8 @@ typedef struct kap_scheduler {
     kap_list active;  /* transfers in flight */
     int concurrency;  /* of those, at most */
     double interval;  /* seconds between two starts, at least */
-    double next_slot; /* where `rate` allows the next one */
-    kap_pace pace;    /* where the service allows it */
+    double next_slot; /* when `rate` allows the next one */
+    kap_pace pace;    /* when the service allows it */
 } kap_scheduler;
 
 /* `rate`: starts a second, INFINITY for any number. */
@@ -30,13 +31,13 @@ void kap_scheduler_remove(kap_scheduler *s, kap_transfer *t);
 
 /*
  * Takes out the next transfer that may start now, or NULL; then *due says when
- * one may. Those whose deadline has passed, or will before the service's pause is
- * over, go to `expired` instead, with the outcome set.
+ * one may. Those whose deadline has passed, or will before the service's pause
+ * is over, go to `expired` instead, with the outcome set.
  */
 kap_transfer *kap_scheduler_next(kap_scheduler *s, double now, double *due,
                                  kap_list *expired);
 
-/* The transfer is in flight, and no more. */
+/* The transfer is now in flight; it no longer is. */
 void kap_scheduler_started(kap_scheduler *s, kap_transfer *t);
 void kap_scheduler_ended(kap_scheduler *s, kap_transfer *t);
 

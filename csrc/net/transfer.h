@@ -1,7 +1,7 @@
 /*
- * One HTTP request and its response, on a libcurl easy handle: set up in
- * transfer_setup.c, its failures told in transfer_failure.c. Lua-free. Who runs
- * it and when: engine.h.
+ * One HTTP request and its response, on a libcurl easy handle. transfer_setup.c
+ * sets it up, transfer_failure.c says what a failure was. Knows no Lua, and
+ * nothing of batches; when a transfer runs is for engine.h to say.
  */
 #ifndef KAP_TRANSFER_H
 #define KAP_TRANSFER_H
@@ -48,18 +48,20 @@ typedef struct kap_transfer {
     kap_settings *settings;
     char *post;
     size_t post_len;
-    /* on kap_now's clock; in a lane paced by its caller, one without a deadline gets its
-     * settings' when it starts */
+    /* on kap_now's clock; in a lane paced by its caller, one without a deadline
+     * gets its settings' when it starts */
     double not_before, deadline;
-    bool fresh; /* not on a connection that was kept: those may be dead */
-    bool http1; /* on one of its own, without HTTP/2 */
+    bool fresh; /* on a new connection: those that were kept may be dead */
+    bool http1; /* on a new connection, without HTTP/2 */
 
     /* the engine's, while it has the transfer */
     CURL *easy;
     kap_sockets *sockets;
     int port;    /* of its connection's own end, 0: not known */
-    bool opened; /* that connection is new */
-    bool unsent; /* it was not, and had something to read: nothing went out */
+    bool opened; /* its connection is new */
+    bool
+        unsent; /* its connection was kept and had something to read, so nothing
+                  * was sent on it */
     bool running;
     atomic_bool cancelled; /* set under the engine's lock */
     bool awaits_verdict;   /* see kap_lane_await_verdict */
@@ -69,7 +71,8 @@ typedef struct kap_transfer {
     double expires;        /* where it was extended, the engine watches this */
     double extended;       /* seconds that do not count */
     atomic_bool started;   /* its request has gone out, or is about to */
-    bool leads; /* on a new connection, which others may wait to share */
+    bool leads; /* has just gone out on a new connection, which other transfers
+                 * may wait to share */
 
     /* the result, once it is done */
     kap_outcome outcome;
@@ -88,10 +91,10 @@ typedef struct kap_transfer {
     kap_retry_after retry_after;
     const char *encoding; /* the body's: its name, one of those that libcurl
                            * knows; "" for another, NULL for none */
-    /* the service wants to be left alone: see pace.h */
+    /* the service wants less: see pace.h */
     bool pushed_back;
-    bool lengthens_pause; /* or begins one */
-    bool others_succeed;  /* another has, since this one was submitted */
+    bool lengthens_pause; /* ...or begins a pause */
+    bool others_succeed;  /* one has, since this one was submitted */
     double pause;         /* seconds for which nothing of the client starts */
     char error[CURL_ERROR_SIZE];
 } kap_transfer;
@@ -128,22 +131,22 @@ static inline kap_transfer *kap_transfer_shift(kap_list *l)
  */
 bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
                           const kap_settings *served, kap_shared *shared);
-/* Forgets that it was under way: it goes out anew. */
+/* Undoes what has happened to it since it was started: it goes out anew. */
 void kap_transfer_rewind(kap_transfer *t);
 /* Gives a running transfer so many seconds more. */
 void kap_transfer_extend(kap_transfer *t, double seconds);
 /* Reads the result off t->easy after libcurl said it is done. */
 void kap_transfer_finish(kap_transfer *t, CURLcode code);
 
-/* Whether a response may say that the token is refused, before it is decoded: any may but
- * a list that begins and ends with a ticket. */
+/* Whether the response, which is not yet decoded, may say that the token is
+ * refused. Any may, but a list that begins and ends with a ticket. */
 bool kap_transfer_may_refuse(const kap_transfer *t);
-/* Whether its body has the vendor's names for that anywhere, in a ticket's text, say:
- * response.c finds out what they mean. */
+/* Whether the service's words for a refused token stand anywhere in the body.
+ * It may be in the text of a ticket: response.c finds out what they mean. */
 bool kap_transfer_names_refusal(const kap_transfer *t);
 
-/* Whether a response of this status may be followed by another one a moment
- * later: HTTP's own of that kind, and those of gateways that did not reach the
+/* Whether a failure of this status passes, so that another attempt may succeed:
+ * HTTP's own of that kind, and those of gateways that did not reach the
  * service. */
 bool kap_transfer_passes(long status);
 

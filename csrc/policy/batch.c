@@ -1,6 +1,7 @@
 #include "policy/batch.h"
 
 #include "base/clock.h"
+#include "policy/slots.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -94,31 +95,7 @@ void kap_batch_drop(kap_call *c, kap_batch *b, kap_engine *e)
 
 uint32_t kap_batch_pending(const kap_call *c, const kap_batch *b)
 {
-    uint32_t n = 0;
-    for (uint32_t i = b->first; i < b->first + b->count; i++)
-        n += c->slots[i].state == KAP_ID_PENDING;
-    return n;
-}
-
-/* Those of the range that are pending, separated by commas, to be freed. */
-char *kap_batch_join_pending(const kap_call *c, uint32_t first, uint32_t count,
-                             size_t *len)
-{
-    size_t size;
-    if (count > 0)
-        kap_idset_span(&c->ids, first, count, &size);
-    char *text = malloc(count > 0 ? size + 1 : 1), *p = text;
-    for (uint32_t i = first; text != NULL && i < first + count; i++) {
-        if (c->slots[i].state != KAP_ID_PENDING)
-            continue;
-        const char *id = kap_idset_get(&c->ids, i, &size);
-        if (p != text)
-            *p++ = ',';
-        memcpy(p, id, size);
-        p += size;
-    }
-    *len = (size_t)(p - text);
-    return text;
+    return kap_slots_pending(c, b->first, b->count);
 }
 
 /* What the batch asks for, or did. */
@@ -147,7 +124,7 @@ bool kap_batch_tell(kap_call *c, const kap_batch *b, kap_event_type type,
     char *pending = NULL; /* what it concerns, where some have come */
     const char *ids = ids_of(c, b, &len);
     if (failed && b->count > 0 && kap_batch_pending(c, b) < b->count) {
-        ids = pending = kap_batch_join_pending(c, b->first, b->count, &len);
+        ids = pending = kap_slots_join_pending(c, b->first, b->count, &len);
         if (pending == NULL)
             return false;
     }
@@ -171,8 +148,8 @@ bool kap_batch_tell(kap_call *c, const kap_batch *b, kap_event_type type,
     return true;
 }
 
-/* libcurl itself sends again what a stale connection swallowed: each of these is
- * an event, too. */
+/* libcurl sends a request again by itself where it lost it on a stale
+ * connection: each of these is an event, too. */
 bool kap_batch_announce(kap_call *c, kap_batch *b)
 {
     const kap_transfer *t = b->transfer;
@@ -197,7 +174,7 @@ bool kap_batch_send(kap_call *c, kap_batch *b, kap_engine *e)
     }
     if (pending < b->count) {
         b->sent_ids =
-            kap_batch_join_pending(c, b->first, b->count, &b->sent_ids_len);
+            kap_slots_join_pending(c, b->first, b->count, &b->sent_ids_len);
         if (b->sent_ids == NULL)
             return false;
     }
@@ -222,7 +199,6 @@ bool kap_batch_send(kap_call *c, kap_batch *b, kap_engine *e)
     return true;
 }
 
-/* Takes it off the engine before it has gone out: it was no attempt. */
 void kap_batch_withdraw(kap_call *c, kap_batch *b, kap_engine *e)
 {
     c->in_flight--;
@@ -236,29 +212,8 @@ void kap_batch_withdraw(kap_call *c, kap_batch *b, kap_engine *e)
 
 bool kap_batch_give_up(kap_call *c, kap_batch *b, kap_engine *e)
 {
-    size_t len;
-    bool ok = kap_batch_tell(c, b, KAP_EVENT_FAILURE, 0);
-    char *ids = ok ? kap_batch_join_pending(c, b->first, b->count, &len) : NULL;
-    kap_fault *f = ids != NULL ? calloc(1, sizeof *f + len + 1) : NULL;
-    ok = f != NULL;
-    if (ok) {
-        f->failure = b->failure;
-        f->ids_len = len;
-        memcpy(f->ids, ids, len);
-        kap_refs_init(&f->refs); /* the list's */
-        for (uint32_t i = b->first; i < b->first + b->count; i++) {
-            if (c->slots[i].state != KAP_ID_PENDING)
-                continue;
-            c->slots[i].state = KAP_ID_FAILED;
-            c->slots[i].fault = f;
-            kap_refs_add(&f->refs);
-        }
-        if (!c->open)
-            kap_list_push(&c->faults, &f->link);
-        else if (kap_refs_drop(&f->refs)) /* an iterator's is its ids' alone */
-            free(f);
-    }
-    free(ids);
+    bool ok = kap_batch_tell(c, b, KAP_EVENT_FAILURE, 0) &&
+              kap_slots_fail(c, b->first, b->count, &b->failure);
     kap_batch_drop(c, b, e);
     return ok;
 }
@@ -270,7 +225,8 @@ void kap_batch_again(kap_batch *b, double delay)
     b->state = KAP_BATCH_READY;
 }
 
-/* What is found out about a single id in doubt is not worth a retry yet. */
+/* As long as nothing says that the service is up, retries of parts would only
+ * add to an outage. */
 bool kap_batch_retry_waits(const kap_call *c, const kap_batch *b)
 {
     return b->part && (!c->answered || c->breaker.state != KAP_BREAKER_CLOSED);

@@ -1,6 +1,7 @@
 /*
- * What is done with one batch of a call: made, sent, told of, tried again, given
- * up. What is to be done with it is for call.h and isolate.h to decide.
+ * What can be done with one batch of a call: it is made, sent, tried again,
+ * given up, and the hook is told of it. Which of these is done is for call.h
+ * and isolate.h to decide.
  *
  * Functions that return bool or a pointer say false or NULL when there is no
  * memory; the call is then fit for kap_call_end only.
@@ -28,15 +29,13 @@ void kap_batch_drop_transfer(kap_batch *b);
 
 /* How many of its ids are pending. */
 uint32_t kap_batch_pending(const kap_call *c, const kap_batch *b);
-/* Those of the call's range that are pending, separated by commas, to be freed. */
-char *kap_batch_join_pending(const kap_call *c, uint32_t first, uint32_t count,
-                             size_t *len);
 
 /* Hands its ids that are pending to the engine; without any, it is dropped. */
 bool kap_batch_send(kap_call *c, kap_batch *b, kap_engine *e);
-/* Takes it off the engine before it has gone out: it was no attempt. */
+/* Takes it back from the engine before it has gone out, which then was no
+ * attempt. */
 void kap_batch_withdraw(kap_call *c, kap_batch *b, kap_engine *e);
-/* Ready, after so many seconds. */
+/* Makes it ready to be sent again, after so many seconds. */
 void kap_batch_again(kap_batch *b, double delay);
 /* Whether it may be tried again, after at least so many seconds; *delay becomes
  * how many. Counts the retry. */
@@ -44,7 +43,8 @@ bool kap_batch_may_retry(kap_call *c, kap_batch *b, double least,
                          double *delay);
 /* Whether a retry of it has to wait for what becomes of others. */
 bool kap_batch_retry_waits(const kap_call *c, const kap_batch *b);
-/* Failed for good. */
+/* It has failed for good: its pending ids fail, the hook is told, it is
+ * dropped. */
 bool kap_batch_give_up(kap_call *c, kap_batch *b, kap_engine *e);
 
 /* Records an event for the call's hook, if there is one. */

@@ -1,13 +1,13 @@
 #include "policy/breaker.h"
 
-/* So many failures in a row, and the service may be gone altogether. */
+/* After so many failures in a row the service may be down. */
 #define DOUBT 16
-/* With these, an outage from the start costs 200 ids of the defaults at most 60
- * requests: 4 batches of 3 attempts, 12 parts of them until there is doubt, some
- * more in flight by then, and the probes. If one id in five is good, all of them
- * meet bad ones once in 60 times. */
+/* With so many, an outage from the start costs 200 ids at most 60 requests with
+ * the defaults: 3 attempts of 4 batches, 12 parts until the breaker is in
+ * doubt, some more that are in flight by then, and the probes. Where one id in
+ * five is good, all probes meet bad ids once in 60 times. */
 #define PROBES 18
-/* For lost requests: that id was answered before. */
+/* More than one, for a request may get lost. */
 #define CANARY_PROBES 3
 #define GAP_MAX 16
 

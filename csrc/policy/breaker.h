@@ -1,6 +1,7 @@
 /*
- * The circuit breaker of a call: is the service up? It counts failures that
- * smaller batches may not share, and successes, and knows nothing of batches.
+ * The circuit breaker of a call, which says whether the service is up. It
+ * counts successes, and failures that smaller batches may not share. It knows
+ * nothing of batches.
  *
  *   closed    the service answers, or has failed too seldom to say otherwise
  *   in doubt  DOUBT failures in a row: probes of single ids find out, a bounded
@@ -31,9 +32,10 @@ typedef struct kap_breaker {
 void kap_breaker_success(kap_breaker *b);
 void kap_breaker_failure(kap_breaker *b);
 
-/* Whether a probe may go out now. `canary`: it asks for an id that is known to
- * be answered, which says more than another, so fewer of them are sent. `busy`:
- * other requests are in flight; half the probes are left for what those bring. */
+/* Whether a probe may go out now. `canary`: it asks for an id that was answered
+ * before, which says more than any other id, so fewer of them are sent. `busy`:
+ * other requests are in flight; half of the probes are kept until these have
+ * ended. */
 bool kap_breaker_may_probe(const kap_breaker *b, bool canary, bool busy);
 /* One went out. */
 void kap_breaker_probe(kap_breaker *b);

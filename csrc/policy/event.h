@@ -1,7 +1,7 @@
 /*
- * What a hook will be told, as plain records. They are made where something
- * happens and handed to the hook later, in order, at a point where the hook may
- * do anything: see lua/hook.h.
+ * What a hook will be told, as plain records. A record is made where something
+ * happens. Hooks are told later, in order, at a point where they may do
+ * anything: see lua/hook.h.
  */
 #ifndef KAP_EVENT_H
 #define KAP_EVENT_H

@@ -1,5 +1,6 @@
 /*
- * The ids of a call: each once, in the order they were asked for. Lua-free.
+ * The ids of a call, each once, in the order in which they were asked for.
+ * Knows no Lua, and nothing of what becomes of an id: see slots.h.
  *
  * The text of all of them is kept as it goes on the wire, separated by commas,
  * so that any run of ids is one span of it.
@@ -32,9 +33,10 @@ void kap_idset_free(kap_idset *s);
 void kap_idset_clear(kap_idset *s);
 /* The id's index, old or new; KAP_IDSET_NONE: no memory. The id is valid. */
 uint32_t kap_idset_add(kap_idset *s, const char *id, size_t len);
-/* Adds it even where it was added before: then the new one is found. */
+/* Adds it also where it is there already; kap_idset_find then finds the new
+ * one. */
 uint32_t kap_idset_append(kap_idset *s, const char *id, size_t len);
-/* Forgets the first n: indexes of the others become less by n. */
+/* Removes the first n; the indexes of the others become less by n. */
 void kap_idset_drop(kap_idset *s, uint32_t n);
 /* KAP_IDSET_NONE: not in it. `expected`: the index it is likely to have, which
  * is tried first. */

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* In halves: by number of ids that have not come, wherever they stand. */
+/* Replaces the batch by two, each with half of the ids that are pending. */
 static bool split(kap_call *c, kap_batch *b, kap_engine *e)
 {
     uint32_t half = (kap_batch_pending(c, b) + 1) / 2, at = b->first;
@@ -20,7 +20,8 @@ static bool split(kap_call *c, kap_batch *b, kap_engine *e)
     return true;
 }
 
-/* The service answers: what is parked goes on now. */
+/* The service answers: the parked batch goes on, in parts, again, or not at
+ * all. */
 static bool resume(kap_call *c, kap_batch *b, kap_engine *e)
 {
     double delay;
@@ -46,8 +47,9 @@ static bool is_alone(const kap_batch *b)
     return b->asked == 1 && !b->untried;
 }
 
-/* Of the ids that nobody has asked for alone, the batch that has the one behind so
- * many; *skip becomes how many of that batch's come first. NULL: there is none. */
+/* Counts through the parked ids that were not asked for alone: the batch that
+ * has the id behind *skip others; *skip becomes how many of these are in that
+ * batch. NULL: there are not so many. */
 static kap_batch *parked_at(const kap_call *c, uint32_t *skip)
 {
     KAP_EACH(kap_batch, b, &c->batches, link) {
@@ -61,9 +63,10 @@ static kap_batch *parked_at(const kap_call *c, uint32_t *skip)
     return NULL;
 }
 
-/* The breaker's next probe: an id that nobody has asked for alone. They are taken
- * here and there (by the golden ratio, which spreads any number of them evenly),
- * for bad ids often stand together. False in *sent: there is none. */
+/* Sends the breaker's next probe: an id that was not asked for alone. Bad ids
+ * often stand together, so probes are taken from all over the call: multiples
+ * of the golden ratio spread any number of them evenly. *sent: there was such
+ * an id. */
 static bool send_probe(kap_call *c, kap_engine *e, bool *sent)
 {
     uint32_t n = 0;
@@ -120,11 +123,11 @@ static bool send_canary(kap_call *c)
 typedef struct overview {
     unsigned probing; /* probes that have not ended */
     bool parked;
-    bool busy; /* something else has not ended, or is to be sent */
+    bool busy; /* some other batch has not ended, or is still to be sent */
 } overview;
 
-/* What there is. Where the service may be gone, parts that were not sent yet wait
- * with the rest, and in doubt nothing is sent but probes. */
+/* Looks at all batches. Unless the breaker is closed, parts that are still to
+ * be sent are parked with the rest. */
 static overview survey(kap_call *c)
 {
     bool closed = c->breaker.state == KAP_BREAKER_CLOSED;
@@ -145,9 +148,9 @@ static overview survey(kap_call *c)
     return v;
 }
 
-/* All that is parked goes on where the service is up, and is given up where it is
- * not. Before anything has worked, an id alone is not tried again: all may be like
- * it. */
+/* All parked batches go on if the service is up, and are given up if it is
+ * not. As long as nothing has worked, single ids stay parked: all may be
+ * like them. */
 static bool settle_parked(kap_call *c, kap_engine *e, bool up)
 {
     KAP_EACH(kap_batch, b, &c->batches, link) {

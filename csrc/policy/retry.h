@@ -9,7 +9,8 @@
 
 #include <stdbool.h>
 
-/* What a client may still spend on retries: an outage must not be amplified. */
+/* What a client may still spend on retries, so that it does not make an outage
+ * worse. */
 typedef struct kap_retry_budget {
     int tokens;
 } kap_retry_budget;

@@ -1,7 +1,7 @@
 /*
- * A call and its batches: what they consist of. Knows neither Lua nor what a
- * ticket is: whoever reads an answer says which ids came, and whether the answer
- * was a success or a failure.
+ * What a call and its batches consist of. Nothing in policy/ knows Lua, or what
+ * a ticket is: whoever reads an answer says which ids came, and whether the
+ * answer was a success or a failure.
  *
  * The states of a batch, and what moves it between them:
  *
@@ -33,7 +33,7 @@ typedef enum {
 /* A failure for good, shared by the ids that it concerns. */
 typedef struct kap_fault {
     kap_refs refs; /* each of those ids, and the call's list */
-    kap_link link; /* in its call, in order of ending */
+    kap_link link; /* in its call, in the order in which batches failed */
     kap_failure failure;
     size_t ids_len;
     char ids[]; /* separated by commas */
@@ -48,37 +48,36 @@ typedef struct kap_slot {
 
 typedef enum {
     KAP_BATCH_READY,     /* to be handed to the engine */
-    KAP_BATCH_IN_FLIGHT, /* the engine's */
+    KAP_BATCH_IN_FLIGHT, /* the engine has its transfer */
     KAP_BATCH_ARRIVED,   /* ended, not yet read: in the client's list */
-    KAP_BATCH_PARKED     /* failed; what follows is isolate's to say */
+    KAP_BATCH_PARKED     /* failed; isolate.h decides what follows */
 } kap_batch_state;
 
 struct kap_call;
 
-/* Ids that go on the wire together, through all their attempts: those of a range
- * of the call's ids that are pending. */
+/* Ids that go on the wire together, in one attempt after the other: those of a
+ * range of the call's ids that are still pending. */
 typedef struct kap_batch {
     kap_link link;         /* in its call, in order of their ids */
     kap_link arrived;      /* in the client's list of those to be read */
     struct kap_call *call; /* NULL: the call is over */
     kap_batch_state state;
     uint32_t first, count;
-    char *sent_ids; /* where these were not the whole range, else NULL */
+    char *sent_ids; /* what was sent; NULL: the whole range */
     size_t sent_ids_len;
     uint32_t asked;  /* ids in its last request */
     unsigned number; /* for events */
     int attempts;
-    bool part;  /* of a batch that failed */
-    bool probe; /* of the breaker's: it is tried once */
-    bool
-        canary; /* asks for c->canary_id once more, and has no ids of its own */
-    bool untried;       /* its ids failed with others, and were never asked for
-                   * without those */
+    bool part;    /* made from a batch that failed */
+    bool probe;   /* one of the breaker's, which is tried once */
+    bool canary;  /* asks for c->canary_id once more; has no ids of its own */
+    bool untried; /* its ids failed together with others, and were never asked
+                         * for without those */
     bool brought_own;   /* its last answer brought tickets that it asked for */
-    bool fresh;         /* on a new connection: see kap_transfer */
-    bool http1;         /* HTTP/2 swallowed its answer: see is_swallowed */
-    int stale;          /* times it was sent again for a stale connection */
-    unsigned announced; /* request events of its transfer that are out */
+    bool fresh;         /* next on a new connection: see kap_transfer */
+    bool http1;         /* next over HTTP/1.1, for HTTP/2 lost its answer */
+    int stale;          /* times it was sent again: see resend.h */
+    unsigned announced; /* requests of its transfer that the hook was told of */
     double not_before, deadline;
     kap_transfer *transfer;
     kap_failure failure; /* of the last attempt */
@@ -97,16 +96,14 @@ typedef struct kap_call {
     kap_batch *canary; /* on its way, or NULL; not among the batches */
     kap_list faults;
     kap_breaker breaker;
-    bool answered;                         /* something has succeeded */
-    char canary_id[KAP_ID_LENGTH_MAX + 1]; /* one that the service is known to
-                                            * answer for; "": none yet */
+    bool answered; /* the service has answered for some of the ids */
+    char canary_id[KAP_ID_LENGTH_MAX + 1]; /* one of these ids; "": none yet */
     unsigned in_flight;
     bool open;          /* an iterator's: more ids may be fed */
-    bool hook, partial; /* its settings', which it lets go of when it ends */
-    bool
-        verdict_given; /* on an answer for which its lane waited: the engine has
-                         * to be told */
-    bool unsent_told;
+    bool hook, partial; /* from its settings, which it gives up at its end */
+    bool verdict_given; /* on an answer for which its lane waited: the engine is
+                         * to be woken */
+    bool unsent_told;   /* the hook was told of ids that were never sent */
     double started, ended, deadline;
     unsigned requests, retries, successes;
     double bytes;

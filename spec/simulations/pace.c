@@ -139,7 +139,7 @@ static void start(run *r, client *c, double now)
     c->flying[c->n++] = i;
 }
 
-/* As policy/call.c has it: while others succeed a push-back costs nothing. */
+/* As waits_for_turn of policy/call_answer.c has it: while others succeed a push-back costs nothing. */
 static void answer(run *r, client *c, int at, double now)
 {
     int i = c->flying[at];

@@ -1,5 +1,7 @@
 #include "support.h"
 
+#include "policy/slots.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,7 +163,7 @@ static void answer_one(sim *s, service *answer)
     if (v == ANSWERS)
         read = n;
     for (uint32_t i = 0; i < read && !b->canary; i++)
-        kap_call_got(c, asked[i]);
+        kap_slots_got(c, asked[i]);
     b->brought_own = read > 0;
     kap_failure_clear(&b->failure);
     b->failure.attempts = b->attempts;
