@@ -133,13 +133,14 @@ describe("the command's #once", function()
         local n = 0
         for option, initial in system.read("csrc/config/settings.c"):gmatch
             '\n    {"([%w_]+)",%s+KAP_OPTION_%u+,%s+AT[^ ]+%s+([^,]+),' do
-            assert.is_true(known[option], option)
+            assert.is_true(known[option], option .. ": it has no row in lua/kapture/cli/options.lua; where a command "
+                .. "line has no use for it, name it in the list above")
             if defaults[option] then
                 assert.equal(defaults[option], initial, option)
                 n = n + 1
             end
         end
-        assert.equal(9, n)
+        assert.is_true(n >= 9, n)
     end)
 
     it("manual is right by groff's measure", function()

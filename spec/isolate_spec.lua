@@ -152,7 +152,7 @@ describe("isolate", function()
         end
     end)
 
-    it("asks for what came before where it can't tell bad ids from an outage", function()
+    it("asks for the canary where it can't tell bad ids from an outage", function()
         local seen = calls.recorder()
         local r = with_bad(200, places(51, 200), { hook = seen.hook }, 404)
         alone(r)
@@ -169,7 +169,7 @@ describe("isolate", function()
         assert.equal(150, seen.count.failure)
     end)
 
-    it("asks for one that was missing where no ticket has come", function()
+    it("takes an id that was missing for the canary where no ticket has come", function()
         local ids, bad, missing = {}, {}, {}
         for i = 1, 200 do
             local unknown = i <= 50 or i == 125 or i == 200
@@ -186,7 +186,7 @@ describe("isolate", function()
         end
     end)
 
-    it("asks for it among an iterator's chunks, and gives it once", function()
+    it("asks for the canary among an iterator's batches, and hands it out once", function()
         local ids, list = sandbox.ids(200), {}
         for at = 51, 150 do list[#list + 1] = ids[at] end
         for _, concurrency in ipairs { 1, 4 } do
@@ -222,7 +222,7 @@ describe("isolate", function()
 
     it("finds its way out of an outage in which every answer is spoilt by one id", function()
         local ids, bad = sandbox.ids(600), places(51, 100)
-        for chunk = 2, 11 do bad[#bad + 1] = chunk * 50 + 7 end
+        for batch = 2, 11 do bad[#bad + 1] = batch * 50 + 7 end
         local is_bad, list = {}, {}
         for i, at in ipairs(bad) do
             is_bad[at] = true
@@ -292,11 +292,11 @@ describe("isolate", function()
         client:close()
     end)
 
-    it("looks into each chunk of an iterator before it gives up", function()
+    it("looks into each batch of an iterator before it gives up", function()
         local ids, is_bad, list = sandbox.ids(500), {}, {}
-        for chunk = 0, 9 do
-            for at = 1, chunk == 0 and 50 or 1 do
-                local place = chunk * 50 + at
+        for batch = 0, 9 do
+            for at = 1, batch == 0 and 50 or 1 do
+                local place = batch * 50 + at
                 is_bad[ids[place]] = true
                 list[#list + 1] = ids[place]
             end
@@ -316,11 +316,11 @@ describe("isolate", function()
         end
     end)
 
-    it("looks into each chunk, of whatever size, whatever the retries", function()
+    it("looks into each batch, of whatever size, whatever the retries", function()
         for _, case in ipairs { { 16, 4, 2 }, { 8, 4, 5 }, { 4, 4, 8 }, { 4, 16, 2 }, { 25, 4, 2 } } do
             local size, concurrency, retries = (table.unpack or unpack)(case)
-            local chunks = concurrency + 2
-            local ids, is_bad, list = sandbox.ids(size * chunks), {}, {}
+            local batches = concurrency + 2
+            local ids, is_bad, list = sandbox.ids(size * batches), {}, {}
             for at = 1, #ids do
                 if at <= size or at % size == 1 then
                     is_bad[ids[at]] = true
@@ -351,7 +351,7 @@ describe("isolate", function()
         end
     end)
 
-    it("ends without the control that nobody needs any more", function()
+    it("ends without a canary that nobody needs any more", function()
         local ids, bad = sandbox.ids(150), {}
         for _, at in ipairs(places(51, 100)) do bad[#bad + 1] = ids[at] end
         -- the first that holds it brings it, the second hangs; the last batch comes late
@@ -364,7 +364,7 @@ describe("isolate", function()
         client:close()
     end)
 
-    it("waits for it in an outage, too", function()
+    it("waits for a late batch in an outage, too", function()
         local ids, bad = sandbox.ids(300), {}
         for _, at in ipairs(places(210, 210, places(1, 200))) do bad[#bad + 1] = ids[at] end
         local faults = { "delay,ms=300,ifid=" .. ids[270], "badid,status=404,id=" .. table.concat(bad, "+") }
@@ -399,7 +399,7 @@ describe("isolate", function()
         client:close()
     end)
 
-    it("takes it for an outage if that does not come, either", function()
+    it("takes it for an outage if the canary does not come, either", function()
         for _, fault in ipairs { "outage,skip=1", "close,skip=1", "expired,skip=1" } do
             local bad, ids = {}, sandbox.ids(100)
             for at = 51, 100 do bad[#bad + 1] = ids[at] end

@@ -80,6 +80,19 @@ describe("a bulk arrives whole #once", function()
         assert.is_true(refused > 0)
         assert.equal(0, info.retries)
     end)
+
+    it("with all its attempts left after having waited for its turn", function()
+        local ids, r = sandbox.ids(120), calls.recorder()
+        local late = ",ifid=" .. ids[10]
+        local o = options({ "retry-after,after=0,times=3" .. late, "status,code=503,skip=3,times=1" .. late },
+            { batch_size = 1, retries = 1, backoff = 0.01, hook = r.hook })
+        local client = kapture.new()
+        local tickets, info = assert(client:get_ticket(ids, o))
+        client:close()
+        assert.same(ids, ids_of(tickets))
+        assert.equal(1, info.retries)
+        assert.same({ 124, 3 }, { info.requests, #r.of "pause" })
+    end)
 end)
 
 describe("requests that were refused together", function()

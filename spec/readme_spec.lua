@@ -263,6 +263,27 @@ describe("README.md and doc/", function()
     end)
 end)
 
+describe("each kind of failure is in #once", function()
+    -- beside doc/reference.md, which is made from the kinds' own table
+    for _, place in ipairs {
+        { "README.md", "What can fail", { missing = true } }, -- an iterator's alone
+        { "doc/jobs.md", "Again, or not", { cancelled = true, closed = true } }, -- the job's own doing
+    } do
+        local path, section, others = (table.unpack or unpack)(place)
+        it(path, function()
+            local text = read(path):match("\n## " .. section .. "\n(.-)\n## ")
+            local kinds = read("doc/reference.md"):match "<!%-%- kinds %-%->\n(.-)<!"
+            local n = 0
+            for kind in kinds:gmatch "\n| `([%l_]+)`" do
+                n = n + 1
+                assert.is_truthy(others[kind] or text:find("`" .. kind .. "`", 1, true),
+                    ("%s, %s: nothing of `%s`"):format(path, section, kind))
+            end
+            assert.is_true(n > 10, n)
+        end)
+    end
+end)
+
 describe("README.md #once", function()
     local text = read "README.md"
 

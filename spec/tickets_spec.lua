@@ -369,7 +369,7 @@ describe("the iterator", function()
         assert.is_true(sandbox.stats(key).requests <= 5)
     end)
 
-    it("sends nothing more for any chunk once the token was refused", function()
+    it("sends no further batch once the token was refused", function()
         local ids = sandbox.ids(40)
         local o, key = options({ "retry-after,code=503,after=3,times=1,ifid=" .. ids[1], "delay,ms=100",
             "expired,ifid=" .. ids[3] }, { batch_size = 2, concurrency = 3 })
@@ -564,7 +564,7 @@ describe("the iterator", function()
         assert.is_true(sandbox.stats(key).requests < 60, sandbox.stats(key).requests)
     end)
 
-    it("finds bad ids alone, in every chunk", function()
+    it("finds bad ids alone, in every batch", function()
         local ids = sandbox.ids(60)
         local o = options("badid,status=400,id=" .. table.concat({ ids[1], ids[10], ids[11], ids[60] }, "+"),
             { batch_size = 10 })

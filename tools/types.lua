@@ -27,29 +27,47 @@ local types = {
 }
 local untold = { none = true, [""] = true, ['""'] = true } -- defaults
 
+-- What a table lacks, or what of it can't be read here, is said before anything is made.
+local function demand(ok, words, ...)
+    if not ok then
+        io.stderr:write(words:format(...), "\n")
+        os.exit(1)
+    end
+end
+
 -- The rows of csrc/config/settings.c: name, kind, range, default, description.
 local function option_rows()
-    local rows = {}
+    local rows, read_here = {}, {}
     for name, kind, initial, min, max, rest in read("csrc/config/settings.c"):gmatch
         '\n    {"([%w_]+)",%s+KAP_OPTION_(%u+),%s+AT[^ ]+%s+([^,]+),%s+(%d+),%s+(%d+),(.-)},\n?%f[%s}]' do
         local texts = literals(rest)
         local default = rest:match "^%s*NULL" and initial or table.remove(texts, 1)
         local counts = kind == "COUNT" or kind == "LIMIT"
+        read_here[name] = true
+        demand(types[kind], "tools/types.lua: no type for KAP_OPTION_%s, of option '%s'", kind, name)
         rows[#rows + 1] = { name = name, type = types[kind], default = default,
             doc = table.concat(texts), range = counts and ("%s to %s"):format(min, max) or nil }
+    end
+    for name in read("csrc/config/settings.c"):gmatch '\n    {"([%w_]+)",' do
+        demand(read_here[name], "csrc/config/settings.c: the row of '%s' is not of the others' form", name)
     end
     return rows
 end
 
 -- Those of csrc/base/failure.c: name, whether it isolates, description.
 local function kind_rows()
-    local rows = {}
+    local rows, has_row = {}, {}
     local hidden = { none = true, nomem = true } -- no caller ever sees them
-    for name, isolates, rest in
-        read("csrc/base/failure.c"):gmatch '%[KAP_KIND_[%u_]+%] = {"([%l_]+)", %l+,%s+(%l+),(.-)},\n' do
+    for constant, name, isolates, rest in
+        read("csrc/base/failure.c"):gmatch '%[(KAP_KIND_[%u_]+)%] = {"([%l_]+)", %l+,%s+(%l+),(.-)},\n' do
+        has_row[constant] = true
         if not hidden[name] then
             rows[#rows + 1] = { name = name, isolates = isolates == "true", doc = table.concat(literals(rest)) }
         end
+    end
+    for constant in read("csrc/base/failure.h"):gmatch "\n    (KAP_KIND_[%u_]+)" do
+        demand(has_row[constant] or constant == "KAP_KIND_COUNT",
+            "csrc/base/failure.c: %s has no row, or not of the others' form", constant)
     end
     return rows
 end
@@ -61,8 +79,11 @@ local function event_rows()
         names[constant] = name
     end
     for constant, doc in read("csrc/policy/event.h"):gmatch "\n    (KAP_EVENT_%u+),?%s+/%* (.-) %*/" do
-        rows[#rows + 1] = { name = assert(names[constant]), doc = doc }
+        demand(names[constant], "csrc/lua/hook.c: %s has no name there", constant)
+        rows[#rows + 1] = { name = names[constant], doc = doc }
+        names[constant] = nil
     end
+    demand(not next(names), "csrc/policy/event.h: %s has no comment that says when", next(names))
     return rows
 end
 

@@ -8,24 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct place {
+typedef struct node {
     char *name;
     size_t len;
     int child, sibling; /* 0: none (the root is nobody's child) */
     uint64_t filter;    /* the children's filter bits */
     bool whole;
-} place;
+} node;
 
 struct kap_fields {
     kap_refs refs;
-    place *places;
+    node *nodes;
     int count, room;
 };
 
 kap_fields *kap_fields_new(void)
 {
     kap_fields *f = malloc(sizeof *f);
-    place *root = calloc(1, sizeof *root);
+    node *root = calloc(1, sizeof *root);
 
     if (f == NULL || root == NULL) {
         free(f);
@@ -33,7 +33,7 @@ kap_fields *kap_fields_new(void)
         return NULL;
     }
     kap_refs_init(&f->refs);
-    f->places = root;
+    f->nodes = root;
     f->count = f->room = 1;
     return f;
 }
@@ -49,18 +49,18 @@ void kap_fields_free(kap_fields *f)
     if (f == NULL || !kap_refs_drop(&f->refs))
         return;
     for (int i = 0; i < f->count; i++)
-        free(f->places[i].name);
-    free(f->places);
+        free(f->nodes[i].name);
+    free(f->nodes);
     free(f);
 }
 
 /* The child of `at` with this name, 0 if it has none. */
 static int child(const kap_fields *f, int at, const char *name, size_t len)
 {
-    int i = f->places[at].child;
+    int i = f->nodes[at].child;
 
     while (i != 0) {
-        const place *q = &f->places[i];
+        const node *q = &f->nodes[i];
 
         if (q->len == len && memcmp(q->name, name, len) == 0)
             break;
@@ -79,14 +79,14 @@ static int grow(kap_fields *f, int at, const char *name, size_t len)
         return i;
     if (f->count == f->room) {
         int room = f->room * 2;
-        place *more;
+        node *more;
 
         if (f->room > INT_MAX / 2)
             return 0;
-        more = realloc(f->places, (size_t)room * sizeof *more);
+        more = realloc(f->nodes, (size_t)room * sizeof *more);
         if (more == NULL)
             return 0;
-        f->places = more;
+        f->nodes = more;
         f->room = room;
     }
     copy = malloc(len + 1);
@@ -95,10 +95,10 @@ static int grow(kap_fields *f, int at, const char *name, size_t len)
     memcpy(copy, name, len);
     copy[len] = '\0';
     i = f->count++;
-    f->places[i] =
-        (place){.name = copy, .len = len, .sibling = f->places[at].child};
-    f->places[at].child = i;
-    f->places[at].filter |= kap_fields_bit(name, len);
+    f->nodes[i] =
+        (node){.name = copy, .len = len, .sibling = f->nodes[at].child};
+    f->nodes[at].child = i;
+    f->nodes[at].filter |= kap_fields_bit(name, len);
     return i;
 }
 
@@ -138,7 +138,7 @@ kap_fields_status kap_fields_add(kap_fields *f, const char *path, size_t len)
     }
     p = path;
     more = true;
-    while (more && !f->places[at].whole) {
+    while (more && !f->nodes[at].whole) {
         size_t n = next_name(&p, end, name, &more);
 
         at = grow(f, at, name, n);
@@ -149,7 +149,7 @@ kap_fields_status kap_fields_add(kap_fields *f, const char *path, size_t len)
     }
     free(name);
     /* Longer paths below, given earlier, stay in the tree out of reach. */
-    f->places[at].whole = true;
+    f->nodes[at].whole = true;
     return KAP_FIELDS_OK;
 }
 
@@ -158,19 +158,19 @@ int kap_fields_find(const kap_fields *f, int at, const char *name, size_t len)
     int i = child(f, at, name, len);
     if (i == 0)
         return KAP_FIELDS_NONE;
-    return f->places[i].whole ? KAP_FIELDS_ALL : i;
+    return f->nodes[i].whole ? KAP_FIELDS_ALL : i;
 }
 
 uint64_t kap_fields_filter(const kap_fields *f, int at)
 {
-    return f->places[at].filter;
+    return f->nodes[at].filter;
 }
 
 unsigned kap_fields_width(const kap_fields *f, int at)
 {
     unsigned n = 0;
 
-    for (int i = f->places[at].child; i != 0; i = f->places[i].sibling)
+    for (int i = f->nodes[at].child; i != 0; i = f->nodes[i].sibling)
         n++;
     return n;
 }

@@ -30,7 +30,7 @@ static void take_ticket(lua_State *L, void *arg, const char *id, size_t len)
     reading->own = reading->own || own;
     reading->others = reading->others || !own;
     /* Only among the batch's own: an iterator's ids from before may be there
-     * twice, and the guess would find the one that was handed out. */
+     * twice, and the one that was handed out would be found first. */
     if (own)
         reading->expected = i + 1;
     if (b->canary || (c->open && !kap_slots_wants(c, i))) {

@@ -103,9 +103,9 @@ enum {
 
 /* Where the ticket of the id of that number is in KAP_REQUEST_TICKETS. An
  * iterator's numbers outgrow Lua's keys; two of one window never meet. */
-static inline int kapL_request_key(uint64_t place)
+static inline int kapL_request_key(uint64_t number)
 {
-    return (int)(place % INT_MAX) + 1;
+    return (int)(number % INT_MAX) + 1;
 }
 
 #define KAP_REQUEST_TYPE "kapture.request"

@@ -114,7 +114,7 @@ bool kap_engine_start(kap_engine *e, const char **why)
 {
     if (e->threaded)
         return true;
-    if (!e->wakeup.has_peer && kap_engine_fd(e) < 0) {
+    if (!e->wakeup.connected && kap_engine_fd(e) < 0) {
         *why = strerror(errno);
         return false;
     }
@@ -243,7 +243,8 @@ static void wait_inline(kap_engine *e, double until)
 
 static void wait_threaded(kap_engine *e, double until)
 {
-    /* With a peer there is none, and nobody waits here but by mistake. */
+    /* Where a loop has connected there is none, and nobody waits here but by
+     * mistake. */
     struct pollfd p = {.fd = e->wakeup.reader, .events = POLLIN};
     double longest = p.fd < 0 ? 0.002 : KAP_IDLE_SECONDS;
     while (!kap_engine_ready(e) && !kap_ending_begun()) {
@@ -304,7 +305,7 @@ void kap_engine_clear_mark(kap_engine *e)
 int kap_engine_fd(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    if (e->wakeup.reader < 0 && !e->wakeup.has_peer &&
+    if (e->wakeup.reader < 0 && !e->wakeup.connected &&
         kap_wakeup_open(&e->wakeup) && (e->outbox.n > 0 || e->started))
         kap_wakeup_mark(&e->wakeup);
     pthread_mutex_unlock(&e->lock);

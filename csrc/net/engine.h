@@ -63,7 +63,7 @@ bool kap_engine_needs_turns(const kap_engine *e);
 
 /* The descriptor that is readable while a mark stands: set when a transfer
  * ends, or starts in a lane that reports it, or kap_engine_mark is called. Made
- * by the first call. -1: no descriptor to be had (errno), or a peer has it. */
+ * by the first call. -1: no descriptor to be had (errno), or a loop has connected. */
 int kap_engine_fd(kap_engine *e);
 void kap_engine_mark(kap_engine *e);
 /* Takes the mark back, unless kap_engine_ready. */
@@ -72,7 +72,7 @@ void kap_engine_clear_mark(kap_engine *e);
 /*
  * The same for a loop that can connect to a unix socket but not be given a
  * descriptor: listen (NULL: errno), let it connect, accept; from then on there
- * is no descriptor but the peer's. It reads what it is sent and then calls
+ * is no descriptor but the loop's. It reads what it is sent and then calls
  * acknowledge. hang_up ends that; listening again begins anew.
  */
 const char *kap_engine_listen(kap_engine *e);

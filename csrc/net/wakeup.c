@@ -17,7 +17,7 @@
 void kap_wakeup_init(kap_wakeup *w)
 {
     w->reader = w->writer = w->listener = -1;
-    w->marked = w->has_peer = false;
+    w->marked = w->connected = false;
     w->path[0] = '\0';
 }
 
@@ -94,12 +94,12 @@ void kap_wakeup_mark(kap_wakeup *w)
 void kap_wakeup_clear(kap_wakeup *w)
 {
     char byte;
-    if (w->marked && !w->has_peer &&
+    if (w->marked && !w->connected &&
         recv(w->reader, &byte, 1, MSG_DONTWAIT) == 1)
         w->marked = false;
 }
 
-/* a peer ------------------------------------------------------------------- */
+/* a loop that connects ------------------------------------------------------- */
 
 /* A directory nobody else can enter, for a name nobody else can take. */
 static bool make_directory(char *path)
@@ -168,20 +168,20 @@ bool kap_wakeup_accept(kap_wakeup *w)
     close_fd(&w->reader);
     close_fd(&w->writer);
     w->writer = fd;
-    w->has_peer = true;
+    w->connected = true;
     w->marked = false;
     return true;
 }
 
 void kap_wakeup_acknowledge(kap_wakeup *w)
 {
-    if (w->has_peer)
+    if (w->connected)
         w->marked = false;
 }
 
 void kap_wakeup_hang_up(kap_wakeup *w)
 {
     stop_listening(w);
-    if (w->has_peer)
+    if (w->connected)
         close_fd(&w->writer);
 }
