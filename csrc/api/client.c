@@ -56,7 +56,7 @@ static int client_get_ticket(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
     push_functions(L);
-    kap_request *r = kapL_request_new(L);
+    kap_request *r = kapL_request_borrow(L, CLIENT);
     take_args(L, c, r, "get_ticket");
     return kapL_drive_call(L, CLIENT, r);
 }

@@ -49,7 +49,7 @@ static int get_ticket(lua_State *L)
     lua_settop(L, OPTS);
     lua_pushvalue(L, CACHE);
     kapL_shared_last(L, CLIENTS);
-    kap_request *r = kapL_request_new(L);
+    kap_request *r = kapL_request_borrow(L, CLIENT);
     r->call.settings = kapL_recall(L, CLIENT, OPTS);
     bool to_recall = r->call.settings == NULL && kapL_recall_copy(L, OPTS);
     kapL_start_options(L, r, NULL, 0, OPTS, 2, "get_ticket");

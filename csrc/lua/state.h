@@ -65,7 +65,8 @@ typedef struct kap_client {
 enum {
     KAP_CLIENT_FUNCTIONS = 1, /* see KAP_FUNCTION_* */
     KAP_CLIENT_SESSION,       /* the decoder's, once there was an answer */
-    KAP_CLIENT_RECALLED       /* a copy of an options table: see recall.h */
+    KAP_CLIENT_RECALLED,      /* a copy of an options table: see recall.h */
+    KAP_CLIENT_IDLE /* a request that is over: see kapL_request_borrow */
 };
 
 #define KAP_CLIENT_TYPE "kapture.client"
