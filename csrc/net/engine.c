@@ -46,11 +46,6 @@ kap_engine *kap_engine_new(int concurrency, double rate)
     return NULL;
 }
 
-bool kap_engine_threaded(const kap_engine *e)
-{
-    return e->threaded;
-}
-
 /* A multi handle that was made while there were no descriptors to be had works,
  * but nothing wakes it; libcurl says so only here. */
 static bool can_wake(kap_engine *e)
