@@ -232,6 +232,18 @@ describe("the iterator", function()
         assert.equal(15, most)
     end)
 
+    it("takes one string of very many ids as it goes, and keeps no copy of them", function()
+        local text = table.concat(sandbox.ids(50000), ",")
+        collectgarbage()
+        collectgarbage()
+        local before = collectgarbage "count"
+        local loop = kapture.tickets(text, (options(nil, { concurrency = 1 })))
+        assert.equal(sandbox.id(1), (loop()))
+        local kept = collectgarbage "count" - before
+        loop:close()
+        assert.is_true(kept < 1000, kept) -- KB; the ids alone would be 2,000
+    end)
+
     it("stops fetching while its consumer is slow", function()
         local s = counting(sandbox.ids(100))
         local o, key = options(nil, { batch_size = 5, concurrency = 2 })

@@ -219,11 +219,11 @@ static void give_turn(kap_iterator *it)
 {
     kap_engine *e = it->client->engine;
     double now = kap_now();
-    if (e == NULL || kap_engine_threaded(e) ||
-        it->request->call.in_flight == 0 || now - it->turned < TURN_SECONDS)
+    if (e == NULL || !kap_engine_needs_turns(e) ||
+        now - it->turned < TURN_SECONDS)
         return;
     it->turned = now;
-    kap_engine_wait(e, 0);
+    kap_engine_turn(e, false);
 }
 
 static void drive(lua_State *L, kap_iterator *it, int table, uint64_t number)

@@ -78,26 +78,25 @@ static int request_wait(lua_State *L)
     return request_result(L);
 }
 
-static int request_cancel(lua_State *L)
+static int end(kap_request *r, kap_kind kind, const char *words)
 {
-    kap_request *r = check(L);
     kap_client *c = r->client;
-    kap_request_end(r, KAP_KIND_CANCELLED, "the request was cancelled");
+    kap_request_end(r, kind, words);
     if (c != NULL)
         kap_client_settle_mark(c);
     return 0;
+}
+
+static int request_cancel(lua_State *L)
+{
+    return end(check(L), KAP_KIND_CANCELLED, "the request was cancelled");
 }
 
 /* As cancel, but the kind is `closed`: for resty.kapture, which shares
  * clients. */
 static int request_shut(lua_State *L)
 {
-    kap_request *r = check(L);
-    kap_client *c = r->client;
-    kap_request_end(r, KAP_KIND_CLOSED, luaL_checkstring(L, 2));
-    if (c != NULL)
-        kap_client_settle_mark(c);
-    return 0;
+    return end(check(L), KAP_KIND_CLOSED, luaL_checkstring(L, 2));
 }
 
 static int request_gc(lua_State *L)

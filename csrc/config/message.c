@@ -178,17 +178,16 @@ static bool usable_header(const char *line, kap_failure *why)
     return false;
 }
 
-static bool check(const kap_settings *s, kap_failure *why)
+static bool check(kap_settings *s, kap_failure *why)
 {
-    if (!usable("base_url", s->base_url, why) ||
-        !usable("subdomain", s->subdomain, why) ||
-        !usable("cookie", s->cookie, why) ||
-        !usable("user_agent", s->user_agent, why) ||
-        !usable("proxy", s->proxy, why) ||
-        !usable("ca_file", kap_message_ca_file(s), why) ||
-        !usable("ca_path", s->ca_path, why) || !usable("cert", s->cert, why) ||
-        !usable("key", s->key, why))
-        return false;
+    for (size_t i = 0; i < kap_settings_option_count; i++) {
+        const kap_option *o = &kap_settings_options[i];
+        if (o->type == KAP_OPTION_STRING &&
+            !usable(o->name, *(char **)kap_settings_at(s, o), why))
+            return false;
+    }
+    if (!usable("ca_file", kap_message_ca_file(s), why))
+        return false; /* the environment's */
     for (char **h = s->headers; h != NULL && *h != NULL; h++)
         if (!usable_header(*h, why))
             return false;

@@ -45,16 +45,11 @@ void kapL_error_register(lua_State *L)
     lua_pop(L, 1);
 }
 
-void kapL_error_mark(lua_State *L)
-{
-    luaL_getmetatable(L, ERROR_TYPE);
-    lua_setmetatable(L, -2);
-}
-
 void kapL_error_push(lua_State *L, const kap_failure *f)
 {
     lua_createtable(L, 0, 8);
-    kapL_error_mark(L);
+    luaL_getmetatable(L, ERROR_TYPE);
+    lua_setmetatable(L, -2);
     kapL_value_set_string(L, "kind", kap_failure_name(f->kind));
     kapL_value_set_string(L, "message", f->message);
     if (f->status != 0)

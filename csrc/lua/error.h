@@ -19,12 +19,10 @@ kapL_error_argument(lua_State *L, int arg, const char *func, const char *fmt,
                     ...);
 
 /* Pushes {kind, message, status, retryable, attempts, retry_after, body},
- * marked; `ids` is set by the caller. */
+ * with the metatable of errors; `ids` is set by the caller. */
 void kapL_error_push(lua_State *L, const kap_failure *f);
-/* Gives the table on top of the stack the metatable of errors: tostring is its
- * message. */
-void kapL_error_mark(lua_State *L);
-/* Creates that metatable; once a lua_State, before the first error. */
+/* Creates the metatable of these: tostring is the message. Once a lua_State,
+ * before the first error. */
 void kapL_error_register(lua_State *L);
 
 #endif

@@ -94,42 +94,58 @@ static void describe(kap_id_item *item, const char *s, size_t len)
     item->len = n;
 }
 
-static bool give(const char *s, size_t len, kap_id_sink sink, void *arg)
+static void take(const char *s, size_t len, kap_id_item *item)
 {
-    kap_id_item item;
     while (len > 0 && is_blank(*s))
         s++, len--;
     while (len > 0 && is_blank(s[len - 1]))
         len--;
     if (kap_idset_valid(s, len)) {
-        item.valid = true;
-        item.len = len;
-        memcpy(item.text, s, len);
-        item.text[len] = '\0';
+        item->valid = true;
+        item->len = len;
+        memcpy(item->text, s, len);
+        item->text[len] = '\0';
     } else {
-        describe(&item, s, len);
+        describe(item, s, len);
     }
+}
+
+static bool give(const char *s, size_t len, kap_id_sink sink, void *arg)
+{
+    kap_id_item item;
+    take(s, len, &item);
     return sink(arg, &item);
+}
+
+bool kap_ids_blank(const char *s, size_t len)
+{
+    while (len > 0 && is_blank(s[len - 1]))
+        len--;
+    return len == 0;
+}
+
+bool kap_ids_next(const char *s, size_t len, size_t *at, kap_id_item *item)
+{
+    if (*at > len)
+        return false;
+    const char *from = s + *at, *comma = memchr(from, ',', len - *at);
+    size_t n = comma != NULL ? (size_t)(comma - from) : len - *at;
+    take(from, n, item);
+    *at += n + 1;
+    return true;
 }
 
 static bool give_string(const char *s, size_t len, bool blank_ok,
                         kap_id_sink sink, void *arg)
 {
-    size_t i = 0;
-    while (i < len && is_blank(s[i]))
-        i++;
-    if (i == len && blank_ok)
+    kap_id_item item;
+    size_t at = 0;
+    if (blank_ok && kap_ids_blank(s, len))
         return true;
-    for (;;) {
-        const char *comma = memchr(s, ',', len);
-        size_t n = comma != NULL ? (size_t)(comma - s) : len;
-        if (!give(s, n, sink, arg))
+    while (kap_ids_next(s, len, &at, &item))
+        if (!sink(arg, &item))
             return false;
-        if (comma == NULL)
-            return true;
-        s += n + 1;
-        len -= n + 1;
-    }
+    return true;
 }
 
 /* A number that is no id, as its writer would know it again: no digit more than

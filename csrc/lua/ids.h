@@ -28,6 +28,11 @@ typedef bool (*kap_id_sink)(void *arg, const kap_id_item *item);
 bool kapL_ids_value(lua_State *L, int idx, bool blank_ok, kap_id_sink sink,
                     void *arg);
 
+/* The next id of a string, from byte *at on, which moves behind it; false: it was
+ * read to its end. The string is not blank. */
+bool kap_ids_next(const char *s, size_t len, size_t *at, kap_id_item *item);
+bool kap_ids_blank(const char *s, size_t len);
+
 /* Whether the value is one of LuaJIT's 64-bit integers, 12LL or 12ULL, which
  * are no numbers to Lua's C API. */
 bool kapL_ids_int64(lua_State *L, int idx);

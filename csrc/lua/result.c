@@ -12,17 +12,34 @@ static void push_id(lua_State *L, const kap_call *c, uint32_t i)
     lua_pushlstring(L, id, len);
 }
 
-/* Pushes the ids in that state. */
-static void push_ids(lua_State *L, const kap_call *c, kap_id_state state)
+/* Whether the id is in that state. One that is still pending at the end of its
+ * call was never sent, and has failed. */
+static bool is(const kap_call *c, uint32_t i, kap_id_state state)
+{
+    kap_id_state now = c->slots[i].state;
+    return now == state || (state == KAP_ID_FAILED && now == KAP_ID_PENDING);
+}
+
+static uint32_t count(const kap_call *c, kap_id_state state)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->ids.n; i++)
+        n += is(c, i, state);
+    return n;
+}
+
+/* Pushes the ids in that state; returns how many. */
+static int push_ids(lua_State *L, const kap_call *c, kap_id_state state)
 {
     int n = 0;
     kapL_value_list(L);
     for (uint32_t i = 0; i < c->ids.n; i++) {
-        if (c->slots[i].state != state)
+        if (!is(c, i, state))
             continue;
         push_id(L, c, i);
         lua_rawseti(L, -2, ++n);
     }
+    return n;
 }
 
 /* Pushes table[slot], made where it is missing. */
@@ -100,8 +117,7 @@ static void push_failed(lua_State *L, const kap_call *c)
         lua_setfield(L, -2, "ids");
         lua_rawseti(L, list, ++n);
     }
-    push_ids(L, c, KAP_ID_PENDING);
-    if (lua_rawlen(L, -1) == 0) {
+    if (push_ids(L, c, KAP_ID_PENDING) == 0) {
         lua_pop(L, 1);
         return;
     }
@@ -110,15 +126,6 @@ static void push_failed(lua_State *L, const kap_call *c)
     lua_insert(L, -2);
     lua_setfield(L, -2, "ids");
     lua_rawseti(L, list, ++n);
-}
-
-static bool has_failed(const kap_call *c)
-{
-    for (uint32_t i = 0; i < c->ids.n; i++)
-        if (c->slots[i].state == KAP_ID_FAILED ||
-            c->slots[i].state == KAP_ID_PENDING)
-            return true;
-    return false;
 }
 
 /* The failure that stands for the call: the first, or the first of its kind
@@ -152,9 +159,7 @@ static void push_tickets(lua_State *L, const kap_request *r, int table)
         lua_replace(L, from);
         return;
     }
-    uint32_t got = 0;
-    for (uint32_t i = 0; i < c->ids.n; i++)
-        got += c->slots[i].state == KAP_ID_GOT;
+    const uint32_t got = count(c, KAP_ID_GOT);
     if (got < c->ids.n) { /* a new list, for this may be asked again */
         lua_createtable(L, (int)(got + r->extras), 0);
         to = from + 1;
@@ -192,25 +197,6 @@ static void push_info(lua_State *L, const kap_call *c)
     }
 }
 
-/* Pushes the ids that failed, or the value that is no id. */
-static void push_failed_ids(lua_State *L, const kap_request *r)
-{
-    const kap_call *c = &r->call;
-    int n = 0;
-    kapL_value_list(L);
-    for (uint32_t i = 0; i < c->ids.n; i++) {
-        if (c->slots[i].state != KAP_ID_FAILED &&
-            c->slots[i].state != KAP_ID_PENDING)
-            continue;
-        push_id(L, c, i);
-        lua_rawseti(L, -2, ++n);
-    }
-    if (n == 0 && r->invalid_id[0] != '\0') {
-        lua_pushstring(L, r->invalid_id);
-        lua_rawseti(L, -2, 1);
-    }
-}
-
 /* Pushes the call's error table: the first failure's, unless somebody ended the
  * call, with everything that did arrive. */
 static void push_error(lua_State *L, const kap_request *r, int table)
@@ -218,10 +204,13 @@ static void push_error(lua_State *L, const kap_request *r, int table)
     const kap_call *c = &r->call;
     kap_failure f = c->stop;
     if (f.kind != KAP_KIND_CANCELLED && f.kind != KAP_KIND_CLOSED &&
-        (has_failed(c) || f.kind == KAP_KIND_NONE))
+        (count(c, KAP_ID_FAILED) > 0 || f.kind == KAP_KIND_NONE))
         f = first_failure(c);
     kapL_error_push(L, &f);
-    push_failed_ids(L, r);
+    if (push_ids(L, c, KAP_ID_FAILED) == 0 && r->invalid_id[0] != '\0') {
+        lua_pushstring(L, r->invalid_id); /* the value that is no id */
+        lua_rawseti(L, -2, 1);
+    }
     lua_setfield(L, -2, "ids");
     push_tickets(L, r, table);
     lua_setfield(L, -2, "tickets");
@@ -251,7 +240,7 @@ static bool is_success(const kap_request *r)
         return false;
     if (c->stop.kind != KAP_KIND_NONE && (c->successes == 0 || !c->partial))
         return false; /* not even sent, or the token was refused */
-    return !has_failed(c) || (c->partial && c->successes > 0);
+    return count(c, KAP_ID_FAILED) == 0 || (c->partial && c->successes > 0);
 }
 
 /* Pushes tickets, info, or nil, message, err. */

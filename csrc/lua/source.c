@@ -4,8 +4,6 @@
 #include "lua/error.h"
 #include "policy/slots.h"
 
-#include <string.h>
-
 typedef struct filling {
     lua_State *L;
     kap_iterator *it;
@@ -33,57 +31,49 @@ static bool feed(filling *f, const kap_id_item *item)
     return true;
 }
 
-/* Into the ring while there is room, then onto the queue of what is left. */
 static bool take_item(void *arg, const kap_id_item *item)
 {
     filling *f = arg;
-    lua_State *L = f->L;
-    if (f->it->taken < f->limit) {
-        f->nomem = !feed(f, item);
-        return !f->nomem;
-    }
-    lua_rawgeti(L, f->table, KAP_ITERATOR_LEFT);
-    if (!lua_istable(L, -1)) {
-        lua_pop(L, 1);
-        lua_newtable(L);
-        lua_pushinteger(L, 1);
-        lua_setfield(L, -2, "next");
-        lua_pushvalue(L, -1);
-        lua_rawseti(L, f->table, KAP_ITERATOR_LEFT);
-    }
-    lua_pushlstring(L, item->text, item->len);
-    lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
-    lua_pop(L, 1);
-    return true;
+    f->nomem = !feed(f, item);
+    return !f->nomem;
 }
 
-/* From the queue: false if it is empty. */
-static bool take_left(filling *f)
+/* One id of the string that is being read; false if there is none. */
+static bool take_rest(filling *f)
 {
     lua_State *L = f->L;
-    const int left = lua_gettop(L) + 1;
-    lua_rawgeti(L, f->table, KAP_ITERATOR_LEFT);
-    if (!lua_istable(L, left)) {
-        lua_pop(L, 1);
-        return false;
-    }
-    lua_getfield(L, left, "next");
-    int next = (int)lua_tointeger(L, -1);
-    lua_rawgeti(L, left, next);
-    size_t len;
+    kap_iterator *it = f->it;
+    size_t len = 0;
+    lua_rawgeti(L, f->table, KAP_ITERATOR_REST);
     const char *s = lua_tolstring(L, -1, &len);
-    kap_id_item item = {kap_idset_valid(s, len), len, ""};
-    memcpy(item.text, s, len + 1);
-    f->nomem = !feed(f, &item);
-    if (next == (int)lua_rawlen(L, left)) {
+    kap_id_item item;
+    bool any = s != NULL && kap_ids_next(s, len, &it->rest_at, &item);
+    if (any)
+        f->nomem = !feed(f, &item);
+    if (any && it->rest_at > len) {
         lua_pushnil(L);
-        lua_rawseti(L, f->table, KAP_ITERATOR_LEFT);
-    } else {
-        lua_pushinteger(L, next + 1);
-        lua_setfield(L, left, "next");
+        lua_rawseti(L, f->table, KAP_ITERATOR_REST);
     }
-    lua_settop(L, left - 1);
-    return true;
+    lua_pop(L, 1);
+    return any;
+}
+
+/* The value on top of the stack: a string is read bit by bit, for it may hold
+ * more ids than there is room for; any other value is one id at most. */
+static void take_value(filling *f)
+{
+    lua_State *L = f->L;
+    size_t len;
+    if (lua_type(L, -1) != LUA_TSTRING) {
+        kapL_ids_value(L, lua_gettop(L), true, take_item, f);
+        return;
+    }
+    const char *s = lua_tolstring(L, -1, &len);
+    if (kap_ids_blank(s, len))
+        return;
+    f->it->rest_at = 0;
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, f->table, KAP_ITERATOR_REST);
 }
 
 /* Whether a table of ids ended before its time: a hole is no id. */
@@ -118,8 +108,8 @@ static void push_next(filling *f)
 
 static bool has_rest(lua_State *L, int table)
 {
-    lua_rawgeti(L, table, KAP_ITERATOR_LEFT);
-    bool has = lua_istable(L, -1);
+    lua_rawgeti(L, table, KAP_ITERATOR_REST);
+    bool has = !lua_isnil(L, -1);
     lua_pop(L, 1);
     return has;
 }
@@ -132,7 +122,7 @@ bool kapL_source_fill(lua_State *L, kap_iterator *it, int table, uint32_t limit,
         ((it->drained || rest) && !has_rest(L, table)))
         return false;
     while (!f.nomem && it->taken < f.limit) {
-        if (take_left(&f))
+        if (take_rest(&f))
             continue;
         if (it->drained || rest)
             break;
@@ -140,7 +130,7 @@ bool kapL_source_fill(lua_State *L, kap_iterator *it, int table, uint32_t limit,
         if (it->closed) /* by the source itself */
             return false;
         if (!lua_isnil(L, -1)) {
-            kapL_ids_value(L, lua_gettop(L), true, take_item, &f);
+            take_value(&f);
         } else {
             it->drained = true;
             if (ended_in_a_hole(&f))

@@ -20,6 +20,7 @@ typedef struct kap_iterator {
     uint32_t size;   /* ids in a batch, at most */
     uint64_t taken, given; /* entries of the ring, since the beginning */
     long position;         /* in a table source; -1: another kind of source */
+    size_t rest_at;        /* in the string whose ids are being taken */
     bool drained, closed, prepared;
     bool busy;     /* in a round: its source or a hook may call it again */
     double turned; /* when the engine last had its turn */
@@ -31,7 +32,7 @@ enum {
     KAP_ITERATOR_CLIENT = 1,
     KAP_ITERATOR_REQUEST,
     KAP_ITERATOR_SOURCE,
-    KAP_ITERATOR_LEFT,   /* queue of ids split from one string, not yet taken */
+    KAP_ITERATOR_REST,   /* the string of which ids are still to be taken */
     KAP_ITERATOR_INVALID /* what was no id: by its place in the ring, from 1 */
 };
 

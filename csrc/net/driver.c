@@ -61,7 +61,6 @@ static void fail(kap_engine *e, kap_transfer *t, kap_outcome outcome,
 
 static void leave_multi(kap_engine *e, kap_transfer *t)
 {
-    t->running = false;
     kap_scheduler_ended(&e->scheduler, t);
     /* A handle that the multi handle will not let go must not be used again,
      * nor one that failed: after running out of memory it never reads. */
@@ -96,10 +95,20 @@ static void flush(kap_engine *e)
             curl_easy_pause(t->easy, CURLPAUSE_CONT);
 }
 
-static CURLcode from_multi(CURLMcode rc)
+/* The multi handle has refused something for the transfer. */
+static void note_refusal(kap_transfer *t, CURLMcode rc)
 {
-    return rc == CURLM_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY
-                                     : CURLE_BAD_FUNCTION_ARGUMENT;
+    bool memory = rc == CURLM_OUT_OF_MEMORY;
+    t->outcome = memory ? KAP_OUTCOME_NOMEM : KAP_OUTCOME_FAILED;
+    t->code = memory ? CURLE_OUT_OF_MEMORY : CURLE_BAD_FUNCTION_ARGUMENT;
+}
+
+/* The same for one in flight, which ends. */
+static void fail_active(kap_engine *e, kap_transfer *t, CURLMcode rc)
+{
+    note_refusal(t, rc);
+    leave_multi(e, t);
+    deliver(e, t);
 }
 
 static CURLMcode tune(kap_engine *e)
@@ -143,12 +152,10 @@ static bool launch(kap_engine *e, kap_transfer *t)
         rc = curl_multi_add_handle(e->multi, t->easy);
     if (rc != CURLM_OK) {
         kap_handles_return(&e->handles, t, false);
-        fail(e, t,
-             rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM : KAP_OUTCOME_FAILED,
-             from_multi(rc));
+        note_refusal(t, rc);
+        deliver(e, t);
         return false;
     }
-    t->running = true;
     kap_scheduler_started(&e->scheduler, t);
     return true;
 }
@@ -289,12 +296,8 @@ static void restart_waiting(kap_engine *e, kap_transfer *first)
         CURLMcode rc = curl_multi_remove_handle(e->multi, t->easy);
         if (rc == CURLM_OK)
             rc = curl_multi_add_handle(e->multi, t->easy);
-        if (rc != CURLM_OK) {
-            t->outcome = rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM
-                                                   : KAP_OUTCOME_FAILED;
-            leave_multi(e, t);
-            fail(e, t, t->outcome, from_multi(rc));
-        }
+        if (rc != CURLM_OK)
+            fail_active(e, t, rc);
     }
 }
 
@@ -349,12 +352,8 @@ static void reap(kap_engine *e)
 static void fail_all(kap_engine *e, CURLMcode rc)
 {
     kap_transfer *t;
-    while ((t = kap_transfer_first(&e->scheduler.active)) != NULL) {
-        t->outcome =
-            rc == CURLM_OUT_OF_MEMORY ? KAP_OUTCOME_NOMEM : KAP_OUTCOME_FAILED;
-        leave_multi(e, t);
-        fail(e, t, t->outcome, from_multi(rc));
-    }
+    while ((t = kap_transfer_first(&e->scheduler.active)) != NULL)
+        fail_active(e, t, rc);
 }
 
 /* An iterator's caller may take its time between two tickets. Inline, nobody

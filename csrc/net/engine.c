@@ -46,11 +46,6 @@ kap_engine *kap_engine_new(int concurrency, double rate)
     return NULL;
 }
 
-bool kap_engine_threaded(const kap_engine *e)
-{
-    return e->threaded;
-}
-
 /* A multi handle that was made while there were no descriptors to be had works,
  * but nothing wakes it; libcurl says so only here. */
 static bool can_wake(kap_engine *e)
@@ -156,6 +151,12 @@ void kap_engine_abandon(kap_engine *e)
 
 /* transfers ---------------------------------------------------------------- */
 
+void kap_engine_wake(kap_engine *e)
+{
+    if (e->threaded)
+        curl_multi_wakeup(e->multi);
+}
+
 void kap_engine_submit(kap_engine *e, kap_transfer *t, kap_lane *lane)
 {
     t->lane = kap_lane_ref(lane);
@@ -165,8 +166,8 @@ void kap_engine_submit(kap_engine *e, kap_transfer *t, kap_lane *lane)
     bool first = e->inbox.n == 0;
     kap_list_push(&e->inbox, &t->link);
     pthread_mutex_unlock(&e->lock);
-    if (first && e->threaded)
-        curl_multi_wakeup(e->multi);
+    if (first)
+        kap_engine_wake(e);
 }
 
 void kap_engine_cancel(kap_engine *e, kap_transfer *t)
@@ -182,11 +183,11 @@ void kap_engine_cancel(kap_engine *e, kap_transfer *t)
         e->cancels++;
     }
     pthread_mutex_unlock(&e->lock);
-    if (mine)
+    if (mine) {
         kap_driver_discard(t);
-    else if (e->threaded)
-        curl_multi_wakeup(e->multi);
-    else if (kap_ending_enter(&e->entry)) {
+    } else if (e->threaded) {
+        kap_engine_wake(e);
+    } else if (kap_ending_enter(&e->entry)) {
         kap_driver_absorb(e);
         kap_ending_leave(&e->entry);
     }
@@ -202,12 +203,6 @@ kap_transfer *kap_engine_take(kap_engine *e)
     return t;
 }
 
-void kap_engine_wake(kap_engine *e)
-{
-    if (e->threaded)
-        curl_multi_wakeup(e->multi);
-}
-
 bool kap_engine_started(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
@@ -217,10 +212,16 @@ bool kap_engine_started(kap_engine *e)
     return started;
 }
 
+/* kap_engine_ready, for whoever has the lock. */
+static bool is_ready(const kap_engine *e)
+{
+    return e->outbox.n > 0 || e->started;
+}
+
 bool kap_engine_ready(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    bool ready = e->outbox.n > 0 || e->started;
+    bool ready = is_ready(e);
     pthread_mutex_unlock(&e->lock);
     return ready;
 }
@@ -297,7 +298,7 @@ void kap_engine_mark(kap_engine *e)
 void kap_engine_clear_mark(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    if (e->outbox.n == 0 && !e->started)
+    if (!is_ready(e))
         kap_wakeup_clear(&e->wakeup);
     pthread_mutex_unlock(&e->lock);
 }
@@ -306,7 +307,7 @@ int kap_engine_fd(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
     if (e->wakeup.reader < 0 && !e->wakeup.connected &&
-        kap_wakeup_open(&e->wakeup) && (e->outbox.n > 0 || e->started))
+        kap_wakeup_open(&e->wakeup) && is_ready(e))
         kap_wakeup_mark(&e->wakeup);
     pthread_mutex_unlock(&e->lock);
     return e->wakeup.reader;
@@ -324,7 +325,7 @@ bool kap_engine_accept(kap_engine *e)
 {
     pthread_mutex_lock(&e->lock);
     bool ok = kap_wakeup_accept(&e->wakeup);
-    if (ok && (e->outbox.n > 0 || e->started))
+    if (ok && is_ready(e))
         kap_wakeup_mark(&e->wakeup);
     pthread_mutex_unlock(&e->lock);
     return ok;

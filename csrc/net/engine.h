@@ -30,7 +30,6 @@ void kap_engine_abandon(kap_engine *e);
 
 /* Starts the thread if there is none yet. False: *why (errno-like words). */
 bool kap_engine_start(kap_engine *e, const char **why);
-bool kap_engine_threaded(const kap_engine *e);
 
 void kap_engine_submit(kap_engine *e, kap_transfer *t, kap_lane *lane);
 /* Forgets the transfer, wherever it is; its socket is closed at once (threaded:

@@ -8,7 +8,10 @@
  * refused together do not come back together. */
 #define JITTER_SHARE 0.125
 /* Between two starts at most, before it shrinks: from a few requests and one
- * long pause (for maintenance, say) nothing can be learned about a rate. */
+ * long pause (for maintenance, say) nothing can be learned about a rate. This is
+ * also where a service ends up that refuses at random, however slowly it is asked.
+ * Growing again with what was accepted, as well as with time, would be faster
+ * there; but before a real limit it meets that limit too often, and in bursts. */
 #define INTERVAL_MAX 1.0
 /* The rate has doubled after so many seconds without a push-back. */
 #define DOUBLING_SECONDS 20.0

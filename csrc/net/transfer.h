@@ -62,7 +62,6 @@ typedef struct kap_transfer {
     bool
         unsent; /* its connection was kept and had something to read, so nothing
                   * was sent on it */
-    bool running;
     atomic_bool cancelled; /* set under the engine's lock */
     bool awaits_verdict;   /* see kap_lane_await_verdict */
     bool faulty;           /* a failure was found among its tickets */

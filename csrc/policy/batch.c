@@ -144,7 +144,7 @@ bool kap_batch_tell(kap_call *c, const kap_batch *b, kap_event_type type,
         e->bytes = t != NULL ? (double)t->len : 0;
         e->elapsed = t != NULL ? t->elapsed : 0;
     }
-    kap_event_push(c->events, e);
+    kap_list_push(c->events, &e->link);
     return true;
 }
 

@@ -17,11 +17,6 @@ kap_event *kap_event_new(kap_event_type type, const char *ids, size_t ids_len,
     return e;
 }
 
-void kap_event_push(kap_list *events, kap_event *e)
-{
-    kap_list_push(events, &e->link);
-}
-
 kap_event *kap_event_shift(kap_list *events)
 {
     return KAP_ITEM(kap_list_shift(events), kap_event, link);

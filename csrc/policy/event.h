@@ -37,7 +37,6 @@ typedef struct kap_event {
 /* An event with these ids and words, nothing else set. NULL: no memory. */
 kap_event *kap_event_new(kap_event_type type, const char *ids, size_t ids_len,
                          const char *message);
-void kap_event_push(kap_list *events, kap_event *e);
 /* The oldest, to be freed; NULL: there is none. */
 kap_event *kap_event_shift(kap_list *events);
 /* Drops all of this call; NULL: of all calls. */
