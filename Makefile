@@ -63,7 +63,7 @@ OUT := $(BUILD)/$(ABI)
         sandbox gateway test test-build gnutls test-gnutls check-valgrind \
         check-asan check-exits check-gc check-tsan soak check-symbols check-nvim \
         check-peers bench check-speed lint lint-deps lint-house lint-format lint-cppcheck lint-tidy \
-        lint-lua lint-parse lint-shell format doc dist release rock install-rock help has-lua FORCE fuzz \
+        lint-lua lint-parse lint-shell format doc dist release rock install-rock copy-modules help has-lua FORCE fuzz \
         coverage check-platforms check-arm64
 
 default: $(OUT)/kapture.so ; @:
@@ -175,8 +175,8 @@ $(OUT)/obj/%.o: csrc/%.c $(OUT)/flags
 # Changes when the compiler or a flag does, and everything is built again.
 FLAGS = $(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(CURL_LIBS))
 $(OUT)/flags: FORCE
-	@test -n '$(LUA_INCDIR)$(LUA_PC)' || { echo "No headers of Lua $(ABI):" \
-	  "run 'make deps', or set LUA_INCDIR." >&2; exit 1; }
+	@test -n '$(LUA_INCDIR)$(LUA_PC)' || { echo "No headers of $(if $(filter luajit,$(ABI)),LuaJIT,Lua $(ABI)):" \
+	  "run 'make deps ABI=$(ABI)', or set LUA_INCDIR." >&2; exit 1; }
 	@test -n '$(CURL_LIBS)' || { echo "No $(CURL_PC):" \
 	  "run 'make deps', or set CURL_PC." >&2; exit 1; }
 	@mkdir -p $(@D)
