@@ -259,6 +259,46 @@ describe("the environment", function()
         assert.are.equal("config config config config auth auth ok ok ok ok config config ", output)
     end)
 
+    it("is read at each call, though the options are those of the last", function()
+        local output = ask.child(([[
+            local setenv = require("kapture_host").set
+            local kapture = require "kapture"
+            local client = kapture.new()
+            local opts = { ca_file = %q, retries = 0 }
+            local function try()
+                for _, call in ipairs { kapture.get_ticket, function(...) return client:get_ticket(...) end } do
+                    local last
+                    for n = 1, 3 do
+                        local tickets, _, err = call("1", opts)
+                        local said = tickets and "ok" or err.kind
+                        assert(n == 1 or said == last, "it was not the same each time")
+                        last = said
+                    end
+                    io.write(last, " ")
+                end
+            end
+            setenv("KAPTURE_BASE_URL", %q)
+            setenv("KAPTURE_TOKEN", %q)
+            try()
+            setenv("KAPTURE_TOKEN", "wrong")
+            try()
+            setenv("KAPTURE_TOKEN", %q)
+            try()
+            setenv("KAPTURE_BASE_URL", "")
+            setenv("KAPTURE_SUBDOMAIN", "a_b")
+            try()
+            setenv("KAPTURE_BASE_URL", %q)
+            try()
+            setenv("KAPTURE_CA_FILE", "/nowhere")
+            try()
+            opts.ca_file = nil
+            try()
+            setenv("KAPTURE_CA_FILE", %q)
+            try()
+        ]]):format(sandbox.ca, sandbox.https, sandbox.token, sandbox.token, sandbox.https, sandbox.ca))
+        assert.are.equal("ok ok auth auth ok ok config config ok ok ok ok tls tls ok ok ", output)
+    end)
+
     it("names the CA file, unless an option does", function()
         local program = [[
             local host = require "kapture_host"

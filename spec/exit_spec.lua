@@ -79,7 +79,7 @@ describe("a process that ends while calls are under way", function()
         it("by _exit or quick_exit", function() ends("at-once", { share = 0.3 }) end)
         it("by a signal", function() ends("signal", { share = 0.3, status = 143 }) end)
         it("while a thread is stuck for longer than it waits", function()
-            ends("stuck", { share = 0.05, seconds = 10 })
+            ends("stuck", { share = 0.3, seconds = 10 })
         end)
     end
 

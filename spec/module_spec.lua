@@ -302,5 +302,17 @@ describe("a client", function()
             ]]))(kapture.new, function(c) kept = c end)
             assert.are.equal("closed", select(3, kept:get_ticket "1").kind)
         end)
+
+        it("is closed where its block is left by an error", function()
+            local kept
+            local ok, why = pcall(assert(load([[
+                local new, keep = ...
+                local client <close> = new()
+                keep(client)
+                error("left", 0)
+            ]])), kapture.new, function(c) kept = c end)
+            assert.are.same({ false, "left" }, { ok, why })
+            assert.are.equal("closed", select(3, kept:get_ticket "1").kind)
+        end)
     end
 end)

@@ -230,4 +230,208 @@ describe("opts", function()
         assert.are.equal("number", type(opts.headers["X-Number"]))
         assert.are.equal("number", type(opts.assigned))
     end)
+
+    -- A client remembers what the last options meant, once they have come twice.
+    for _, where in ipairs { "the module", "a client" } do
+        it("is read again whenever it has changed: " .. where, function()
+            local key = sandbox.key()
+            local opts = ask.opts({ cookie = "a=1", assigned = "x" }, { key = key })
+            local client = where == "a client" and kapture.new()
+            local function sent()
+                local got, why
+                if client then got, why = client:get_ticket("1", opts) else got, why = kapture.get_ticket("1", opts) end
+                assert(got, why)
+                local log = sandbox.requests(key)
+                return log[#log]
+            end
+            local function sent_thrice()
+                local entry
+                for _ = 1, 3 do entry = sent() end
+                return entry
+            end
+            assert.are.equal("a=1", sent_thrice().headers.cookie)
+            opts.cookie = "a=2"
+            assert.are.equal("a=2", sent_thrice().headers.cookie)
+            opts.cookie = nil
+            assert.is_nil(sent_thrice().headers.cookie)
+            opts.headers = { ["X-A"] = "1" }
+            assert.are.equal("1", sent_thrice().headers["x-a"])
+            opts.headers["X-A"] = "2"
+            assert.are.equal("2", sent_thrice().headers["x-a"])
+            opts.headers = nil
+            opts.landing_queue, opts.assigned = opts.assigned, nil
+            local fields = sent_thrice().fields
+            assert.are.same({ "", "x" }, { fields.assigned, fields.landing_queue })
+            opts.assigned = true
+            assert.are.equal("true", sent_thrice().fields.assigned)
+            opts.assigned = 2 ^ 60
+            local float = sent_thrice().fields.assigned
+            if math.tointeger then
+                opts.assigned = math.tointeger(2 ^ 60)
+                assert.are.equal("1152921504606846976", sent_thrice().fields.assigned)
+                opts.assigned = 2 ^ 60
+                assert.are.equal(float, sent_thrice().fields.assigned)
+            end
+            opts.timout = 1
+            assert.is_truthy(complaint(nil, sent):find "timeout")
+        end)
+
+        -- In a process of its own, with little garbage: the collector comes at
+        -- each allocation in turn.
+        it("is what was read, if a finalizer changes it meanwhile: " .. where, function()
+            local output, code = ask.child(([[
+                local haunted = require "spec.support.haunted"
+                local kapture = require "kapture"
+                local sandbox = require "spec.support.sandbox"
+                local key, came = sandbox.key(), 0
+                local points = haunted(function(come)
+                    local client = %q == "a client" and kapture.new()
+                    local opts = { base_url = sandbox.url { on = "http", key = key }, token = sandbox.token,
+                                   cookie = "a=before" }
+                    local function call()
+                        local got, why
+                        if client then got, why = client:get_ticket("1", opts)
+                        else got, why = kapture.get_ticket("1", opts) end
+                        assert(got, why)
+                    end
+                    call()
+                    call()
+                    opts.cookie = "a=meanwhile"
+                    call()
+                    come(function()
+                        came = came + 1
+                        opts.cookie = "a=after"
+                    end)
+                    call()
+                    collectgarbage "stop"
+                    call()
+                    local log = sandbox.requests(key)
+                    local sent = log[#log].headers.cookie
+                    assert(sent == opts.cookie, ("point %%d: %%s was sent for %%s"):format(came, sent, opts.cookie))
+                end)
+                print(came > 0 and points > 10)
+            ]]):format(where), { KAPTURE_SANDBOX_READY = os.getenv "KAPTURE_SANDBOX_READY" })
+            assert.are.equal("true\n", output)
+            assert.are.equal(0, code)
+        end)
+
+        it("says the same with another metatable, or the same members as numbers: " .. where, function()
+            local key = sandbox.key()
+            local client = where == "a client" and kapture.new()
+            local function sent(opts)
+                local got, why
+                if client then got, why = client:get_ticket("1", opts) else got, why = kapture.get_ticket("1", opts) end
+                assert(got, why)
+                local log = sandbox.requests(key)
+                return log[#log]
+            end
+            local opts = ask.opts({ assigned = "1" }, { key = key })
+            local function never() error "called" end
+            local mt = { __index = never, __newindex = never, __pairs = never, __len = never, __eq = never,
+                         __metatable = false }
+            local other = setmetatable(ask.opts({ assigned = 1 }, { key = key }), mt)
+            for _ = 1, 3 do assert.are.equal("1", sent(opts).fields.assigned) end
+            for _ = 1, 3 do assert.are.equal("1", sent(other).fields.assigned) end
+            rawset(other, "assigned", 1.5)
+            assert.are.equal("1.5", sent(other).fields.assigned)
+            rawset(other, "assigned", "1.50")
+            assert.are.equal("1.50", sent(other).fields.assigned)
+            rawset(other, "assigned", nil)
+            assert.are.equal("", sent(other).fields.assigned)
+            -- what a metatable has is no option
+            local hidden = setmetatable(ask.opts(nil, { key = key }), { __index = { assigned = "no", cookie = "no" } })
+            for _ = 1, 3 do
+                local entry = sent(hidden)
+                assert.are.same({ "" }, { entry.fields.assigned, entry.headers.cookie })
+            end
+        end)
+
+        it("is not confused with others that take turns with it: " .. where, function()
+            local key = sandbox.key()
+            local client = where == "a client" and kapture.new()
+            local all = {}
+            for i = 1, 3 do all[i] = ask.opts({ cookie = "a=" .. i }, { key = key }) end
+            all[4] = ask.opts(nil, { key = key })
+            for i = 1, 24 do
+                local n = (i * i) % 4 + 1
+                local got, why
+                if client then got, why = client:get_ticket("1", all[n])
+                else got, why = kapture.get_ticket("1", all[n]) end
+                assert(got, why)
+                local log = sandbox.requests(key)
+                assert.are.equal(n < 4 and "a=" .. n or nil, log[#log].headers.cookie)
+            end
+        end)
+
+        it("has its tables read anew, and is refused each time: " .. where, function()
+            local client = where == "a client" and kapture.new()
+            local call = client and function(opts) return client:get_ticket("1", opts) end
+                or function(opts) return kapture.get_ticket("1", opts) end
+            local opts = ask.opts { fields = { "task_details.ticketId" } }
+            for _ = 1, 3 do assert.is_nil(call(opts)[1].additional_info) end
+            opts.fields[1], opts.fields[2] = "task_details", "additional_info"
+            for _ = 1, 3 do assert.are.equal("table", type(call(opts)[1].additional_info)) end
+            opts.fields = nil
+            for _ = 1, 3 do assert.are.equal("table", type(call(opts)[1].additional_info)) end
+            for _ = 1, 3 do
+                opts.hook = false
+                assert.is_truthy(complaint(opts, call):find "option 'hook'")
+                opts.hook = nil
+                assert(call(opts))
+                opts[1] = "x"
+                assert.is_truthy(complaint(opts, call):find "option names are strings")
+                opts[1] = nil
+                assert.is_truthy(complaint("x", call):find "table expected")
+            end
+        end)
+    end
+
+    it("without members is as none", function()
+        local key = sandbox.key()
+        local client = kapture.new(ask.opts({ cookie = "a=1" }, { key = key }))
+        for i = 1, 8 do
+            assert(client:get_ticket("1", ({ {}, nil, { cookie = "a=2" } })[i % 4 + 1]))
+            local log = sandbox.requests(key)
+            assert.are.equal(i % 4 == 2 and "a=2" or "a=1", log[#log].headers.cookie)
+        end
+    end)
+
+    it("comes on top of the client's functions, each time", function()
+        local events, tokens = 0, 0
+        local client = kapture.new(ask.opts {
+            hook = function() events = events + 1 end,
+            token = function()
+                tokens = tokens + 1
+                return sandbox.token
+            end,
+        })
+        for n = 1, 4 do
+            assert(client:get_ticket("1", { cookie = "a=1" }))
+            assert.are.same({ 2 * n, n }, { events, tokens })
+        end
+        for n = 1, 4 do
+            assert(client:get_ticket("1", { cookie = "a=1", token = sandbox.token }))
+            assert.are.same({ 8 + 2 * n, 4 }, { events, tokens })
+        end
+        local own = 0
+        assert(client:get_ticket("1", { cookie = "a=1", hook = function() own = own + 1 end }))
+        assert.are.same({ 16, 2 }, { events, own })
+        for n = 1, 2 do
+            assert(client:get_ticket("1", { cookie = "a=1" }))
+            assert.are.same({ 16 + 2 * n, 2 }, { events, own })
+        end
+    end)
+
+    it("is forgotten by a client that is closed", function()
+        local client = kapture.new()
+        local opts = ask.opts()
+        for _ = 1, 3 do assert(client:get_ticket("1", opts)) end
+        client:close()
+        for _ = 1, 3 do
+            local _, _, err = client:get_ticket("1", opts)
+            assert.are.equal("closed", err.kind)
+        end
+        opts.timout = 1
+        assert.is_truthy(complaint(nil, function() client:get_ticket("1", opts) end):find "timeout")
+    end)
 end)

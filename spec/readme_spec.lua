@@ -294,7 +294,7 @@ describe("README.md #once", function()
 
     it("can be read in one go, and shows no sandbox in its quick start", function()
         local _, lines = text:gsub("\n", "\n")
-        assert.is_true(lines <= 140)
+        assert.is_true(lines <= 132)
         local quick = text:match "\n## Quick start\n(.-)\n## "
         assert.is_nil(quick:lower():find "sandbox")
         assert.is_nil(text:find("CA_FILE", 1, true))

@@ -220,3 +220,102 @@ describe("fields", function()
         assert.is_nil(next(got.tickets[1]))
     end)
 end)
+
+-- Blocking calls of a client are lent the same userdata, one after the other.
+describe("a call", function()
+    local function plain(...)
+        local copy = {}
+        for i = 1, 3 do
+            local value = select(i, ...)
+            if type(value) == "table" then
+                local members = {}
+                for name, member in pairs(value) do members[name] = member end
+                members.elapsed = nil
+                value = members
+            end
+            copy[i] = value == nil and "nil" or value
+        end
+        return copy
+    end
+
+    local calls = {
+        function(client) return client:get_ticket "1,2" end,
+        function(client) return client:get_ticket("2,404000000001,1", { cookie = "a=1" }) end,
+        function(client) return client:get_ticket "no id" end,
+        function(client) return client:get_ticket "" end,
+        function(client) return client:get_ticket("1", { token = "wrong" }) end,
+        function(client) return client:get_ticket("3", { base_url = sandbox.url "unasked" }) end,
+        function(client) return client:get_ticket("3,1", { base_url = sandbox.url "badid,id=3", batch_size = 1 }) end,
+        function(client)
+            return client:get_ticket("3,1", { base_url = sandbox.url "badid,id=3", batch_size = 1, partial = true })
+        end,
+        function(client) return client:get_ticket("1", { token = function() return sandbox.token end }) end,
+        function(client) return client:get_ticket("1", { raw = true, hook = function() end }) end,
+    }
+
+    it("has nothing of those before it on the same client", function()
+        local expected, got = {}, {}
+        for i, call in ipairs(calls) do
+            local client = kapture.new(ask.opts())
+            expected[i] = plain(call(client))
+            client:close()
+        end
+        local client = kapture.new(ask.opts())
+        for round = 0, 2 do
+            for i = 1, #calls do
+                local n = (i * (2 * round + 1)) % #calls + 1
+                local result = plain(calls[n](client))
+                assert.are.same(expected[n], result)
+                got[#got + 1] = { n, result }
+            end
+        end
+        client:close()
+        -- and what they returned is their own
+        for _, one in ipairs(got) do assert.are.same(expected[one[1]], one[2]) end
+    end)
+
+    it("that raises leaves nothing to the next", function()
+        local client = kapture.new(ask.opts())
+        for _ = 1, 3 do
+            assert(client:get_ticket "1,2")
+            assert.has_error(function() client:get_ticket(true, { token = function() return "wrong" end }) end)
+            assert.has_error(function() client:get_ticket("1", { timout = 1 }) end)
+            assert.are.equal("2,1", ask.ids_of(client:get_ticket "2,1"))
+        end
+    end)
+
+    it("keeps neither its functions nor its tickets alive", function()
+        local client = kapture.new(ask.opts())
+        local alive = setmetatable({}, { __mode = "v" })
+        local function one(fail)
+            local secret = {}
+            local function hook() return secret end
+            local function token() return fail and secret or sandbox.token end
+            local tickets, _, err = client:get_ticket("1", { hook = hook, token = token })
+            assert.are.equal(not fail, tickets ~= nil)
+            alive[#alive + 1] = secret
+            alive[#alive + 1] = tickets or err
+        end
+        one(false)
+        one(true)
+        for _ = 1, 3 do collectgarbage() end
+        assert.is_nil(next(alive))
+        assert(client:get_ticket "1")
+    end)
+
+    it("within a call is another one", function()
+        local client, depth, inner = nil, 0, {}
+        client = kapture.new(ask.opts { hook = function(event)
+            if event.event ~= "request" or depth > 2 then return end
+            depth = depth + 1
+            local tickets = client:get_ticket(("%d"):format(10 * depth + #event.ids))
+            inner[#inner + 1] = ask.ids_of(tickets)
+            depth = depth - 1
+        end, token = function() return sandbox.token end })
+        for _ = 1, 2 do
+            inner = {}
+            assert.are.equal("1,2", ask.ids_of(client:get_ticket "1,2"))
+            assert.are.equal("31,21,12", table.concat(inner, ","))
+        end
+    end)
+end)

@@ -7,6 +7,7 @@
 #include "lua/error.h"
 #include "lua/object.h"
 #include "lua/options.h"
+#include "lua/recall.h"
 #include "lua/request.h"
 #include "lua/result.h"
 #include "lua/start.h"
@@ -26,40 +27,46 @@ static void push_functions(lua_State *L)
     lua_rawgeti(L, TABLE, KAP_CLIENT_FUNCTIONS);
 }
 
-/* Pushes a request with these arguments. */
-static kap_request *request_from_args(lua_State *L, kap_client *c,
-                                      const char *func)
+/* The request on top of the stack takes these arguments. */
+static void take_args(lua_State *L, kap_client *c, kap_request *r,
+                      const char *func)
 {
-    push_functions(L);
-    kap_request *r = kapL_request_new(L);
+    r->call.settings = kapL_recall(L, CLIENT, OPTS);
+    bool to_recall = r->call.settings == NULL && lua_istable(L, OPTS) &&
+                     kapL_recall_copy(L, OPTS);
     kapL_start_options(L, r, c->settings, FUNCTIONS, OPTS, 2, func);
     /* Options of the call mostly say what those of the call before said: then
      * the engine's handles need no new setting up. */
-    if (c->message != NULL && c->message->settings != r->call.settings &&
+    if (c->message != NULL &&
         kap_settings_same(c->message->settings, r->call.settings)) {
         kap_settings_unref(r->call.settings);
         r->call.settings = kap_settings_ref(c->message->settings);
     }
+    if (to_recall)
+        kapL_recall_note(L, CLIENT, OPTS, r->call.settings);
     if (c->closed)
         kap_failure_set(&r->call.stop, KAP_KIND_CLOSED, "%s",
                         kap_client_closed_words());
     else
         kapL_start_message(L, r, c);
     kapL_start_ids(L, r, IDS, 1, func);
-    return r;
 }
 
 static int client_get_ticket(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
-    kap_request *r = request_from_args(L, c, "get_ticket");
+    push_functions(L);
+    kap_request *r = kapL_request_borrow(L, CLIENT);
+    take_args(L, c, r, "get_ticket");
     return kapL_drive_call(L, CLIENT, r);
 }
 
 static int client_submit(lua_State *L)
 {
     kap_client *c = kapL_client_check(L, 1);
-    kap_request *r = request_from_args(L, c, "submit");
+    push_functions(L);
+    kap_request *r = kapL_request_new(L);
+    take_args(L, c, r, "submit");
     kapL_start(L, r, CLIENT, true);
     return 1;
 }
@@ -140,6 +147,8 @@ static int client_close(lua_State *L)
         lua_pushnil(L);
         lua_rawseti(L, functions, i);
     }
+    lua_pushnil(L);
+    lua_rawseti(L, table, KAP_CLIENT_RECALLED);
     return 0;
 }
 

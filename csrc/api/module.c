@@ -10,6 +10,7 @@
 #include "lua/drive.h"
 #include "lua/error.h"
 #include "lua/options.h"
+#include "lua/recall.h"
 #include "lua/request.h"
 #include "lua/start.h"
 #include "lua/value.h"
@@ -47,10 +48,15 @@ static int get_ticket(lua_State *L)
 {
     lua_settop(L, OPTS);
     lua_pushvalue(L, CACHE);
-    kap_request *r = kapL_request_new(L);
+    kapL_shared_last(L, CLIENTS);
+    kap_request *r = kapL_request_borrow(L, CLIENT);
+    r->call.settings = kapL_recall(L, CLIENT, OPTS);
+    bool to_recall = r->call.settings == NULL && kapL_recall_copy(L, OPTS);
     kapL_start_options(L, r, NULL, 0, OPTS, 2, "get_ticket");
     kap_client *c = kapL_shared_client(L, CLIENTS, &r->call.settings);
-    lua_insert(L, CLIENT);
+    lua_replace(L, CLIENT);
+    if (to_recall)
+        kapL_recall_note(L, CLIENT, OPTS, r->call.settings);
     kapL_start_message(L, r, c);
     if (c->closed) { /* the token function made calls of its own, and they
                       * pushed this client out of the cache */

@@ -62,10 +62,15 @@ static void put_first(lua_State *L, int cache, int n, int key, int client)
     lua_rawseti(L, cache, client_place(1));
 }
 
+void kapL_shared_last(lua_State *L, int cache)
+{
+    lua_rawgeti(L, cache, client_place(1));
+}
+
 /* The most recently used client, if it is at work for the same; pushed. */
 static kap_client *push_same(lua_State *L, int cache, kap_settings **settings)
 {
-    lua_rawgeti(L, cache, client_place(1));
+    kapL_shared_last(L, cache);
     kap_client *c = lua_touserdata(L, -1);
     if (c != NULL && c->message != NULL &&
         kap_settings_same(c->message->settings, *settings)) {

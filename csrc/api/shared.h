@@ -7,6 +7,8 @@
 
 #include "lua/state.h"
 
+/* Pushes the client that was used last, or nil. */
+void kapL_shared_last(lua_State *L, int cache);
 /*
  * Pushes the client for these settings. `cache` is the stack index of the table
  * that keeps the clients. Where the settings equal those of the client's last

@@ -268,6 +268,8 @@ kap_settings *kap_settings_new(const kap_settings *from)
 
 bool kap_settings_same(const kap_settings *a, const kap_settings *b)
 {
+    if (a == b)
+        return true;
     for (size_t i = 0; i < kap_settings_option_count; i++)
         if (!same(a, b, &kap_settings_options[i]))
             return false;

@@ -27,7 +27,7 @@ kap_client *kapL_client_new(lua_State *L)
     c->pid = getpid();
     c->random = (uint64_t)(kap_now() * 1e9) ^ ((uint64_t)c->pid << 32) ^
                 (uint64_t)(uintptr_t)c;
-    lua_newtable(L);
+    lua_createtable(L, KAP_CLIENT_IDLE, 0);
     lua_createtable(L, 2, 0);
     lua_rawseti(L, -2, KAP_CLIENT_FUNCTIONS);
     kapL_setuservalue(L, -2);
@@ -131,6 +131,8 @@ void kap_client_close(kap_client *c)
     c->message = NULL;
     kap_settings_unref(c->settings);
     c->settings = NULL;
+    kap_settings_unref(c->recalled);
+    c->recalled = NULL;
 }
 
 void kap_client_settle_recorded(kap_client *c)

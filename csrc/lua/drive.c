@@ -211,7 +211,7 @@ int kapL_drive_call(lua_State *L, int client, kap_request *r)
         return lua_error(L);
     if (r->nomem)
         kapL_error_nomem(L);
-    int results = kapL_result(L, me);
-    kapL_request_empty(L, me);
+    int results = kapL_result_push(L, me);
+    kapL_request_return(L, me, client);
     return results;
 }

@@ -2,16 +2,58 @@
 
 #include <string.h>
 
+static void clear(kap_request *r)
+{
+    memset(r, 0, sizeof *r);
+    kap_failure_clear(&r->call.stop);
+}
+
 kap_request *kapL_request_new(lua_State *L)
 {
     kap_request *r = lua_newuserdata(L, sizeof *r);
-    memset(r, 0, sizeof *r);
-    kap_failure_clear(&r->call.stop);
+    clear(r);
     luaL_getmetatable(L, KAP_REQUEST_TYPE);
     lua_setmetatable(L, -2);
     lua_createtable(L, 6, 0);
     kapL_setuservalue(L, -2);
     return r;
+}
+
+kap_request *kapL_request_borrow(lua_State *L, int client)
+{
+    if (lua_touserdata(L, client) == NULL)
+        return kapL_request_new(L);
+    kapL_getuservalue(L, client);
+    lua_rawgeti(L, -1, KAP_CLIENT_IDLE);
+    kap_request *r = lua_touserdata(L, -1);
+    if (r == NULL || r->collected) {
+        lua_pop(L, 2);
+        return kapL_request_new(L);
+    }
+    lua_pushnil(L);
+    lua_rawseti(L, -3, KAP_CLIENT_IDLE);
+    lua_remove(L, -2);
+    return r;
+}
+
+void kapL_request_return(lua_State *L, int idx, int client)
+{
+    kap_request *r = lua_touserdata(L, idx);
+    kap_client *c = lua_touserdata(L, client);
+    kapL_request_empty(L, idx);
+    if (r->collected || r->client != NULL || c->closed)
+        return;
+    kap_event_drop(&c->events, &r->call); /* the next call is not to be told */
+    kap_call_free(&r->call, NULL);
+    clear(r);
+    kapL_getuservalue(L, idx);
+    lua_pushnil(L); /* they may keep anything alive */
+    lua_rawseti(L, -2, KAP_REQUEST_FUNCTIONS);
+    lua_pop(L, 1);
+    kapL_getuservalue(L, client);
+    lua_pushvalue(L, idx);
+    lua_rawseti(L, -2, KAP_CLIENT_IDLE);
+    lua_pop(L, 1);
 }
 
 void kap_request_detach(kap_request *r)

@@ -10,6 +10,15 @@
 
 /* Pushes a new request. */
 kap_request *kapL_request_new(lua_State *L);
+/*
+ * The same for a call that blocks, of which nobody outside ever has the userdata:
+ * the one that the last such call on the client at stack index `client` gave back,
+ * if there is one (`client` may be nil). A userdata with its finalizer and its table
+ * costs as much as all else that begins a call.
+ */
+kap_request *kapL_request_borrow(lua_State *L, int client);
+/* Gives the request at stack index `idx` back, which is over. Cannot fail. */
+void kapL_request_return(lua_State *L, int idx, int client);
 
 /* Ends it with this kind: at once or, called by a finalizer in the middle of
  * the client's work, when that is done. Safe at any time, cannot fail. */

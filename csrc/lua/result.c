@@ -243,24 +243,34 @@ static bool is_success(const kap_request *r)
     return count(c, KAP_ID_FAILED) == 0 || (c->partial && c->successes > 0);
 }
 
-/* Pushes {tickets or false, info or message, err or nil}. */
-static void build(lua_State *L, kap_request *r, int table)
+/* Pushes tickets, info, or nil, message, err. */
+static int build(lua_State *L, const kap_request *r, int table)
+{
+    if (is_success(r)) {
+        push_tickets(L, r, table);
+        push_info(L, &r->call);
+        return 2;
+    }
+    lua_pushnil(L);
+    push_error(L, r, table);
+    lua_getfield(L, -1, "message");
+    lua_insert(L, -2);
+    return 3;
+}
+
+int kapL_result_push(lua_State *L, int idx)
+{
+    kapL_getuservalue(L, idx);
+    return build(L, lua_touserdata(L, idx), lua_gettop(L));
+}
+
+/* Pushes the same in a table. */
+static void pack(lua_State *L, const kap_request *r, int table)
 {
     lua_createtable(L, 3, 0);
     int packed = lua_gettop(L);
-    if (is_success(r)) {
-        push_tickets(L, r, table);
-        lua_rawseti(L, packed, 1);
-        push_info(L, &r->call);
-        lua_rawseti(L, packed, 2);
-    } else {
-        lua_pushboolean(L, 0);
-        lua_rawseti(L, packed, 1);
-        push_error(L, r, table);
-        lua_getfield(L, -1, "message");
-        lua_rawseti(L, packed, 2);
-        lua_rawseti(L, packed, 3);
-    }
+    for (int i = build(L, r, table); i > 0; i--)
+        lua_rawseti(L, packed, i);
 }
 
 /* For a finalizer that comes after the request's own. */
@@ -285,7 +295,7 @@ int kapL_result(lua_State *L, int idx)
         return collected(L);
     if (!lua_istable(L, -1)) {
         lua_pop(L, 1);
-        build(L, r, table);
+        pack(L, r, table);
         lua_rawgeti(L, table, KAP_REQUEST_RESULT);
         if (lua_istable(L, -1)) { /* built by a finalizer meanwhile */
             lua_replace(L, -2);
@@ -301,14 +311,10 @@ int kapL_result(lua_State *L, int idx)
         }
     }
     int packed = lua_gettop(L);
-    lua_rawgeti(L, packed, 1);
-    if (lua_istable(L, -1)) {
-        lua_rawgeti(L, packed, 2);
-        return 2;
-    }
+    for (int i = 1; i <= 3; i++)
+        lua_rawgeti(L, packed, i);
+    if (lua_isnil(L, packed + 1))
+        return 3;
     lua_pop(L, 1);
-    lua_pushnil(L);
-    lua_rawgeti(L, packed, 2);
-    lua_rawgeti(L, packed, 3);
-    return 3;
+    return 2;
 }

@@ -17,6 +17,8 @@ void kapL_result_extra(lua_State *L, kap_request *r, int table, const char *id,
  * done; returns the number of values. May raise that memory ran out, and can
  * then be called again. */
 int kapL_result(lua_State *L, int idx);
+/* The same for one that is not asked again. */
+int kapL_result_push(lua_State *L, int idx);
 
 /* Pushes an error table with this failure and these ids, without tickets: that
  * of one round of an iterator. */

@@ -14,13 +14,16 @@ void kapL_start_options(lua_State *L, kap_request *r, kap_settings *defaults,
     } at = {me + 1, me + 2}; /* stack indexes */
     /* Before anything is allocated: a finalizer may close the client that the
      * defaults are of. */
-    if (defaults != NULL && lua_isnoneornil(L, opts))
+    bool given = r->call.settings == NULL && !lua_isnoneornil(L, opts);
+    if (r->call.settings == NULL && defaults != NULL && !given)
         /* shared, not copied: the engine then keeps its handles as they are */
         r->call.settings = kap_settings_ref(defaults);
-    else
+    else if (r->call.settings == NULL)
         r->call.settings = kap_settings_new(defaults);
     if (r->call.settings == NULL)
         kapL_error_nomem(L);
+    if (!given && !r->call.settings->hook && !r->call.settings->token_function)
+        return; /* there are no functions to be kept */
     kapL_getuservalue(L, me);
     lua_createtable(L, 2, 0);
     for (int i = 1; functions != 0 && i <= 2; i++) {
@@ -29,7 +32,7 @@ void kapL_start_options(lua_State *L, kap_request *r, kap_settings *defaults,
     }
     lua_pushvalue(L, -1);
     lua_rawseti(L, at.table, KAP_REQUEST_FUNCTIONS);
-    if (r->call.settings != defaults)
+    if (given)
         kapL_options(L, opts, r->call.settings, at.functions,
                      functions != 0 ? KAP_OPTIONS_CALL : KAP_OPTIONS_CLIENT,
                      arg, func);

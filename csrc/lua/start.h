@@ -10,7 +10,8 @@
 /*
  * The request on top of the stack takes its options: `defaults`, whose
  * functions are in the table at stack index `functions` (0: none), overlaid by
- * the opts table at `opts`. Raises argument errors.
+ * the opts table at `opts`. One that has settings already (recalled) takes the
+ * functions alone. Raises argument errors.
  */
 void kapL_start_options(lua_State *L, kap_request *r, kap_settings *defaults,
                         int functions, int opts, int arg, const char *func);

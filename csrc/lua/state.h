@@ -37,8 +37,10 @@ typedef struct kap_reading {
 typedef struct kap_client {
     kap_engine *engine; /* NULL until the first request, and once closed */
     kap_settings *settings;
-    kap_message *message; /* the last call's: the next one's, mostly */
-    int concurrency;      /* limits: of all its calls together */
+    kap_message *message;   /* the last call's: the next one's, mostly */
+    kap_settings *recalled; /* see recall.h; its table had so many members */
+    int recalled_n;
+    int concurrency; /* limits: of all its calls together */
     double rate;
     pid_t pid; /* whose engine it is: a forked child makes its own */
     bool closed;
@@ -62,7 +64,9 @@ typedef struct kap_client {
  * and these. */
 enum {
     KAP_CLIENT_FUNCTIONS = 1, /* see KAP_FUNCTION_* */
-    KAP_CLIENT_SESSION        /* the decoder's, once there was an answer */
+    KAP_CLIENT_SESSION,       /* the decoder's, once there was an answer */
+    KAP_CLIENT_RECALLED,      /* a copy of an options table: see recall.h */
+    KAP_CLIENT_IDLE /* a request that is over: see kapL_request_borrow */
 };
 
 #define KAP_CLIENT_TYPE "kapture.client"

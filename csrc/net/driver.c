@@ -407,8 +407,7 @@ double kap_driver_turn(kap_engine *e, bool busy)
         due =
             start_due(e, kap_now(), !e->threaded && (busy || e->outbox.n > 0));
         size_t before = e->scheduler.active.n;
-        CURLMcode rc = curl_multi_perform(e->multi, &running);
-        kap_ending_gate();
+        CURLMcode rc = kap_ending_perform(&e->entry, &running);
         if (rc != CURLM_OK)
             fail_all(e, rc);
         else

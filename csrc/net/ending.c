@@ -11,6 +11,8 @@
  * nothing there: they have been woken, so a system call must be blocking them. */
 #define BOUND_SECONDS 2.0
 #define PAUSE_SECONDS 1.0
+/* Those that are cancelled only have to unwind their stacks. */
+#define CANCELLED_SECONDS 0.5
 /* And how long a fork does. */
 #define FORK_SECONDS 0.5
 /* Those that compute are waited for so many times as long. libcurl brings all of an
@@ -20,6 +22,10 @@
 /* How long a thread that has been called out waits for the fork to be over. It goes
  * back then, since the fork may be waiting for this thread. */
 #define FORKING_SECONDS 0.5
+
+/* What is in kap_ending_entry's `performing`. CANCELLED is set by the thread that ends
+ * the process, only in place of PERFORMING, and is for good. */
+enum { ELSEWHERE, PERFORMING, CANCELLED };
 
 /*
  * All engines of the process, of every Lua state: the one thing here that is
@@ -149,6 +155,29 @@ static bool empty(double since, double bound)
 }
 
 /*
+ * Cancels those who did not come out of curl_multi_perform. The cancellation is
+ * deferred: it takes a thread out of a system call, never out of what it computes,
+ * and releases the locks of the C library's that the call had taken.
+ */
+static void cancel_others(void)
+{
+#ifndef __BIONIC__ /* Android's C library has no such thing */
+    double work;
+    if (!lock_until(kap_now() + CANCELLED_SECONDS))
+        return;
+    KAP_EACH(kap_ending_entry, e, &ending.engines, link) {
+        int performing = PERFORMING;
+        if (is_other(&e->driver, &work) &&
+            atomic_compare_exchange_strong(&e->performing, &performing,
+                                           CANCELLED))
+            pthread_cancel(atomic_load(&e->driver.id));
+    }
+    pthread_mutex_unlock(&ending.lock);
+    empty(kap_now(), CANCELLED_SECONDS);
+#endif
+}
+
+/*
  * Where two threads call exit, glibc (before 2.41) gives each its share of the
  * handlers. One of them is to end the process, when all are out; the other waits
  * for that in the next of ours, of which there are two in a row. The wait has a bound, for it may
@@ -167,8 +196,10 @@ static void at_exit(void)
         nap(BOUND_SECONDS + PAUSE_SECONDS);
         return;
     }
-    if (!atomic_load(&ending.late) && !empty(ending.since, BOUND_SECONDS))
+    if (!atomic_load(&ending.late) && !empty(ending.since, BOUND_SECONDS)) {
         atomic_store(&ending.late, true);
+        cancel_others();
+    }
     double until = ending.since + BOUND_SECONDS;
     /* glibc can't do with a fork in the middle of what comes */
     while (atomic_load(&ending.forks) > 0 && kap_now() < until)
@@ -349,6 +380,41 @@ bool kap_ending_enter(kap_ending_entry *e)
 void kap_ending_leave(kap_ending_entry *e)
 {
     atomic_store(&e->inside, false);
+}
+
+static void stay_for_good(void)
+{
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    for (;;)
+        pause();
+}
+
+static void performed(kap_ending_entry *e)
+{
+    if (atomic_exchange(&e->performing, ELSEWHERE) != CANCELLED)
+        return;
+    kap_ending_leave(e);
+    stay_for_good();
+}
+
+/* The thread was cancelled. If by its host, it ends, and nobody needs to wait for it
+ * to leave. */
+static void on_cancel(void *arg)
+{
+    performed(arg);
+    kap_ending_leave(arg);
+}
+
+CURLMcode kap_ending_perform(kap_ending_entry *e, int *running)
+{
+    CURLMcode rc;
+    atomic_store(&e->performing, PERFORMING);
+    pthread_cleanup_push(on_cancel, e);
+    rc = curl_multi_perform(*e->multi, running);
+    pthread_cleanup_pop(0);
+    performed(e);
+    return rc;
 }
 
 void kap_ending_stay(kap_ending_entry *e)

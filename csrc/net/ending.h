@@ -11,10 +11,11 @@
  *
  * Each wait here has a bound: a thread may be stuck in a system call, and exit or
  * fork be called by somebody who has a lock that others need to come out. A thread
- * that is only slow is not stuck: as long as it computes, it is waited for. With one
- * that is stuck, exit goes on as ever. To leave by _exit would save it from the thread
- * that comes back at the very moment when the TLS library is freed, at the price of
- * what the host's own exit handlers do, each time.
+ * that is only slow is not stuck: as long as it computes, it is waited for. One that
+ * is stuck might come back just when the TLS library is freed, in the middle of libcurl,
+ * and go on there. So the process's end cancels it (pthread_cancel): it leaves libcurl
+ * from the system call that it is stuck in, or from the next, and then stays here for
+ * good. The host does not notice, whose thread it may be.
  *
  * Once the end has begun, engines stay as they are: nothing of theirs is freed, since what
  * frees it is libcurl. Calls that were under way end with the kind `closed`, and
@@ -45,7 +46,8 @@ typedef struct kap_ending_entry {
     kap_ending_thread claimer;
     atomic_bool inside; /* somebody is in libcurl for it: */
     kap_ending_thread driver;
-    unsigned passed; /* the fork that it has waited for long enough */
+    atomic_int performing; /* in kap_ending_perform */
+    unsigned passed;       /* the fork that it has waited for long enough */
 } kap_ending_entry;
 
 /* Before libcurl is initialised, once in a process: an exit, or a fork, that comes
@@ -80,6 +82,9 @@ void kap_ending_unlock(void);
  * it may not, and there is nothing to leave. Waits while a thread forks. */
 bool kap_ending_enter(kap_ending_entry *e);
 void kap_ending_leave(kap_ending_entry *e);
+/* Between the two as well: curl_multi_perform, which is where a thread may be stuck. One
+ * that the process's end could not wait for does not come back. No lock is held here. */
+CURLMcode kap_ending_perform(kap_ending_entry *e, int *running);
 /* Whether those inside are to leave soon. */
 bool kap_ending_calls(void);
 /* For the engine's own thread, when it may not enter: it stays here rather than
@@ -87,8 +92,9 @@ bool kap_ending_calls(void);
  * the engine is claimed: somebody who is waited for waits for the thread. */
 void kap_ending_stay(kap_ending_entry *e);
 
-/* For what comes back from libcurl: the handler waits for a bounded time only. A thread
- * that was stuck for longer, and comes back while the process ends, stays here. */
+/* For libcurl's callbacks: a thread that the process's end could not wait for stays here.
+ * Most are cancelled before they come so far, but a host may have forbidden that for a
+ * thread of its own. */
 void kap_ending_gate(void);
 
 #endif
