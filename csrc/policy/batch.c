@@ -54,7 +54,7 @@ kap_batch *kap_batch_add_canary(kap_call *c)
     return b;
 }
 
-void kap_batch_drop_transfer(kap_batch *b)
+void kap_batch_free_transfer(kap_batch *b)
 {
     if (b->transfer != NULL && b->transfer->awaits_verdict)
         kap_lane_detach(b->transfer);
@@ -66,7 +66,7 @@ void kap_batch_drop_transfer(kap_batch *b)
 
 void kap_batch_free(kap_batch *b)
 {
-    kap_batch_drop_transfer(b);
+    kap_batch_free_transfer(b);
     free(b);
 }
 
@@ -212,7 +212,7 @@ bool kap_batch_give_up(kap_call *c, kap_batch *b, kap_engine *e)
 
 void kap_batch_again(kap_batch *b, double delay)
 {
-    kap_batch_drop_transfer(b);
+    kap_batch_free_transfer(b);
     b->not_before = delay > 0 ? kap_now() + delay : 0;
     b->state = KAP_BATCH_READY;
 }

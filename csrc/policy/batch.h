@@ -25,7 +25,7 @@ void kap_batch_drop(kap_call *c, kap_batch *b, kap_engine *e);
 /* Frees what kap_batch_drop has left. */
 void kap_batch_free(kap_batch *b);
 /* Frees its last attempt's transfer: the answer is of no more use. */
-void kap_batch_drop_transfer(kap_batch *b);
+void kap_batch_free_transfer(kap_batch *b);
 
 /* How many of its ids are pending. */
 uint32_t kap_batch_pending(const kap_call *c, const kap_batch *b);
