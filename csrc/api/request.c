@@ -113,7 +113,7 @@ static int request_gc(lua_State *L)
         lua_rawgeti(L, -1, KAP_REQUEST_CLIENT);
         kap_client *c = lua_touserdata(L, -1);
         if (c != NULL)
-            kap_event_drop(&c->events, &r->call);
+            kap_event_free_all(&c->events, &r->call);
     }
     kap_call_free(&r->call, NULL);
     return 0;

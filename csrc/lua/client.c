@@ -123,7 +123,7 @@ void kap_client_close(kap_client *c)
     }
     c->ended = (kap_list){0};
     drop_arrived(c);
-    kap_event_drop(&c->events, NULL);
+    kap_event_free_all(&c->events, NULL);
     kap_secret_wipe(&c->reading, sizeof c->reading);
     kap_engine_free(c->engine);
     c->engine = NULL;

@@ -43,7 +43,8 @@ void kapL_request_return(lua_State *L, int idx, int client)
     kapL_request_empty(L, idx);
     if (r->collected || r->client != NULL || c->closed)
         return;
-    kap_event_drop(&c->events, &r->call); /* the next call is not to be told */
+    kap_event_free_all(&c->events,
+                       &r->call); /* the next call is not to be told */
     kap_call_free(&r->call, NULL);
     clear(r);
     kapL_getuservalue(L, idx);
@@ -84,7 +85,7 @@ void kap_request_end_now(kap_request *r, kap_kind kind, const char *words)
     r->ending = false;
     kap_call_end(&r->call, c != NULL ? c->engine : NULL);
     if (c != NULL)
-        kap_event_drop(&c->events, &r->call);
+        kap_event_free_all(&c->events, &r->call);
     kap_request_detach(r);
 }
 

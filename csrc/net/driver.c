@@ -21,7 +21,7 @@
 /* Nobody drove the engine for so long: the caller was busy elsewhere. */
 #define PAUSE_SECONDS 0.05
 
-void kap_driver_discard(kap_transfer *t)
+void kap_driver_free_transfer(kap_transfer *t)
 {
     kap_lane_detach(t);
     kap_transfer_free(t);
@@ -31,7 +31,7 @@ static void free_list(kap_list *l)
 {
     kap_transfer *t;
     while ((t = kap_transfer_shift(l)) != NULL)
-        kap_driver_discard(t);
+        kap_driver_free_transfer(t);
 }
 
 /* Hands a transfer that has ended to the caller. */
@@ -48,7 +48,7 @@ static void deliver(kap_engine *e, kap_transfer *t)
     }
     pthread_mutex_unlock(&e->lock);
     if (dropped)
-        kap_driver_discard(t);
+        kap_driver_free_transfer(t);
 }
 
 static void fail(kap_engine *e, kap_transfer *t, kap_outcome outcome,
@@ -79,7 +79,7 @@ static void cut(kap_engine *e, kap_transfer *t)
     curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L);
     curl_multi_remove_handle(e->multi, t->easy);
     kap_handles_return(&e->handles, t, false);
-    kap_driver_discard(t);
+    kap_driver_free_transfer(t);
 }
 
 /*
@@ -433,17 +433,17 @@ bool kap_driver_poll(kap_engine *e, double seconds)
     return rc == CURLM_OK;
 }
 
-void kap_driver_clear(kap_engine *e)
+void kap_driver_free_all(kap_engine *e)
 {
     kap_transfer *t;
     while ((t = kap_transfer_first(&e->scheduler.active)) != NULL) {
         leave_multi(e, t);
-        kap_driver_discard(t);
+        kap_driver_free_transfer(t);
     }
     KAP_EACH(kap_lane, l, &e->scheduler.lanes, link)
         KAP_EACH(kap_transfer, waiting, &l->waiting, link) {
             kap_scheduler_remove(&e->scheduler, waiting);
-            kap_driver_discard(waiting);
+            kap_driver_free_transfer(waiting);
         }
     free_list(&e->inbox);
     free_list(&e->outbox);

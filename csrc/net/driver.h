@@ -60,8 +60,8 @@ bool kap_driver_poll(kap_engine *e, double seconds);
 /* Takes in what was submitted and throws out what was cancelled. */
 void kap_driver_absorb(kap_engine *e);
 /* Frees a transfer of which nobody is to be told any more. */
-void kap_driver_discard(kap_transfer *t);
+void kap_driver_free_transfer(kap_transfer *t);
 /* Ends and frees all transfers. */
-void kap_driver_clear(kap_engine *e);
+void kap_driver_free_all(kap_engine *e);
 
 #endif

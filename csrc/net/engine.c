@@ -133,7 +133,7 @@ void kap_engine_free(kap_engine *e)
         curl_multi_wakeup(e->multi);
         pthread_join(e->thread, NULL);
     }
-    kap_driver_clear(e);
+    kap_driver_free_all(e);
     kap_handles_free(&e->handles);
     curl_multi_cleanup(e->multi);
     kap_sockets_free(&e->handles.shared.sockets); /* now all are closed */
@@ -184,7 +184,7 @@ void kap_engine_cancel(kap_engine *e, kap_transfer *t)
     }
     pthread_mutex_unlock(&e->lock);
     if (mine) {
-        kap_driver_discard(t);
+        kap_driver_free_transfer(t);
     } else if (e->threaded) {
         kap_engine_wake(e);
     } else if (kap_ending_enter(&e->entry)) {

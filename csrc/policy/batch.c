@@ -46,23 +46,15 @@ kap_batch *kap_batch_add_part(kap_call *c, const kap_batch *b, uint32_t first,
     return part;
 }
 
-kap_batch *kap_batch_new_canary(kap_call *c)
+kap_batch *kap_batch_add_canary(kap_call *c)
 {
-    kap_batch *b = new_batch(c);
+    kap_batch *b = kap_batch_add(c, 0, 0, NULL);
     if (b != NULL)
         b->canary = b->probe = true;
     return b;
 }
 
-static void take_out(kap_call *c, kap_batch *b)
-{
-    if (b->canary)
-        c->canary = NULL;
-    else
-        kap_list_remove(&c->batches, &b->link);
-}
-
-void kap_batch_drop_transfer(kap_batch *b)
+void kap_batch_free_transfer(kap_batch *b)
 {
     if (b->transfer != NULL && b->transfer->awaits_verdict)
         kap_lane_detach(b->transfer);
@@ -74,13 +66,13 @@ void kap_batch_drop_transfer(kap_batch *b)
 
 void kap_batch_free(kap_batch *b)
 {
-    kap_batch_drop_transfer(b);
+    kap_batch_free_transfer(b);
     free(b);
 }
 
 void kap_batch_drop(kap_call *c, kap_batch *b, kap_engine *e)
 {
-    take_out(c, b);
+    kap_list_remove(&c->batches, &b->link);
     b->call = NULL;
     if (b->state == KAP_BATCH_ARRIVED)
         return; /* the client's list refers to it */
@@ -166,7 +158,7 @@ bool kap_batch_announce(kap_call *c, kap_batch *b)
 bool kap_batch_send(kap_call *c, kap_batch *b, kap_engine *e)
 {
     size_t len;
-    uint32_t pending = b->canary ? 0 : kap_batch_pending(c, b);
+    uint32_t pending = kap_batch_pending(c, b);
     if (!b->canary && pending == 0) { /* all have come with others */
         c->successes++;
         kap_batch_drop(c, b, e);
@@ -220,7 +212,7 @@ bool kap_batch_give_up(kap_call *c, kap_batch *b, kap_engine *e)
 
 void kap_batch_again(kap_batch *b, double delay)
 {
-    kap_batch_drop_transfer(b);
+    kap_batch_free_transfer(b);
     b->not_before = delay > 0 ? kap_now() + delay : 0;
     b->state = KAP_BATCH_READY;
 }

@@ -17,15 +17,15 @@ kap_batch *kap_batch_add(kap_call *c, uint32_t first, uint32_t count,
 /* The same for part of a batch that failed. */
 kap_batch *kap_batch_add_part(kap_call *c, const kap_batch *b, uint32_t first,
                               uint32_t count, kap_batch *after);
-/* One that asks for c->canary_id once more; not among the batches. */
-kap_batch *kap_batch_new_canary(kap_call *c);
+/* One that asks for c->canary_id once more, before all others. */
+kap_batch *kap_batch_add_canary(kap_call *c);
 /* Takes it out of its call, and off the engine. One that has arrived is left to
  * the client, whose list it is in. */
 void kap_batch_drop(kap_call *c, kap_batch *b, kap_engine *e);
 /* Frees what kap_batch_drop has left. */
 void kap_batch_free(kap_batch *b);
 /* Frees its last attempt's transfer: the answer is of no more use. */
-void kap_batch_drop_transfer(kap_batch *b);
+void kap_batch_free_transfer(kap_batch *b);
 
 /* How many of its ids are pending. */
 uint32_t kap_batch_pending(const kap_call *c, const kap_batch *b);

@@ -36,8 +36,6 @@ static void let_go(kap_call *c)
 
 void kap_call_end(kap_call *c, kap_engine *e)
 {
-    if (c->canary != NULL)
-        kap_batch_drop(c, c->canary, e);
     KAP_EACH(kap_batch, b, &c->batches, link)
         kap_batch_drop(c, b, e);
     let_go(c);
@@ -66,11 +64,9 @@ void kap_call_stop(kap_call *c, kap_engine *e, const kap_failure *why)
             kap_batch_withdraw(c, b, e);
         if (b->state == KAP_BATCH_READY && b->part)
             b->state = KAP_BATCH_PARKED; /* its ids failed with others */
-        else if (b->state == KAP_BATCH_READY)
+        else if (b->state == KAP_BATCH_READY || b->canary)
             kap_batch_drop(c, b, e);
     }
-    if (c->canary != NULL)
-        kap_batch_drop(c, c->canary, e);
     c->next = c->ids.n;
 }
 
@@ -90,7 +86,7 @@ bool kap_call_announce(kap_call *c)
     KAP_EACH(kap_batch, b, &c->batches, link)
         if (!kap_batch_announce(c, b))
             return false;
-    return c->canary == NULL || kap_batch_announce(c, c->canary);
+    return true;
 }
 
 /* Tells the hook of the ids that were never sent, as of one batch that
@@ -121,8 +117,8 @@ static bool tell_unsent(kap_call *c)
  * was to find out is known. */
 static bool drop_canary(kap_call *c, kap_engine *e)
 {
-    kap_batch *b = c->canary;
-    if (b == NULL || b->state == KAP_BATCH_ARRIVED ||
+    kap_batch *b = KAP_ITEM(c->batches.first, kap_batch, link);
+    if (b == NULL || !b->canary || b->state == KAP_BATCH_ARRIVED ||
         c->breaker.state != KAP_BREAKER_CLOSED)
         return true;
     if (b->state == KAP_BATCH_IN_FLIGHT &&
@@ -182,9 +178,6 @@ static bool pump(kap_call *c, kap_engine *e)
     unsigned concurrency = (unsigned)c->settings->concurrency, parts = 0;
     unsigned window = 2 * concurrency + 8;
     bool doubt = c->breaker.state == KAP_BREAKER_IN_DOUBT;
-    if (c->canary != NULL && c->canary->state == KAP_BATCH_READY &&
-        !kap_batch_send(c, c->canary, e))
-        return false;
     KAP_EACH(kap_batch, b, &c->batches, link) {
         if (c->in_flight >= window)
             break;
@@ -211,7 +204,7 @@ bool kap_call_settle(kap_call *c, kap_engine *e)
         if (!kap_isolate_advance(c, e) || !pump(c, e))
             return false;
     } while (c->successes > successes);
-    if (c->batches.n > 0 || c->canary != NULL)
+    if (c->batches.n > 0)
         return true;
     if (!tell_unsent(c))
         return false;

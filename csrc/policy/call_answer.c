@@ -161,7 +161,7 @@ bool kap_call_fail(kap_call *c, kap_batch *b, kap_engine *e)
         return ok;
     }
     if (c->stop.kind == KAP_KIND_NONE && parks(c, b)) {
-        kap_batch_drop_transfer(b);
+        kap_batch_free_transfer(b);
         return true;
     }
     if (b->canary) {

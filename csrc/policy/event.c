@@ -22,7 +22,7 @@ kap_event *kap_event_shift(kap_list *events)
     return KAP_ITEM(kap_list_shift(events), kap_event, link);
 }
 
-void kap_event_drop(kap_list *events, const struct kap_call *call)
+void kap_event_free_all(kap_list *events, const struct kap_call *call)
 {
     KAP_EACH(kap_event, e, events, link)
         if (call == NULL || e->call == call) {

@@ -39,7 +39,7 @@ kap_event *kap_event_new(kap_event_type type, const char *ids, size_t ids_len,
                          const char *message);
 /* The oldest, to be freed; NULL: there is none. */
 kap_event *kap_event_shift(kap_list *events);
-/* Drops all of this call; NULL: of all calls. */
-void kap_event_drop(kap_list *events, const struct kap_call *call);
+/* Frees all of this call; NULL: of all calls. */
+void kap_event_free_all(kap_list *events, const struct kap_call *call);
 
 #endif

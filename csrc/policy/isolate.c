@@ -105,7 +105,7 @@ static bool send_probe(kap_call *c, kap_engine *e, bool *sent)
 
 static bool send_canary(kap_call *c)
 {
-    kap_batch *b = c->canary = kap_batch_new_canary(c);
+    kap_batch *b = kap_batch_add_canary(c);
     if (b == NULL)
         return false;
     if (c->breaker.probes > 0)
@@ -132,7 +132,7 @@ static overview survey(kap_call *c)
 {
     bool closed = c->breaker.state == KAP_BREAKER_CLOSED;
     bool doubt = c->breaker.state == KAP_BREAKER_IN_DOUBT;
-    overview v = {c->canary != NULL, false, !doubt && c->next < c->ids.n};
+    overview v = {0, false, !doubt && c->next < c->ids.n};
     KAP_EACH(kap_batch, b, &c->batches, link) {
         bool ready = b->state == KAP_BATCH_READY && !b->probe;
         if (ready && b->part && !closed) {

@@ -45,8 +45,10 @@ void kap_slots_free(kap_call *c)
 /* The first id that a batch still refers to, or that is in no batch yet. */
 static uint32_t first_open(const kap_call *c)
 {
-    const kap_batch *b = KAP_ITEM(c->batches.first, kap_batch, link);
-    return b != NULL ? b->first : c->next;
+    KAP_EACH(const kap_batch, b, &c->batches, link)
+        if (!b->canary)
+            return b->first;
+    return c->next;
 }
 
 /* Gives up the ids before that one that were handed out for the last time, up

@@ -92,8 +92,7 @@ typedef struct kap_call {
     uint32_t slots_cap;
     uint32_t next;    /* the first id not yet in a batch */
     uint64_t dropped; /* ids that were given up, before ids[0] */
-    kap_list batches;
-    kap_batch *canary; /* on its way, or NULL; not among the batches */
+    kap_list batches; /* the canary, while there is one, is the first */
     kap_list faults;
     kap_breaker breaker;
     bool answered; /* the service has answered for some of the ids */
