@@ -277,7 +277,18 @@ static CURLcode set_fixed(CURL *easy, const kap_settings *s,
     return rc != CURLE_OK ? rc : set_proxy(easy, s, secure);
 }
 
-static CURLcode set_request(kap_transfer *t, CURL *easy)
+/* To accept what libcurl can decode it has an option, too; but then it composes
+ * that header twice for each request, byte by byte. */
+static struct curl_slist *headers_of(kap_transfer *t, kap_shared *shared)
+{
+    if (!t->settings->compression || shared->encodings[0] == '\0')
+        return t->message->headers;
+    t->headers.data = shared->encodings;
+    t->headers.next = t->message->headers;
+    return &t->headers;
+}
+
+static CURLcode set_request(kap_transfer *t, CURL *easy, kap_shared *shared)
 {
     double now = kap_now(), left = t->deadline - now;
     double limit = t->settings->timeout;
@@ -303,7 +314,7 @@ static CURLcode set_request(kap_transfer *t, CURL *easy)
     /* From the parsed one, 7.88 would compose the text for each request. */
     SET(CURLOPT_URL, t->message->url);
     SET(CURLOPT_CURLU, t->message->parsed_url);
-    SET(CURLOPT_HTTPHEADER, t->message->headers);
+    SET(CURLOPT_HTTPHEADER, headers_of(t, shared));
     SET(CURLOPT_POSTFIELDS, t->post);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->post_len);
     SET(CURLOPT_WRITEDATA, t);
@@ -330,7 +341,7 @@ bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
             rc = curl_easy_setopt(easy, CURLOPT_SHARE, shared->sessions);
     }
     if (rc == CURLE_OK)
-        rc = set_request(t, easy);
+        rc = set_request(t, easy, shared);
     if (rc == CURLE_OK)
         return true;
     t->code = rc;
