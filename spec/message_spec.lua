@@ -1,5 +1,6 @@
 -- What goes on the wire, as the sandbox has logged it.
 local ask = require "spec.support.ask"
+local curl = require "spec.support.curl"
 local kapture = require "kapture"
 local sandbox = require "spec.support.sandbox"
 
@@ -137,6 +138,23 @@ describe("the request", function()
         local on, off = logged(), logged { compression = false }
         assert.is_truthy(on.headers["accept-encoding"]:find "gzip")
         assert.is_nil(off.headers["accept-encoding"])
+    end)
+
+    it("asks for all that libcurl can decode, and for it once", function()
+        local key = sandbox.key()
+        local url = sandbox.url { on = "https1", key = key }
+        assert.are.equal(200, curl.post(url, "1", { more = "--compressed" }).status)
+        local theirs = sandbox.requests(key)[1].headers["accept-encoding"]
+        for _, on in ipairs { "https", "https1", "http" } do
+            assert.are.equal(theirs, logged(nil, { on = on }).headers["accept-encoding"])
+        end
+        -- a handle that is used again, with and without
+        local client = kapture.new(ask.opts(nil, { key = key }))
+        for i = 1, 6 do
+            assert(client:get_ticket("1", i % 3 == 0 and { compression = false } or nil))
+            local log = sandbox.requests(key)
+            assert.are.equal(i % 3 ~= 0 and theirs or nil, log[#log].headers["accept-encoding"])
+        end
     end)
 
     it("brings the same tickets compressed or not", function()

@@ -139,6 +139,25 @@ static bool take_token(kap_message *m, const char *token, size_t len,
     return true;
 }
 
+/* False: no memory. */
+static bool build_url(kap_message *m, const char *base)
+{
+    text url = {0};
+    add_string(&url, base);
+    add_string(&url, KAP_ENDPOINT);
+    m->url = url.data;
+    m->parsed_url = curl_url();
+    if (url.failed || m->parsed_url == NULL)
+        return false;
+    CURLUcode rc =
+        curl_url_set(m->parsed_url, CURLUPART_URL, m->url, CURLU_PATH_AS_IS);
+    if (rc != CURLUE_OK) {
+        curl_url_cleanup(m->parsed_url);
+        m->parsed_url = NULL;
+    }
+    return rc != CURLUE_OUT_OF_MEMORY;
+}
+
 static bool build_headers(kap_message *m, const kap_settings *s)
 {
     bool ok = add_header(m, "Authorization: Basic ", m->token) &&
@@ -259,13 +278,9 @@ kap_message *kap_message_new(kap_settings *s, const char *token,
     kap_message *m = calloc(1, sizeof *m);
     bool ok = m != NULL;
     if (ok) {
-        text url = {0};
         kap_refs_init(&m->refs);
         m->secure = kap_target_secure(base);
-        add_string(&url, base);
-        add_string(&url, KAP_ENDPOINT);
-        m->url = url.data;
-        ok = !url.failed;
+        ok = build_url(m, base);
     }
     free(base);
     if (!ok) {
@@ -314,6 +329,7 @@ void kap_message_unref(kap_message *m)
         kap_secret_wipe(h->data, strlen(h->data));
     curl_slist_free_all(m->headers);
     free(m->url);
+    curl_url_cleanup(m->parsed_url);
     kap_secret_free(m->token);
     free(m->ca_file);
     kap_secret_free(m->tail);

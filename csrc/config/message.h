@@ -21,7 +21,9 @@
 typedef struct kap_message {
     kap_refs refs;
     char *url;
-    bool secure;                /* https */
+    CURLU *parsed_url; /* the same, so that libcurl need not parse it for each
+                        * request; NULL where it can't, and will say why */
+    bool secure;       /* https */
     struct curl_slist *headers; /* holds the token: wiped when freed */
     char *token;                /* as sent, without "Basic " */
     char *ca_file;              /* the settings', or the environment's */

@@ -11,6 +11,24 @@
  */
 #define REUSE_SINCE 0x080101
 
+static void set_encodings(kap_shared *shared, int features)
+{
+    static const struct {
+        int feature;
+        const char *names;
+    } known[] = {{CURL_VERSION_LIBZ, "deflate, gzip"},
+                 {CURL_VERSION_BROTLI, "br"},
+                 {CURL_VERSION_ZSTD, "zstd"}};
+    char *header = shared->encodings;
+    header[0] = '\0';
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if ((features & known[i].feature) == 0)
+            continue;
+        strcat(header, *header == '\0' ? "Accept-Encoding: " : ", ");
+        strcat(header, known[i].names);
+    }
+}
+
 bool kap_handles_init(kap_handles *h)
 {
     /* asked once: it composes strings */
@@ -18,6 +36,7 @@ bool kap_handles_init(kap_handles *h)
     h->n = 0;
     h->reuse = v->version_num >= REUSE_SINCE;
     h->shared.ca_file = v->cainfo != NULL;
+    set_encodings(&h->shared, v->features);
     h->shared.sessions = curl_share_init();
     if (h->shared.sessions == NULL)
         return false;
@@ -100,6 +119,7 @@ void kap_handles_return(kap_handles *h, kap_transfer *t, bool whole)
     if (!whole || !h->reuse || h->n == KAP_HANDLES_KEPT ||
         curl_easy_setopt(one.easy, CURLOPT_ERRORBUFFER, NULL) != CURLE_OK ||
         curl_easy_setopt(one.easy, CURLOPT_HTTPHEADER, NULL) != CURLE_OK ||
+        curl_easy_setopt(one.easy, CURLOPT_CURLU, NULL) != CURLE_OK ||
         curl_easy_setopt(one.easy, CURLOPT_POSTFIELDS, NULL) != CURLE_OK ||
         (ca_file != NULL &&
          !kap_settings_string(&one.ca_file, ca_file, strlen(ca_file)))) {

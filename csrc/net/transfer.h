@@ -36,7 +36,8 @@ struct kap_lane;
 typedef struct kap_shared {
     CURLSH *sessions; /* of TLS */
     kap_sockets sockets;
-    bool ca_file; /* libcurl knows the system's authorities as one file */
+    bool ca_file;       /* libcurl knows the system's authorities as one file */
+    char encodings[64]; /* a header: what libcurl can decode; "": nothing */
 } kap_shared;
 
 typedef struct kap_transfer {
@@ -56,6 +57,7 @@ typedef struct kap_transfer {
 
     /* the engine's, while it has the transfer */
     CURL *easy;
+    struct curl_slist headers; /* the engine's own, and then the message's */
     kap_sockets *sockets;
     int port;    /* of its connection's own end, 0: not known */
     bool opened; /* its connection is new */

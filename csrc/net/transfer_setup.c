@@ -66,14 +66,10 @@ static size_t on_body(char *data, size_t one, size_t n, void *arg)
     return n;
 }
 
-/* The value of header `name` if this line is it, with its length. */
-static const char *header_value(const char *line, size_t n, const char *name,
-                                size_t *len)
+/* What stands in a header line behind the colon, with its length. */
+static const char *header_value(const char *colon, const char *end, size_t *len)
 {
-    size_t k = strlen(name);
-    if (n <= k || line[k] != ':' || !curl_strnequal(line, name, k))
-        return NULL;
-    const char *v = line + k + 1, *end = line + n;
+    const char *v = colon + 1;
     while (v < end && (*v == ' ' || *v == '\t'))
         v++;
     while (end > v && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' ' ||
@@ -93,12 +89,33 @@ static const char *encoding_name(const char *value, size_t len)
     return "";
 }
 
+/* Takes in one header, if it is of those that count. */
+static void read_header(kap_transfer *t, const char *line, const char *end)
+{
+    const char *colon = memchr(line, ':', (size_t)(end - line));
+    if (colon == NULL)
+        return;
+    size_t name = (size_t)(colon - line), len;
+    const char *v = header_value(colon, end, &len);
+#define IS(header) \
+    (name == sizeof(header) - 1 && curl_strnequal(line, header, name))
+    if (IS("Retry-After"))
+        kap_retry_after_read(&t->retry_after, v, len);
+    else if (IS("Date"))
+        kap_retry_after_date(&t->retry_after, v, len);
+    else if (IS("Content-Length") || IS("Transfer-Encoding"))
+        t->framed = true;
+    else if (IS("Content-Encoding"))
+        t->encoding = encoding_name(v, len);
+    else if (IS("Content-Type"))
+        t->html = len >= 9 && curl_strnequal(v, "text/html", 9);
+#undef IS
+}
+
 /* Called for the headers of every response, interim ones (1xx) too. */
 static size_t on_header(char *line, size_t one, size_t n, void *arg)
 {
     kap_transfer *t = arg;
-    const char *v;
-    size_t len;
     n *= one;
     if (t->header_bytes == 0 && !t->http1)
         /* where it refuses, the connection ends with this answer: no harm */
@@ -118,17 +135,8 @@ static size_t on_header(char *line, size_t one, size_t n, void *arg)
             kap_sockets_speak_http1(t->sockets, t->port);
     } else if (*line == '\r' || *line == '\n') {
         t->headers_complete = true;
-    } else if ((v = header_value(line, n, "Retry-After", &len)) != NULL) {
-        kap_retry_after_read(&t->retry_after, v, len);
-    } else if ((v = header_value(line, n, "Date", &len)) != NULL) {
-        kap_retry_after_date(&t->retry_after, v, len);
-    } else if (header_value(line, n, "Content-Length", &len) != NULL ||
-               header_value(line, n, "Transfer-Encoding", &len) != NULL) {
-        t->framed = true;
-    } else if ((v = header_value(line, n, "Content-Encoding", &len)) != NULL) {
-        t->encoding = encoding_name(v, len);
-    } else if ((v = header_value(line, n, "Content-Type", &len)) != NULL) {
-        t->html = len >= 9 && curl_strnequal(v, "text/html", 9);
+    } else {
+        read_header(t, line, line + n);
     }
     return n;
 }
@@ -269,7 +277,18 @@ static CURLcode set_fixed(CURL *easy, const kap_settings *s,
     return rc != CURLE_OK ? rc : set_proxy(easy, s, secure);
 }
 
-static CURLcode set_request(kap_transfer *t, CURL *easy)
+/* To accept what libcurl can decode it has an option, too; but then it composes
+ * that header twice for each request, byte by byte. */
+static struct curl_slist *headers_of(kap_transfer *t, kap_shared *shared)
+{
+    if (!t->settings->compression || shared->encodings[0] == '\0')
+        return t->message->headers;
+    t->headers.data = shared->encodings;
+    t->headers.next = t->message->headers;
+    return &t->headers;
+}
+
+static CURLcode set_request(kap_transfer *t, CURL *easy, kap_shared *shared)
 {
     double now = kap_now(), left = t->deadline - now;
     double limit = t->settings->timeout;
@@ -292,8 +311,10 @@ static CURLcode set_request(kap_transfer *t, CURL *easy)
     SET(CURLOPT_SSLVERSION,
         t->http1 ? (long)(CURL_SSLVERSION_TLSv1_2 | CURL_SSLVERSION_MAX_TLSv1_3)
                  : (long)CURL_SSLVERSION_TLSv1_2);
+    /* From the parsed one, 7.88 would compose the text for each request. */
     SET(CURLOPT_URL, t->message->url);
-    SET(CURLOPT_HTTPHEADER, t->message->headers);
+    SET(CURLOPT_CURLU, t->message->parsed_url);
+    SET(CURLOPT_HTTPHEADER, headers_of(t, shared));
     SET(CURLOPT_POSTFIELDS, t->post);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->post_len);
     SET(CURLOPT_WRITEDATA, t);
@@ -320,7 +341,7 @@ bool kap_transfer_prepare(kap_transfer *t, CURL *easy,
             rc = curl_easy_setopt(easy, CURLOPT_SHARE, shared->sessions);
     }
     if (rc == CURLE_OK)
-        rc = set_request(t, easy);
+        rc = set_request(t, easy, shared);
     if (rc == CURLE_OK)
         return true;
     t->code = rc;

@@ -199,6 +199,19 @@ static const char scenarios[] =
     "  if not tickets then return shown(info, err) end\n"
     "  return all_four(tickets, info)\n"
     "end\n"
+    /* options that a client remembers, and others in turn */
+    "function s.plain()\n"
+    "  local function own(...) return client:get_ticket(...) end\n"
+    "  for i = 1, 6 do\n"
+    "    local call = i <= 3 and own or kapture.get_ticket\n"
+    "    local tickets, info, err = call(ids, { base_url = url, retries = 1,\n"
+    "      backoff = 0, token = os.getenv 'KAPTURE_TOKEN', timeout = 10,\n"
+    "      cookie = i % 3 > 0 and 'a=1' or nil })\n"
+    "    if not tickets then return shown(info, err) end\n"
+    "    all_four(tickets, info)\n"
+    "  end\n"
+    "  return 'ok'\n"
+    "end\n"
     /* a bad id: halves, failures, events, what did arrive */
     "function s.errors()\n"
     "  local events = 0\n"
@@ -494,7 +507,7 @@ int main(int argc, char **argv)
     static const char *const names[] = {"get",      "module",  "errors",
                                         "cluster",  "partial", "submit",
                                         "iterator", "resumed", "stopped",
-                                        "loop",     "options"};
+                                        "loop",     "options", "plain"};
     tally t = {0};
     HOST_CHECK(argc == 5 || argc == 6);
     source *s = strcmp(argv[1], "lua") == 0       ? &lua
