@@ -44,6 +44,16 @@ describe("the command", function()
         assert.truthy(err:find("1 not known to the service: 404000000001", 1, true), err)
     end)
 
+    it("says so where arguments name no id, as a script's empty variable does", function()
+        for _, words in ipairs { "get", "get ''", "get ' , ' ''" } do
+            local out, err, code = run(words)
+            assert.equal(2, code, words)
+            assert.equal("", out)
+            assert.truthy(err:find("no ids given", 1, true), err)
+        end
+        assert.equal(0, (select(3, run("get -", { input = "" })))) -- a file may well be empty
+    end)
+
     it("keeps --where in its cage", function()
         local out, err, code =
             run [[get 5 713516551148 -o csv --fields task_details.ticketId --where 'title == "TEST 1"']]

@@ -144,7 +144,8 @@ local function prepare(args, form)
         job.unknown_columns = { (table.unpack or unpack)(job.columns) } -- luacheck: ignore 113
     end
     job.client = kapture.new(job.opts)
-    if #args.ids == 0 and not args.from then
+    -- as from a script's variable that is empty
+    if not args.from and not table.concat(args.ids):find "[^%s,]" then
         return nil, "no ids given: name some, or - for standard input (see kapture get --help)"
     end
     local inputs, outputs = parts(args, job.opts)
