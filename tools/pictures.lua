@@ -60,7 +60,7 @@ local ok, why = pcall(function()
     }
     local dir = vim.fn.tempname()
     vim.fn.mkdir(dir)
-    local ids = { "713516551148", "713000000002", "713000000004", "713000000005", "713000000007" }
+    local ids = { "713516551148", "713000000002", "713000000004", "713000000005", "713000000009" }
     vim.fn.writefile(ids, dir .. "/ids.txt")
     local script = { "cd " .. dir }
     for _, command in ipairs(commands) do

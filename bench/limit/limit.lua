@@ -37,10 +37,11 @@ print(("%d tickets in %.1f s; %d requests, %d of them refused"):format(#tickets,
 
 os.execute("mkdir -p " .. bench.dir)
 chart.draw("limit", 320, chart.lines(points) .. ([[
-set title "2,000 ids, %d requests a second allowed, Retry-After: 1" font "sans-serif,14"
+set title "2,000 ids, 50 in a request; the service takes %d requests a second" font "sans-serif,14"
 set xlabel "seconds"
 set ylabel "tickets that arrived"
-set xrange [0:*]
+set xrange [-0.2:*]
+set xtics 0, 1
 set yrange [0:2050]
 set grid y lc rgb "#dddddd"
 set key right bottom reverse Left
