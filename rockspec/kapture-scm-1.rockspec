@@ -18,7 +18,8 @@ description = {
 }
 dependencies = {
     "lua >= 5.1, < 5.6, ~= 5.2", -- those that are tested; LuaJIT counts as 5.1
-    "argparse", -- for the command
+    -- Not argparse: the module needs no other rock, the command says when it
+    -- lacks this one, and a distribution's own, which LuaRocks does not see, will do.
 }
 external_dependencies = {
     -- By its library alone: Debian has the header in a directory that the

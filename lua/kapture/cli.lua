@@ -10,7 +10,7 @@ local found, failure = pcall(require, "argparse")
 if not found and tostring(failure):find("interrupted!", 1, true) then
     error(failure, 0)
 elseif not found then
-    io.stderr:write "kapture: the command needs argparse (Debian: lua-argparse; LuaRocks: argparse)\n"
+    io.stderr:write "kapture: the command needs argparse: apt install lua-argparse, or luarocks install argparse\n"
     os.exit(1)
 end
 local kapture = require "kapture"
