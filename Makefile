@@ -175,8 +175,8 @@ $(OUT)/obj/%.o: csrc/%.c $(OUT)/flags
 # Changes when the compiler or a flag does, and everything is built again.
 FLAGS = $(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(CURL_LIBS))
 $(OUT)/flags: FORCE
-	@test -n '$(LUA_INCDIR)$(LUA_PC)' || { echo "No headers of Lua $(ABI):" \
-	  "run 'make deps', or set LUA_INCDIR." >&2; exit 1; }
+	@test -n '$(LUA_INCDIR)$(LUA_PC)' || { echo "No headers of $(if $(filter luajit,$(ABI)),LuaJIT,Lua $(ABI)):" \
+	  "run 'make deps ABI=$(ABI)', or set LUA_INCDIR." >&2; exit 1; }
 	@test -n '$(CURL_LIBS)' || { echo "No $(CURL_PC):" \
 	  "run 'make deps', or set CURL_PC." >&2; exit 1; }
 	@mkdir -p $(@D)
