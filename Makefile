@@ -63,7 +63,7 @@ OUT := $(BUILD)/$(ABI)
         sandbox gateway test test-build gnutls test-gnutls check-valgrind \
         check-asan check-exits check-gc check-tsan soak check-symbols check-nvim \
         check-peers bench check-speed lint lint-deps lint-house lint-format lint-cppcheck lint-tidy \
-        lint-lua lint-parse lint-shell format doc dist release rock install-rock help has-lua FORCE fuzz \
+        lint-lua lint-parse lint-shell format doc dist release rock install-rock copy-modules help has-lua FORCE fuzz \
         coverage check-platforms check-arm64
 
 default: $(OUT)/kapture.so ; @:

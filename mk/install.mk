@@ -17,13 +17,18 @@ TYPESDIR   = $(PREFIX)/share/kapture/library
 PAGES := man/man1/kapture.1 bash-completion/completions/kapture \
          zsh/site-functions/_kapture fish/vendor_completions.d/kapture.fish
 
-# What `require` finds.
+# What `require` finds; copy-modules takes what is built, with whatever flags.
+define COPY_MODULES
+$(INSTALL) -d '$(DESTDIR)$(CMODDIR)'
+$(INSTALL) -m 644 $(OUT)/kapture.so '$(DESTDIR)$(CMODDIR)/kapture.so'
+for d in $(LUA_SUBDIRS); do \
+  $(INSTALL) -d "$(DESTDIR)$(LMODDIR)/$$d" && \
+  $(INSTALL) -m 644 lua/$$d/*.lua "$(DESTDIR)$(LMODDIR)/$$d" || exit 1; done
+endef
 install-modules: default
-	$(INSTALL) -d '$(DESTDIR)$(CMODDIR)'
-	$(INSTALL) -m 644 $(OUT)/kapture.so '$(DESTDIR)$(CMODDIR)/kapture.so'
-	for d in $(LUA_SUBDIRS); do \
-	  $(INSTALL) -d "$(DESTDIR)$(LMODDIR)/$$d" && \
-	  $(INSTALL) -m 644 lua/$$d/*.lua "$(DESTDIR)$(LMODDIR)/$$d" || exit 1; done
+	$(COPY_MODULES)
+copy-modules:
+	$(COPY_MODULES)
 
 install: install-modules static
 	$(INSTALL) -d '$(DESTDIR)$(ADIR)' '$(DESTDIR)$(PREFIX)/include' \
@@ -90,7 +95,8 @@ uninstall:
 	  prune "$(DESTDIR)$$d"; done
 
 # For LuaRocks, which says where the headers are and where the files belong, but
-# not which Lua that is. Nothing is left in the checkout.
+# not which Lua that is. It gives the compiler's flags to the first alone. Nothing
+# is left in the checkout.
 ROCK_ABI = $(or $(if $(wildcard $(LUA_INCDIR)/luajit.h),luajit),$(shell \
   echo $$(($$(echo LUA_VERSION_NUM | $(CC) -E -P -I'$(LUA_INCDIR)' -include lua.h - | \
   tail -n 1))) | sed 's/50/5./'))
@@ -98,6 +104,6 @@ ROCK = $(MAKE) --no-print-directory ABI='$(ROCK_ABI)' BUILD='$(BUILD)/rock'
 rock:
 	+@$(ROCK) default
 install-rock:
-	+@$(ROCK) install-modules
+	+@$(ROCK) copy-modules
 	@rm -rf '$(BUILD)/rock'
 	@rmdir '$(BUILD)' 2>/dev/null || true
