@@ -7,10 +7,6 @@ LUA_SOURCES  = $(filter-out $(LUA_LEFT_OUT),$(wildcard lua/kapture/*.lua \
 LUA_SOURCES_MANGLER = sed s?^lua/??
 LUA_TEST     = debian/tests/smoke.lua
 
-# libtool asks to be run with --finish where the files will be; there the package's
-# own trigger of ldconfig does what that would.
-override LBTL = $(LBTL_EXE) --tag=CC --no-warnings
-
 # Upstream's own flags; see ALL_CFLAGS and MODULE in its Makefile.
 CLIB_OBJS    = $(patsubst %.c,%.lo,$(wildcard csrc/*/*.c))
 CLIB_CFLAGS  = -Icsrc -std=c11 -fvisibility=hidden -pthread -D_GNU_SOURCE \
