@@ -167,13 +167,16 @@ else
 	$(Q)$(AR) rcs $@ $(OUT)/libkapture.o
 endif
 
+# The headers that each needs are noted under a name with OUT in it: the next make
+# may be given BUILD in another form, a full path say.
+DEPS := -MMD -MP -MT
 $(OUT)/obj/%.o: csrc/%.c $(OUT)/flags
 	$(say) CC $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(DEPS) '$$(OUT)/obj/$*.o' -c -o $@ $<
 
 # Changes when the compiler or a flag does, and everything is built again.
-FLAGS = $(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(CURL_LIBS))
+FLAGS = $(subst ','\'',$(CC) $(ALL_CFLAGS) $(DEPS) $(ALL_LDFLAGS) $(CURL_LIBS))
 $(OUT)/flags: FORCE
 	@test -n '$(LUA_INCDIR)$(LUA_PC)' || { echo "No headers of $(if $(filter luajit,$(ABI)),LuaJIT,Lua $(ABI)):" \
 	  "run 'make deps ABI=$(ABI)', or set LUA_INCDIR." >&2; exit 1; }

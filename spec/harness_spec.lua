@@ -17,6 +17,20 @@ describe("spec.support.json", function()
     end)
 end)
 
+describe("what make notes of headers", function()
+    it("holds for a BUILD in another form, too #once", function()
+        local build = (os.getenv "BUILD" or "build") .. "/" .. (os.getenv "ABI" or "5.4")
+        local pipe = assert(io.popen("head -qn 1 " .. build .. "/obj/*/*.d"))
+        local n = 0
+        for line in pipe:lines() do
+            n = n + 1
+            assert.truthy(line:find("$(OUT)/obj/", 1, true) == 1, line)
+        end
+        pipe:close()
+        assert.is_true(n > 50, n)
+    end)
+end)
+
 describe("spec.support.sandbox", function()
     it("has the ready file's values, and urls", function()
         for _, name in ipairs { "https", "https1", "http", "few", "expired", "clientcert", "blackhole", "refused" } do
