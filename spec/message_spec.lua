@@ -132,6 +132,7 @@ describe("the request", function()
         assert.is_truthy(reference:read "*a":find("| `kapture-lua/<version>` |", 1, true))
         reference:close()
         assert.are.equal("mine/1.0", logged({ user_agent = "mine/1.0" }).agent)
+        assert.are.equal("", logged({ user_agent = "" }).agent)
     end)
 
     it("asks for compression unless told not to", function()

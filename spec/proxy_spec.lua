@@ -33,6 +33,39 @@ describe("a proxy", function()
         assert.is_nil(proxy.log():find(sandbox.token, 1, true))
     end)
 
+    it("hears who asks, once, and of a tunnel nothing else", function()
+        local listener = assert(require "socket".bind("127.0.0.1", 0))
+        listener:settimeout(10)
+        local _, port = listener:getsockname()
+        for _, on in ipairs { "https", "http" } do
+            for _, agent in ipairs { "mine/2.0", false, "" } do
+                local client = kapture.new(ask.opts({
+                    proxy = ("http://127.0.0.1:%d"):format(port), user_agent = agent or nil,
+                }, { on = on }))
+                local request = client:submit "1"
+                local peer = assert(listener:accept())
+                peer:settimeout(10)
+                local first, names, agents = peer:receive "*l", {}, {}
+                for line in function() return peer:receive "*l" end do
+                    local name, value = line:match "^([^:]+): ?(.*)$"
+                    if not name then break end
+                    names[name:lower()] = true
+                    if name:lower() == "user-agent" then agents[#agents + 1] = value end
+                end
+                peer:close()
+                client:close()
+                assert.are.equal("closed", select(3, request:wait()).kind)
+                assert.are.equal(on == "https" and "CONNECT" or "POST", first:match "^%S+")
+                assert.are.same({ agent or "kapture-lua/" .. kapture.version().kapture }, agents)
+                for _, name in ipairs { "authorization", "content-type", "accept-encoding" } do
+                    assert.are.equal(on == "http" or nil, names[name])
+                end
+                assert.is_nil(names.expect)
+            end
+        end
+        listener:close()
+    end)
+
     it("keeps its tunnel for the next call", function()
         local client, conn = kapture.new(), {}
         for i = 1, 2 do

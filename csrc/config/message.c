@@ -3,6 +3,7 @@
 #include "base/ascii.h"
 #include "base/secret.h"
 #include "config/target.h"
+#include "kapture.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -158,17 +159,33 @@ static bool build_url(kap_message *m, const char *base)
     return rc != CURLUE_OUT_OF_MEMORY;
 }
 
+/* libcurl has an option for User-Agent, too; but then it composes that header
+ * twice for each request, byte by byte. */
+static bool add_user_agent(kap_message *m, const char *name)
+{
+    if (name == NULL)
+        name = "kapture-lua/" KAPTURE_VERSION;
+    bool blank = name[strspn(name, " ")] == '\0';
+    if (!(blank ? add_header(m, "User-Agent;", "") /* libcurl's "no value" */
+                : add_header(m, "User-Agent: ", name)))
+        return false;
+    m->proxy_headers = m->headers;
+    while (m->proxy_headers->next != NULL)
+        m->proxy_headers = m->proxy_headers->next;
+    return true;
+}
+
 static bool build_headers(kap_message *m, const kap_settings *s)
 {
-    bool ok = add_header(m, "Authorization: Basic ", m->token) &&
-              add_header(m, "Content-Type: application/json", "") &&
-              /* never wait for a 100-continue: one more round trip */
-              add_header(m, "Expect:", "");
+    /* never wait for a 100-continue: one more round trip */
+    bool ok = add_header(m, "Expect:", "") &&
+              add_header(m, "Authorization: Basic ", m->token) &&
+              add_header(m, "Content-Type: application/json", "");
     if (ok && s->cookie != NULL && *s->cookie != '\0')
         ok = add_header(m, "Cookie: ", s->cookie);
     for (char **h = s->headers; ok && h != NULL && *h != NULL; h++)
         ok = add_header(m, *h, "");
-    return ok;
+    return ok && add_user_agent(m, s->user_agent);
 }
 
 static bool usable(const char *name, const char *value, kap_failure *why)

@@ -24,10 +24,14 @@ typedef struct kap_message {
     CURLU *parsed_url; /* the same, so that libcurl need not parse it for each
                         * request; NULL where it can't, and will say why */
     bool secure;       /* https */
-    struct curl_slist *headers; /* holds the token: wiped when freed */
-    char *token;                /* as sent, without "Basic " */
-    char *ca_file;              /* the settings', or the environment's */
-    char *tail;                 /* the body after the ids */
+    /* The request's, of which the first is for large bodies alone. They hold the
+     * token: wiped when freed. */
+    struct curl_slist *headers;
+    struct curl_slist *proxy_headers; /* the last of them: a proxy's CONNECT
+                                       * has it as well */
+    char *token;                      /* as sent, without "Basic " */
+    char *ca_file;                    /* the settings', or the environment's */
+    char *tail;                       /* the body after the ids */
     size_t tail_len;
     kap_settings *settings; /* what it was made from... */
     char *environment;      /* ...and what the environment said then */

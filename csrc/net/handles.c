@@ -119,6 +119,7 @@ void kap_handles_return(kap_handles *h, kap_transfer *t, bool whole)
     if (!whole || !h->reuse || h->n == KAP_HANDLES_KEPT ||
         curl_easy_setopt(one.easy, CURLOPT_ERRORBUFFER, NULL) != CURLE_OK ||
         curl_easy_setopt(one.easy, CURLOPT_HTTPHEADER, NULL) != CURLE_OK ||
+        curl_easy_setopt(one.easy, CURLOPT_PROXYHEADER, NULL) != CURLE_OK ||
         curl_easy_setopt(one.easy, CURLOPT_CURLU, NULL) != CURLE_OK ||
         curl_easy_setopt(one.easy, CURLOPT_POSTFIELDS, NULL) != CURLE_OK ||
         (ca_file != NULL &&

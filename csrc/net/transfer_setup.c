@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "net/ending.h"
-#include "kapture.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -22,6 +21,8 @@
 /* libcurl's milliseconds may be up a little early: then the deadline would still
  * let the next request start. */
 #define DEADLINE_MARGIN 0.002
+/* No version of libcurl asks for a 100-continue with a body of less. */
+#define EXPECT_BYTES 1024
 
 static bool reserve(kap_transfer *t, size_t size)
 {
@@ -262,8 +263,6 @@ static CURLcode set_fixed(CURL *easy, const kap_settings *s,
     SET(CURLOPT_PIPEWAIT, secure ? 1L : 0L);
     SET(CURLOPT_PATH_AS_IS, 1L);
     SET(CURLOPT_ACCEPT_ENCODING, s->compression ? "" : (char *)NULL);
-    SET(CURLOPT_USERAGENT,
-        s->user_agent != NULL ? s->user_agent : "kapture-lua/" KAPTURE_VERSION);
     SET(CURLOPT_WRITEFUNCTION, on_body);
 #if LIBCURL_VERSION_NUM >= 0x075000
     SET(CURLOPT_PREREQFUNCTION, on_request);
@@ -281,10 +280,13 @@ static CURLcode set_fixed(CURL *easy, const kap_settings *s,
  * that header twice for each request, byte by byte. */
 static struct curl_slist *headers_of(kap_transfer *t, kap_shared *shared)
 {
+    struct curl_slist *headers = t->message->headers;
+    if (t->post_len < EXPECT_BYTES)
+        headers = headers->next;
     if (!t->settings->compression || shared->encodings[0] == '\0')
-        return t->message->headers;
+        return headers;
     t->headers.data = shared->encodings;
-    t->headers.next = t->message->headers;
+    t->headers.next = headers;
     return &t->headers;
 }
 
@@ -315,6 +317,9 @@ static CURLcode set_request(kap_transfer *t, CURL *easy, kap_shared *shared)
     SET(CURLOPT_URL, t->message->url);
     SET(CURLOPT_CURLU, t->message->parsed_url);
     SET(CURLOPT_HTTPHEADER, headers_of(t, shared));
+    /* plain http goes through a proxy as it is, with its own headers */
+    SET(CURLOPT_PROXYHEADER,
+        t->message->secure ? t->message->proxy_headers : NULL);
     SET(CURLOPT_POSTFIELDS, t->post);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->post_len);
     SET(CURLOPT_WRITEDATA, t);
