@@ -444,6 +444,26 @@ static int unloaded(void)
     exit(STATUS);
 }
 
+/* Two copies of the module, which know nothing of each other. */
+static int with_two_copies(void)
+{
+    open_first();
+    const char *path = getenv("EXIT_MODULE");
+    HOST_CHECK(path != NULL);
+    void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (lib == NULL)
+        HOST_FAIL("%s", dlerror());
+    lua_CFunction open;
+    void *symbol = dlsym(lib, "luaopen_kapture");
+    HOST_CHECK(symbol != NULL);
+    memcpy(&open, &symbol, sizeof open);
+    lua_State *L = which_run() % 2 == 0 ? state() : state_with(open),
+              *other = which_run() % 2 == 0 ? state_with(open) : state();
+    host_run(L, "client = flood(calls / 2) client:step()", "");
+    host_run(other, "client = flood(calls / 2) work(client)", "");
+    exit(STATUS);
+}
+
 static int at_once(void)
 {
     busy_state();
@@ -463,18 +483,59 @@ static int by_signal(void)
     return 1;
 }
 
-/* By os.exit in a hook, in the middle of a call. */
-static int in_hook(void)
+/* By os.exit in a function that is called in the middle of a call, or with an iterator
+ * half-way. */
+static int within_a_call(void)
 {
+    static const char *const ways[] = {
+        /* a hook */
+        "local client = kapture.new(options { batch_size = 1, hook = ends })\n"
+        "while true do client:get_ticket(ids(calls)) end\n",
+        /* a token function */
+        "local token = os.getenv 'KAPTURE_TOKEN'\n"
+        "local client = kapture.new(options { token = function()\n"
+        "  ends()\n"
+        "  return token\n"
+        "end })\n"
+        "while true do client:get_ticket(ids(20)) end\n",
+        /* a coroutine that waits for a call of its own */
+        "local client = flood(20)\n"
+        "local function turn()\n"
+        "  while true do\n"
+        "    client:submit('713000000001'):wait(0.001)\n"
+        "    coroutine.yield()\n"
+        "    ends()\n"
+        "  end\n"
+        "end\n"
+        "local a, b = coroutine.wrap(turn), coroutine.wrap(turn)\n"
+        "while true do a() b() end\n",
+        /* the body of a loop over an iterator */
+        "while true do\n"
+        "  for _ in kapture.tickets(ids(calls), options { batch_size = 1 }) "
+        "do\n"
+        "    ends()\n"
+        "  end\n"
+        "end\n",
+        /* the function that an iterator takes its ids from */
+        "while true do\n"
+        "  local list = ids(calls)\n"
+        "  local source = function() ends() return table.remove(list) end\n"
+        "  for _ in kapture.tickets(source, options { batch_size = 1 }) do "
+        "end\n"
+        "end\n",
+        /* Lua's own hook */
+        "local client = kapture.new(options())\n"
+        "debug.sethook(ends, '', 100)\n"
+        "while true do client:get_ticket(ids(20)) end\n",
+    };
     lua_State *L = state();
     host_run(L,
+             "others = flood(20)\n"
              "local close = tonumber(os.getenv 'EXIT_RUN') % 4 > 1\n"
-             "local others = flood(20)\n"
-             "local client = kapture.new(options { batch_size = 1, hook = "
-             "function()\n"
-             "  if now() >= till() then os.exit(7, close) end\n"
-             "end })\n"
-             "while true do client:get_ticket(ids(calls)) end\n",
+             "function ends() if now() >= till() then os.exit(7, close) end "
+             "end\n",
+             "");
+    host_run(L, ways[(size_t)which_run() / 2 % (sizeof ways / sizeof *ways)],
              "");
     return 1;
 }
@@ -810,17 +871,29 @@ int main(int argc, char **argv)
         const char *name;
         int (*end)(void);
     } ways[] = {
-        {"exit", by_exit},           {"close", by_closing},
-        {"return", by_return},       {"several", with_several},
-        {"blocking", with_blocking}, {"joined", with_joined},
-        {"later", and_use_later},    {"first", and_close_first},
-        {"child", in_child},         {"unloaded", unloaded},
-        {"at-once", at_once},        {"signal", by_signal},
-        {"hook", in_hook},           {"finalizer", in_finalizer},
-        {"stuck", while_stuck},      {"slow", while_slow},
-        {"names", with_slow_names},  {"handler", in_handler},
-        {"two", by_two_threads},     {"require", while_required},
-        {"forking", while_forking},  {"held", and_fork_with_lock},
+        {"exit", by_exit},
+        {"close", by_closing},
+        {"return", by_return},
+        {"several", with_several},
+        {"blocking", with_blocking},
+        {"joined", with_joined},
+        {"later", and_use_later},
+        {"first", and_close_first},
+        {"child", in_child},
+        {"unloaded", unloaded},
+        {"at-once", at_once},
+        {"signal", by_signal},
+        {"within", within_a_call},
+        {"finalizer", in_finalizer},
+        {"copies", with_two_copies},
+        {"stuck", while_stuck},
+        {"slow", while_slow},
+        {"names", with_slow_names},
+        {"handler", in_handler},
+        {"two", by_two_threads},
+        {"require", while_required},
+        {"forking", while_forking},
+        {"held", and_fork_with_lock},
     };
     start = now();
     if (argc > 4 && strcmp(argv[1], "again") == 0)
