@@ -112,7 +112,7 @@ describe("a process that ends while calls are under way", function()
 
         -- Each worker of these has 200 calls in flight when nginx is told to stop.
         it("by nginx, told to stop", function()
-            local count, terminated, killed = math.ceil(runs / 6), 0, 0
+            local count = math.ceil(runs / 6)
             for round = 1, count do
                 local server = nginx.start {
                     workers = 4,
@@ -136,27 +136,35 @@ describe("a process that ends while calls are under way", function()
                 local busy = nginx.eventually(function() return (tonumber((server:get "/count")) or 0) > 0 end, 20)
                 local workers = server:workers()
                 server:signal(round % 2 == 1 and "TERM" or "QUIT")
+                local looks, computed = {}, {}
                 local ended = nginx.eventually(function()
+                    local alive = false
                     for _, worker in ipairs(workers) do
-                        if nginx.alive(worker) then return false end
+                        local computes = nginx.computes(worker)
+                        if computes ~= nil then
+                            alive = true
+                            looks[worker] = (looks[worker] or 0) + 1
+                            computed[worker] = (computed[worker] or 0) + (computes and 1 or 0)
+                        end
                     end
-                    return true
+                    return not alive
                 end, 10)
                 local log = server:log()
                 server:stop()
                 assert.is_true(busy, log)
                 assert.is_true(ended, log)
                 if round % 2 == 1 then
-                    -- Whom it has told so, nginx kills a second and a half later: that
-                    -- is what a busy machine may keep a few waiting for.
-                    local n
-                    log, n = log:gsub("[^\n]*%[alert%][^\n]* exited on signal 9\n?", "")
-                    terminated, killed = terminated + #workers, killed + n
+                    -- Whom it has told so, nginx kills a second and a half later. What a
+                    -- worker does until then takes a tenth of a second of a processor, for
+                    -- which it may wait for longer on a busy machine. That alone excuses it.
+                    log = log:gsub("[^\n]*%[alert%] %S+ worker process (%d+) exited on signal 9\n?", function(worker)
+                        local n = looks[worker] or 0
+                        if (computed[worker] or 0) >= n / 2 then return "" end
+                    end)
                 end
                 assert.is_nil(log:find "exited on signal", log)
                 assert.is_nil(log:find "%[alert%]", log)
             end
-            assert.is_true(killed <= terminated / 4, killed .. " of " .. terminated)
         end)
     end
 end)

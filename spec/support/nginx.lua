@@ -166,6 +166,16 @@ function nginx.alive(pid)
     return output("ps -o pid= -p " .. pid):find "%d" ~= nil
 end
 
+-- Whether one of a process's threads computes, or would if there were a processor
+-- for it. nil: it has ended.
+function nginx.computes(pid)
+    local busy
+    for state in output("cat /proc/" .. pid .. "/task/*/stat 2>/dev/null"):gmatch "%) (%a) " do
+        if state ~= "Z" and state ~= "X" then busy = busy or state == "R" or state == "D" end
+    end
+    return busy
+end
+
 function nginx:log()
     return read(self.dir .. "/error.log")
 end
