@@ -38,9 +38,10 @@ static struct {
     atomic_bool taken; /* by a thread that ends the process: */
     kap_ending_thread thread;
     double since;
-    atomic_bool begun;   /* what is above is set */
-    atomic_bool late;    /* the bound has passed */
-    atomic_bool over;    /* all are out, or it has */
+    atomic_bool begun; /* what is above is set */
+    atomic_bool late;  /* the bound has passed */
+    double ended;
+    atomic_bool over;    /* all are out, or it has; and what is above is set */
     atomic_bool opening; /* libcurl is being initialised: */
     kap_ending_thread opener;
     atomic_int forks; /* that threads are about to make */
@@ -204,6 +205,8 @@ static void at_exit(void)
     /* glibc can't do with a fork in the middle of what comes */
     while (atomic_load(&ending.forks) > 0 && kap_now() < until)
         nap(0.001);
+    if (!atomic_load(&ending.over))
+        ending.ended = kap_now();
     atomic_store(&ending.over, true);
 }
 
@@ -298,8 +301,14 @@ bool kap_ending_begun(void)
 
 void kap_ending_pause(void)
 {
-    double left = ending.since + PAUSE_SECONDS - kap_now();
-    if (left > 0 && !is_me(&ending.thread))
+    if (is_me(&ending.thread))
+        return;
+    double last = ending.since + PATIENCE * BOUND_SECONDS;
+    while (!atomic_load(&ending.over) && kap_now() < last)
+        nap(0.001);
+    double left = (atomic_load(&ending.over) ? ending.ended : last) +
+                  PAUSE_SECONDS - kap_now();
+    if (left > 0)
         nap(left);
 }
 

@@ -61,8 +61,9 @@ bool kap_ending_opened(void);
 bool kap_ending_begun(void);
 /* Called once it has, before a call is told so: keeps any thread but the one that
  * ends the process waiting. What it would do next might be to report a failure
- * that is none, or to exit as well, with another status. The wait is a second at
- * most, for the host may join the thread before it ends. */
+ * that is none, to exit as well, with another status, or to end, in which the TLS
+ * library takes part. It waits until all are out of libcurl, and a second more in which
+ * that library is freed; no longer, for the host may join the thread before it ends. */
 void kap_ending_pause(void);
 
 /* Puts a new engine in the list. False: too late, it must not be used. */

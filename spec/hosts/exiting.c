@@ -626,6 +626,17 @@ static void take_a_while(void)
     nap(1);
 }
 
+/* No other thread hears of the end, and ends itself, before that is over. */
+static double exit_asked;
+
+static void *block_until_over(void *arg)
+{
+    block(arg);
+    if (now() < exit_asked + 1.5)
+        _exit(1);
+    return arg;
+}
+
 static int while_stuck(void)
 {
     HOST_CHECK(atexit(take_a_while) == 0);
@@ -638,6 +649,9 @@ static int while_stuck(void)
         host_run(L, "other = flood() other:step()", "");
     while (!__atomic_load_n(&is_stuck, __ATOMIC_SEQ_CST))
         nap(0.001);
+    exit_asked = now();
+    start_thread(block_until_over);
+    nap(0.1);
     exit(STATUS);
 }
 
