@@ -163,12 +163,11 @@ static bool empty(double since, double bound)
 static void cancel_others(void)
 {
 #ifndef __BIONIC__ /* Android's C library has no such thing */
-    double work;
     if (!lock_until(kap_now() + CANCELLED_SECONDS))
         return;
     KAP_EACH(kap_ending_entry, e, &ending.engines, link) {
         int performing = PERFORMING;
-        if (is_other(&e->driver, &work) &&
+        if (!is_me(&e->driver) &&
             atomic_compare_exchange_strong(&e->performing, &performing,
                                            CANCELLED))
             pthread_cancel(atomic_load(&e->driver.id));
