@@ -177,6 +177,7 @@ static const char scenarios[] =
     "  return o\n"
     "end\n"
     "local client = kapture.new(options())\n"
+    "local slow = kapture.new(options { concurrency = 1 })\n"
     "local function shown(message, err)\n"
     "  return (err and err.kind or '?') .. ': ' .. tostring(message)\n"
     "end\n"
@@ -224,7 +225,8 @@ static const char scenarios[] =
     "  assert(err.ids[1] == '713000000002')\n"
     "  return 'ok'\n"
     "end\n"
-    /* so many bad ids that one that came is asked for once more */
+    /* so many bad ids, one batch behind the other, that one that came is asked
+     * for once more */
     "function s.cluster()\n"
     "  local list, url = { '713000000001', '713000000003' }, bad\n"
     "  for i = 20, 51 do\n"
@@ -232,7 +234,7 @@ static const char scenarios[] =
     "    url = url .. '+7130000000' .. i\n"
     "  end\n"
     "  local asked = 0\n"
-    "  local tickets, message, err = client:get_ticket(list, {\n"
+    "  local tickets, message, err = slow:get_ticket(list, {\n"
     "    base_url = url, retries = 0, batch_size = 4, hook = function(e)\n"
     "      if e.event == 'request' and e.ids[1] == list[1] then\n"
     "        asked = asked + 1\n"
