@@ -1,5 +1,6 @@
 #include "net/handles.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,14 +20,13 @@ static void set_encodings(kap_shared *shared, int features)
     } known[] = {{CURL_VERSION_LIBZ, "deflate, gzip"},
                  {CURL_VERSION_BROTLI, "br"},
                  {CURL_VERSION_ZSTD, "zstd"}};
-    char *header = shared->encodings;
-    header[0] = '\0';
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if ((features & known[i].feature) == 0)
-            continue;
-        strcat(header, *header == '\0' ? "Accept-Encoding: " : ", ");
-        strcat(header, known[i].names);
-    }
+    size_t n = 0, size = sizeof shared->encodings;
+    shared->encodings[0] = '\0';
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if ((features & known[i].feature) != 0)
+            n += (size_t)snprintf(shared->encodings + n, size - n, "%s%s",
+                                  n == 0 ? "Accept-Encoding: " : ", ",
+                                  known[i].names);
 }
 
 bool kap_handles_init(kap_handles *h)
