@@ -231,22 +231,27 @@ describe("opts", function()
         assert.are.equal("number", type(opts.assigned))
     end)
 
-    -- A client remembers what the last options meant, once they have come twice.
+    -- A call by the module, or by a client; gives what it has sent.
+    local function sender(where, key)
+        local client = where == "a client" and kapture.new()
+        return function(opts)
+            local got, why
+            if client then got, why = client:get_ticket("1", opts) else got, why = kapture.get_ticket("1", opts) end
+            assert(got, why)
+            local log = sandbox.requests(key)
+            return log[#log]
+        end
+    end
+
+    -- A client remembers what the last options meant.
     for _, where in ipairs { "the module", "a client" } do
         it("is read again whenever it has changed: " .. where, function()
             local key = sandbox.key()
             local opts = ask.opts({ cookie = "a=1", assigned = "x" }, { key = key })
-            local client = where == "a client" and kapture.new()
-            local function sent()
-                local got, why
-                if client then got, why = client:get_ticket("1", opts) else got, why = kapture.get_ticket("1", opts) end
-                assert(got, why)
-                local log = sandbox.requests(key)
-                return log[#log]
-            end
+            local sent = sender(where, key)
             local function sent_thrice()
                 local entry
-                for _ = 1, 3 do entry = sent() end
+                for _ = 1, 3 do entry = sent(opts) end
                 return entry
             end
             assert.are.equal("a=1", sent_thrice().headers.cookie)
@@ -273,7 +278,7 @@ describe("opts", function()
                 assert.are.equal(float, sent_thrice().fields.assigned)
             end
             opts.timout = 1
-            assert.is_truthy(complaint(nil, sent):find "timeout")
+            assert.is_truthy(complaint(opts, sent):find "timeout")
         end)
 
         -- In a process of its own, with little garbage: the collector comes at
@@ -300,14 +305,15 @@ describe("opts", function()
                     call()
                     come(function()
                         came = came + 1
-                        opts.cookie = "a=after"
+                        opts.cookie, opts.assigned, opts.create = "a=after", "more", "more"
                     end)
                     call()
                     collectgarbage "stop"
                     call()
                     local log = sandbox.requests(key)
-                    local sent = log[#log].headers.cookie
+                    local sent, fields = log[#log].headers.cookie, log[#log].fields
                     assert(sent == opts.cookie, ("point %%d: %%s was sent for %%s"):format(came, sent, opts.cookie))
+                    assert(fields.assigned == (opts.assigned or "") and fields.create == (opts.create or ""))
                 end)
                 print(came > 0 and points > 10)
             ]]):format(where), { KAPTURE_SANDBOX_READY = os.getenv "KAPTURE_SANDBOX_READY" })
@@ -317,14 +323,7 @@ describe("opts", function()
 
         it("says the same with another metatable, or the same members as numbers: " .. where, function()
             local key = sandbox.key()
-            local client = where == "a client" and kapture.new()
-            local function sent(opts)
-                local got, why
-                if client then got, why = client:get_ticket("1", opts) else got, why = kapture.get_ticket("1", opts) end
-                assert(got, why)
-                local log = sandbox.requests(key)
-                return log[#log]
-            end
+            local sent = sender(where, key)
             local opts = ask.opts({ assigned = "1" }, { key = key })
             local function never() error "called" end
             local mt = { __index = never, __newindex = never, __pairs = never, __len = never, __eq = never,

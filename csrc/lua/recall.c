@@ -62,10 +62,11 @@ bool kapL_recall_copy(lua_State *L, int opts)
     int n = given ? count_plain(L, opts) : 0;
     if (n < 0)
         return false;
-    /* Finalizers may run here, and change the table; below, none do. */
+    /* Finalizers may run here, and change the table. Below, where nothing is
+     * allocated, none do; for another number of members there may be no room. */
     lua_createtable(L, 0, n);
     int copy = top + 1;
-    bool plain = !given || count_plain(L, opts) >= 0;
+    bool plain = !given || count_plain(L, opts) == n;
     lua_pushnil(L);
     while (given && plain && lua_next(L, opts) != 0) {
         lua_pushvalue(L, -2);

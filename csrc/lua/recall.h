@@ -18,8 +18,8 @@ kap_settings *kapL_recall(lua_State *L, int client, int opts);
  * nothing, where that is nil) in its place on the stack. Finalizers, which may
  * run between reading and remembering, can change the caller's table, but not
  * the copy, so what is remembered is what was read. False, and nothing is
- * copied, where there are functions or tables in it: those may say something
- * else the next time.
+ * copied, where there are functions or tables in it, which may say something
+ * else the next time, or where a finalizer came in between.
  */
 bool kapL_recall_copy(lua_State *L, int opts);
 

@@ -43,12 +43,12 @@ void kapL_request_return(lua_State *L, int idx, int client)
     kapL_request_empty(L, idx);
     if (r->collected || r->client != NULL || c->closed)
         return;
-    kap_event_free_all(&c->events,
-                       &r->call); /* the next call is not to be told */
+    /* The next call is not to be told of what was this one's... */
+    kap_event_free_all(&c->events, &r->call);
     kap_call_free(&r->call, NULL);
     clear(r);
     kapL_getuservalue(L, idx);
-    lua_pushnil(L); /* they may keep anything alive */
+    lua_pushnil(L); /* ...nor to keep its functions alive */
     lua_rawseti(L, -2, KAP_REQUEST_FUNCTIONS);
     lua_pop(L, 1);
     kapL_getuservalue(L, client);

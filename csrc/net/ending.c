@@ -24,7 +24,7 @@
 #define FORKING_SECONDS 0.5
 
 /* What is in kap_ending_entry's `performing`. CANCELLED is set by the thread that ends
- * the process, only in place of PERFORMING, and is for good. */
+ * the process, only in place of PERFORMING: such a thread does not come back. */
 enum { ELSEWHERE, PERFORMING, CANCELLED };
 
 /*

@@ -69,7 +69,8 @@ static void drop_finished(kap_call *c)
     c->dropped += n;
     c->next -= n;
     KAP_EACH(kap_batch, b, &c->batches, link)
-        b->first -= n;
+        if (!b->canary) /* which has none of these ids */
+            b->first -= n;
 }
 
 bool kap_slots_feed(kap_call *c, const char *id, size_t len, uint64_t *number)
@@ -104,8 +105,7 @@ bool kap_slots_release(kap_call *c, uint64_t number)
     return --c->slots[number - c->dropped].wanted == 0;
 }
 
-/* what has become of ids
- * --------------------------------------------------------- */
+/* what has become of ids --------------------------------------------------- */
 
 uint32_t kap_slots_pending(const kap_call *c, uint32_t first, uint32_t count)
 {

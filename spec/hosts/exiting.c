@@ -204,11 +204,7 @@ static lua_State *state_with(lua_CFunction open)
     luaL_openlibs(L);
     lua_register(L, "now", lua_now);
     lua_register(L, "till", lua_until);
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "preload");
-    lua_pushcfunction(L, open);
-    lua_setfield(L, -2, "kapture");
-    lua_pop(L, 2);
+    host_preload(L, open);
     host_run(L, prelude, "");
     return L;
 }
@@ -422,20 +418,19 @@ static int in_child(void)
     exit(STATUS);
 }
 
-/* The module comes by dlopen, and is let go of while its calls go on. */
-static int unloaded(void)
+static lua_CFunction load_copy(void **lib)
 {
     const char *path = getenv("EXIT_MODULE");
     HOST_CHECK(path != NULL);
+    return host_load(path, lib);
+}
+
+/* The module comes by dlopen, and is let go of while its calls go on. */
+static int unloaded(void)
+{
     for (int i = 0; i < 2; i++) {
-        void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-        if (lib == NULL)
-            HOST_FAIL("%s", dlerror());
-        lua_CFunction open;
-        void *symbol = dlsym(lib, "luaopen_kapture");
-        HOST_CHECK(symbol != NULL);
-        memcpy(&open, &symbol, sizeof open);
-        lua_State *L = state_with(open);
+        void *lib;
+        lua_State *L = state_with(load_copy(&lib));
         host_run(L, "client = flood() work(client)", "");
         if (i == which_run() % 2)
             lua_close(L);
@@ -448,15 +443,8 @@ static int unloaded(void)
 static int with_two_copies(void)
 {
     open_first();
-    const char *path = getenv("EXIT_MODULE");
-    HOST_CHECK(path != NULL);
-    void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (lib == NULL)
-        HOST_FAIL("%s", dlerror());
-    lua_CFunction open;
-    void *symbol = dlsym(lib, "luaopen_kapture");
-    HOST_CHECK(symbol != NULL);
-    memcpy(&open, &symbol, sizeof open);
+    void *lib;
+    lua_CFunction open = load_copy(&lib);
     lua_State *L = which_run() % 2 == 0 ? state() : state_with(open),
               *other = which_run() % 2 == 0 ? state_with(open) : state();
     host_run(L, "client = flood(calls / 2) client:step()", "");

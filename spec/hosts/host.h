@@ -5,11 +5,13 @@
 
 #include "kapture.h"
 
+#include <dlfcn.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define HOST_FAIL(...)                                  \
     do {                                                \
@@ -32,14 +34,27 @@
 #define host_newstate(f, ud) lua_newstate((f), (ud))
 #endif
 
-/* Makes `require "kapture"` find the module that is linked in. */
-static inline void host_preload(lua_State *L)
+/* Makes `require "kapture"` find the module that `open` opens. */
+static inline void host_preload(lua_State *L, lua_CFunction open)
 {
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
-    lua_pushcfunction(L, luaopen_kapture);
+    lua_pushcfunction(L, open);
     lua_setfield(L, -2, "kapture");
     lua_pop(L, 2);
+}
+
+/* Another copy of the module, from a shared library; *lib is for dlclose. */
+static inline lua_CFunction host_load(const char *path, void **lib)
+{
+    lua_CFunction open;
+    *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (*lib == NULL)
+        HOST_FAIL("%s", dlerror());
+    void *symbol = dlsym(*lib, "luaopen_kapture");
+    HOST_CHECK(symbol != NULL);
+    memcpy(&open, &symbol, sizeof open);
+    return open;
 }
 
 /* Runs a script with `arg` as its `...`; what it raises ends the program. */
@@ -72,7 +87,7 @@ static const char host_prelude[] =
 static inline void host_prepare(lua_State *L)
 {
     luaL_openlibs(L);
-    host_preload(L);
+    host_preload(L, luaopen_kapture);
     host_run(L, host_prelude, "");
 }
 

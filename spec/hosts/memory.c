@@ -427,7 +427,7 @@ static lua_State *new_state(const char *url, const char *bad)
     lua_State *L = host_newstate(lua_take, NULL);
     HOST_CHECK(L != NULL);
     luaL_openlibs(L);
-    host_preload(L);
+    host_preload(L, luaopen_kapture);
     lua_register(L, "relief", relief);
     if (luaL_loadstring(L, scenarios) != 0)
         HOST_FAIL("%s", lua_tostring(L, -1));
@@ -482,7 +482,7 @@ static void sweep_open(source *s, tally *t)
         lua_State *L = host_newstate(lua_take, NULL);
         HOST_CHECK(L != NULL);
         luaL_openlibs(L);
-        host_preload(L);
+        host_preload(L, luaopen_kapture);
         /* not by require: 5.1's does not try again what failed once */
         lua_pushcfunction(L, luaopen_kapture);
         lua_pushliteral(L, "kapture");

@@ -6,9 +6,6 @@
  */
 #include "host.h"
 
-#include <dlfcn.h>
-#include <string.h>
-
 static const char script[] =
     "local slow = kapture.new(options { base_url = ... })\n"
     "for i = 1, 5 do slow:submit('71300000000' .. i) end\n"
@@ -19,20 +16,11 @@ int main(int argc, char **argv)
 {
     HOST_CHECK(argc == 3);
     for (int i = 0; i < 5; i++) {
-        void *lib = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
-        if (lib == NULL)
-            HOST_FAIL("%s", dlerror());
-        lua_CFunction open;
-        void *symbol = dlsym(lib, "luaopen_kapture");
-        HOST_CHECK(symbol != NULL);
-        memcpy(&open, &symbol, sizeof open);
+        void *lib;
+        lua_CFunction open = host_load(argv[1], &lib);
         lua_State *L = luaL_newstate();
         luaL_openlibs(L);
-        lua_getglobal(L, "package");
-        lua_getfield(L, -1, "preload");
-        lua_pushcfunction(L, open);
-        lua_setfield(L, -2, "kapture");
-        lua_pop(L, 2);
+        host_preload(L, open);
         host_run(L, host_prelude, "");
         host_run(L, script, argv[2]);
         lua_close(L);

@@ -255,7 +255,7 @@ static lua_State *begin(char **argv)
     lua_State *L = host_newstate(lua_take, NULL);
     HOST_CHECK(L != NULL);
     luaL_openlibs(L);
-    host_preload(L);
+    host_preload(L, luaopen_kapture);
     load(L, prelude);
     for (int i = 2; i <= 4; i++)
         lua_pushstring(L, argv[i]);
